@@ -41,15 +41,21 @@ def torch_version(folder: Path) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def _sees_system_packages() -> bool:
+    """Tell whether packages outside the environment being installed into are visible in it."""
+    if sys.prefix == sys.base_prefix:
+        return True
+    settings = Path(sys.prefix, "pyvenv.cfg")
+    text = settings.read_text(encoding="utf-8") if settings.is_file() else ""
+    return bool(re.search(r"^include-system-site-packages\s*=\s*true", text, re.M | re.I))
+
+
 def _site_folders() -> Iterator[str]:
     """Yield the folders of the environment being installed into, nearest first."""
     yield sysconfig.get_path("purelib")
     yield sysconfig.get_path("platlib")
-    in_venv = sys.prefix != sys.base_prefix
-    if in_venv:
-        settings = Path(sys.prefix, "pyvenv.cfg").read_text(encoding="utf-8")
-        if not re.search(r"^include-system-site-packages\s*=\s*true", settings, re.M | re.I):
-            return
+    if not _sees_system_packages():
+        return
     yield site.getusersitepackages()
     base = {"base": sys.base_prefix, "platbase": sys.base_prefix}
     yield sysconfig.get_path("purelib", vars=base)

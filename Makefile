@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# Everything runs from .venv, which the first target to be made sets up and the later ones reuse.
+
+PYTHON ?= python3
+TORCH ?= 2.13.0
+WERROR ?= OFF
+OUTPUT ?= runs/demo
+PYTEST_FLAGS ?= -n auto --maxprocesses=4
+TORCH_VERSIONS ?= 2.10.0 2.13.0 newest
+
+BIN := .venv/bin
+CPP := $(shell find csrc -name '*.h' -o -name '*.cpp')
+SOURCES := CMakeLists.txt $(wildcard build_support/*.py) $(CPP)
+MATRIX := .cache/torch-versions
+
+export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench test-torch-versions clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/.ready  ## train a Gaussian-mixture VAE on real digits and draw what it learnt
+	$(BIN)/pyvae train --output $(OUTPUT)
+	@echo; echo "The pictures:"; ls $(CURDIR)/$(OUTPUT)/*.png
+
+test: .venv/.ready  ## run the whole test suite
+	$(BIN)/pytest $(PYTEST_FLAGS)
+
+lint: .venv/.lint  ## check formatting, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+
+format: .venv/.lint  ## format everything that `make lint` checks
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i $(CPP)
+
+bench: .venv/.ready  ## measure the ops beside their peers
+	$(BIN)/pytest benchmarks --benchmark-only
+
+test-torch-versions: $(TORCH_VERSIONS:%=test-torch-%)  ## run one wheel on several torches (several GB)
+
+clean:  ## remove builds and caches; .venv and runs stay
+	rm -rf build dist .cache .pytest_cache .ruff_cache .hypothesis
+
+# The build tools live in .venv too, so that a changed source compiles only what depends on it.
+.venv/.tools: Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo 'pyvae needs Python 3.10 or newer; type: make $(MAKECMDGOALS) PYTHON=python3.12'; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install 'pip>=23.1' cmake ninja pybind11 scikit-build-core
+	$(BIN)/pip install torch==$(TORCH)
+	@touch $@
+
+.venv/.ready: .venv/.tools pyproject.toml $(SOURCES)
+	$(BIN)/pip install --no-build-isolation --editable '.[test]'
+	@touch $@
+
+.venv/.lint: pyproject.toml | .venv/.ready
+	$(BIN)/pip install --no-build-isolation --editable '.[dev]'
+	@touch .venv/.ready $@
+
+# The suite is copied away from the sources, so that only the installed wheel can be imported.
+$(MATRIX)/.wheel: .venv/.ready $(SOURCES) $(shell find pyvae tests -name '*.py')
+	rm -rf $(MATRIX)/wheel $(MATRIX)/suite
+	$(BIN)/pip wheel --no-build-isolation --no-deps --wheel-dir $(MATRIX)/wheel .
+	mkdir -p $(MATRIX)/suite && cp -R tests pyproject.toml $(MATRIX)/suite
+	@touch $@
+
+test-torch-%: $(MATRIX)/.wheel
+	$(PYTHON) -m venv $(MATRIX)/$*
+	$(MATRIX)/$*/bin/pip install --upgrade torch$(if $(filter-out newest,$*),==$*)
+	$(MATRIX)/$*/bin/pip install --force-reinstall --no-deps $(MATRIX)/wheel/*.whl
+	for wheel in $(MATRIX)/wheel/*.whl; do $(MATRIX)/$*/bin/pip install "$$wheel[test]"; done
+	cd $(MATRIX)/suite && ../$*/bin/python -m pytest $(PYTEST_FLAGS) tests/ops
