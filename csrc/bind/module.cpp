@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// The module pyvae._C. Importing it registers the ops with torch; its functions tell facts of the
+// build.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "bind/ops.h"
+
+namespace py = pybind11;
+
+namespace {
+
+py::dict build_info() {
+  int count = 0;
+  const pyvae::Variant* const all = pyvae::variants(&count);
+  py::list compiled, supported;
+  for (int i = 0; i < count; ++i) {
+    compiled.append(all[i].name);
+    if (all[i].supported()) supported.append(all[i].name);
+  }
+  py::dict info;
+  info["version"] = PYVAE_VERSION;
+  info["compiler"] = __VERSION__;
+  info["instruction_sets"] = compiled;
+  info["instruction_sets_supported"] = supported;
+  info["instruction_set"] = pyvae::chosen().name;
+  info["cuda_architectures"] = py::list();
+  return info;
+}
+
+py::list op_table() {
+  py::list table;
+  for (int i = 0; i < pyvae::kOpCount; ++i) {
+    const pyvae::OpLine& line = pyvae::kOps[i];
+    const pyvae::Op& op = pyvae::parsed(i);
+    py::dict row;
+    row["name"] = line.name;
+    row["arguments"] = op.arguments;
+    row["results"] = op.results;
+    row["signature"] = line.signature;
+    row["auxiliary"] = line.auxiliary;
+    row["backward_uses_results"] = line.backward_uses_results;
+    table.append(row);
+  }
+  return table;
+}
+
+template <class T>
+py::array evaluate_as(pyvae::MathFunction function, const py::array& input) {
+  const auto x = py::array_t<T, py::array::c_style | py::array::forcecast>(input);
+  py::array_t<T> y(x.size());
+  pyvae::chosen().table->evaluate[sizeof(T) == 8](function, x.data(), y.mutable_data(), x.size());
+  return y;
+}
+
+py::array evaluate(const std::string& name, const py::array& x) {
+  const auto function = name == "exp"     ? pyvae::MathFunction::kExp
+                        : name == "expm1" ? pyvae::MathFunction::kExpm1
+                        : name == "exp_minus_tangent"
+                            ? pyvae::MathFunction::kExpMinusTangent
+                            : throw py::value_error("no math function named " + name);
+  return x.dtype().itemsize() == 8 ? evaluate_as<double>(function, x)
+                                   : evaluate_as<float>(function, x);
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_C, module) {
+  pyvae::chosen();  // a wrong PYVAE_CPU_ISA fails the import, not the first call
+  module.doc() = "The compiled part of pyvae: importing it registers the ops of torch.ops.pyvae.";
+  module.def("build_info", &build_info,
+             "Version, compiler, instruction sets compiled, supported and chosen.");
+  module.def("op_table", &op_table,
+             "Name, arguments, results and gufunc signature of every registered op.");
+  module.def("evaluate", &evaluate,
+             "A math primitive of the chosen instruction set, for the tests of its error bound.");
+  module.def("set_instruction_set", &pyvae::choose,
+             "Run the ops on this instruction set from now on; not thread-safe.");
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// exp, expm1 and e^x - 1 - x over a scalar or a vector of float or double.
+//
+// x = n ln 2 + r with |r| <= ln 2 / 2, and e^r - 1 = r + r^2 q(r), q a minimax polynomial (its
+// error on that interval is 7.2e-8 in float and 1.7e-18 in double, before the factor r^2).
+#pragma once
+
+#include "math/simd.h"
+
+namespace pyvae {
+namespace {
+
+template <class T>
+struct ExpTable;
+template <>
+struct ExpTable<float> {
+  static constexpr float kRound =
+      0x1.8p23f;  // adding it leaves the nearest integer in the low bits
+  static constexpr float kLog2e = 0x1.715476p0f, kLn2High = 0x1.62e4p-1f, kLn2Low = 0x1.7f7d1cp-20f;
+  static constexpr int kMantissa = 23, kBias = 127;
+  static constexpr float kLowest = -105.0f, kHighest = 89.0f;
+  static constexpr float kMinusOne = -20.0f;  // expm1 is -1 to the last bit from here down
+  static constexpr float kTail[] = {1.3927684e-3f, 8.3643807e-3f, 4.1666545e-2f, 1.66665696e-1f,
+                                    0.5f};
+};
+template <>
+struct ExpTable<double> {
+  static constexpr double kRound = 0x1.8p52;
+  static constexpr double kLog2e = 0x1.71547652b82fep0, kLn2High = 0x1.62e42fefap-1,
+                          kLn2Low = 0x1.cf79abc9e3b39p-40;
+  static constexpr int kMantissa = 52, kBias = 1023;
+  static constexpr double kLowest = -746.0, kHighest = 710.0;
+  static constexpr double kMinusOne = -40.0;
+  static constexpr double kTail[] = {2.0916212837493853e-9,
+                                     2.5107353767261877e-8,
+                                     2.7557269903215793e-7,
+                                     2.7557250163029180e-6,
+                                     2.4801587328555859e-5,
+                                     1.9841269879033044e-4,
+                                     1.3888888888882870e-3,
+                                     8.3333333333249057e-3,
+                                     4.1666666666666670e-2,
+                                     1.6666666666666672e-1,
+                                     0.5};
+};
+
+// The reduced argument: x = n ln 2 + r, and tail = e^r - 1 - r.
+template <class V>
+struct Reduced {
+  IntegerOf<V> n;
+  V r, tail;
+};
+
+template <class V>
+PYVAE_HD inline Reduced<V> reduce(V x) {
+  using Table = ExpTable<ScalarOf<V>>;
+  const V shifted = x * Table::kLog2e + Table::kRound;
+  const V whole = shifted - Table::kRound;
+  const V r = (x - whole * Table::kLn2High) - whole * Table::kLn2Low;
+  V q = Table::kTail[0] - V{};
+  for (unsigned i = 1; i < sizeof(Table::kTail) / sizeof(Table::kTail[0]); ++i)
+    q = q * r + Table::kTail[i];
+  const IntegerOf<V> bits = __builtin_bit_cast(IntegerOf<V>, shifted);
+  const ScalarOf<V> round = Table::kRound;
+  return {bits - __builtin_bit_cast(IntegerOf<ScalarOf<V>>, round), r, r * r * q};
+}
+
+// 2^n for -bias < n <= bias.
+template <class V>
+PYVAE_HD inline V power_of_two(IntegerOf<V> n) {
+  using Table = ExpTable<ScalarOf<V>>;
+  return __builtin_bit_cast(V, (n + Table::kBias) << Table::kMantissa);
+}
+
+// Keeps NaN: both comparisons are false for it.
+template <class V>
+PYVAE_HD inline V clamp(V x, ScalarOf<V> low, ScalarOf<V> high) {
+  x = x < low ? low - V{} : x;
+  return x > high ? high - V{} : x;
+}
+
+// exp(x): float and double within 2 ulp; NaN -> NaN; under -104 (-746) -> 0; over 88.73 (709.79) ->
+// inf. The scale is applied in two halves, so results below the normal range round to subnormals
+// instead of to zero.
+template <class V>
+PYVAE_HD inline V exp(V x) {
+  using Table = ExpTable<ScalarOf<V>>;
+  const Reduced<V> reduced = reduce(clamp(x, Table::kLowest, Table::kHighest));
+  const IntegerOf<V> half = reduced.n >> 1;
+  const V mantissa = (reduced.r + reduced.tail) + ScalarOf<V>(1);
+  return mantissa * power_of_two<V>(half) * power_of_two<V>(reduced.n - half);
+}
+
+// e^x - 1 from its reduced argument. Half the scale goes on at the end: 2^n can be out of range
+// where the result is not.
+template <class V>
+PYVAE_HD inline V expm1_of(Reduced<V> reduced) {
+  using T = ScalarOf<V>;
+  const V half_scale = power_of_two<V>(reduced.n - 1);
+  return T(2) * (half_scale * (reduced.r + reduced.tail) + (half_scale - T(0.5)));
+}
+
+// expm1(x) = e^x - 1: within 4 ulp; NaN -> NaN; under -20 (-40) -> -1; over 88.73 (709.79) -> inf.
+template <class V>
+PYVAE_HD inline V expm1(V x) {
+  using Table = ExpTable<ScalarOf<V>>;
+  return expm1_of(reduce(clamp(x, Table::kMinusOne, Table::kHighest)));
+}
+
+// e^x - 1 - x: never negative, and keeps its digits near 0, where expm1(x) - x would lose them.
+template <class V>
+PYVAE_HD inline V exp_minus_tangent(V x) {
+  using Table = ExpTable<ScalarOf<V>>;
+  const Reduced<V> reduced = reduce(clamp(x, Table::kMinusOne, Table::kHighest));
+  return reduced.n == 0 ? reduced.tail : expm1_of(reduced) - x;
+}
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// One vocabulary for scalars and for vectors of lanes, so that a formula is written once for both.
+//
+// A vector is a GCC/Clang vector extension type; arithmetic, comparison and `mask ? a : b` work on
+// it as they do on a scalar. Everything here has internal linkage: each instruction set compiles a
+// copy of its own, and none may leak into another (a weak AVX-512 symbol would be picked for the
+// baseline too).
+#pragma once
+
+#include <cstdint>
+
+#include "math/host_device.h"
+
+namespace pyvae {
+namespace {
+
+template <class T, int kBytes>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(kBytes)));
+};
+template <class T, int kBytes>
+using Vector = typename VectorOf<T, kBytes>::type;
+
+// Numbers<V>: the scalar of V, the signed integers of V's shape, and how many lanes it has.
+template <class V>
+struct Numbers {
+  using Scalar = __typeof__(V{}[0] + 0);
+  using Integer = __typeof__(V{} < V{});
+  static constexpr int kLanes = sizeof(V) / sizeof(Scalar);
+};
+template <>
+struct Numbers<float> {
+  using Scalar = float;
+  using Integer = int32_t;
+  static constexpr int kLanes = 1;
+};
+template <>
+struct Numbers<double> {
+  using Scalar = double;
+  using Integer = int64_t;
+  static constexpr int kLanes = 1;
+};
+template <class V>
+using ScalarOf = typename Numbers<V>::Scalar;
+template <class V>
+using IntegerOf = typename Numbers<V>::Integer;
+template <class V>
+inline constexpr int kLanesOf = Numbers<V>::kLanes;
+
+// A loop over lanes compiles to one insert a lane; subtracting a zero vector compiles to a
+// broadcast.
+template <class V>
+PYVAE_HD inline V splat(ScalarOf<V> value) {
+  return value - V{};
+}
+
+// Unaligned on purpose: rows of the caller's tensors start anywhere.
+template <class V>
+inline V load(const ScalarOf<V>* from) {
+  V value;
+  __builtin_memcpy(&value, from, sizeof(V));
+  return value;
+}
+template <class V>
+inline void store(ScalarOf<V>* to, V value) {
+  __builtin_memcpy(to, &value, sizeof(V));
+}
+
+// Sums and maxima over the lanes, halving in registers. A NaN lane makes the sum NaN; the maximum
+// passes it over.
+template <class V>
+inline ScalarOf<V> sum_lanes(V value) {
+  ScalarOf<V> lanes[kLanesOf<V>];
+  store<V>(lanes, value);
+  for (int width = kLanesOf<V> / 2; width > 0; width /= 2)
+    for (int lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
+  return lanes[0];
+}
+template <class V>
+inline ScalarOf<V> max_lanes(V value) {
+  ScalarOf<V> lanes[kLanesOf<V>];
+  store<V>(lanes, value);
+  for (int width = kLanesOf<V> / 2; width > 0; width /= 2)
+    for (int lane = 0; lane < width; ++lane)
+      lanes[lane] = lanes[lane + width] > lanes[lane] ? lanes[lane + width] : lanes[lane];
+  return lanes[0];
+}
+
+template <class T>
+inline constexpr T kInfinity = T(__builtin_inf());
+
+template <class T>
+PYVAE_HD inline T larger(T a, T b) {
+  return a < b ? b : a;
+}
+template <class T>
+PYVAE_HD inline T smaller(T a, T b) {
+  return b < a ? b : a;
+}
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// What the ops that reduce one row share: reading a strided row by vectors, writing results, rows
+// over threads.
+#pragma once
+
+#include "math/simd.h"
+#include "parallel.h"
+
+namespace pyvae {
+namespace {
+
+// One row of an argument. Contiguous and broadcast rows are read by vectors, others element by
+// element.
+template <class V>
+class Row {
+  using T = ScalarOf<V>;
+
+ public:
+  Row(const Problem& problem, int operand, int64_t entry) {
+    data_ = data_of<const T>(problem, operand, entry);
+    stride_ = problem.operand[operand].stride[0];
+  }
+
+  // The `count` elements from d; further lanes hold zeros (a broadcast row: its one value).
+  V at(int64_t d, int64_t count) const {
+    if (stride_ == 0) return splat<V>(*data_);
+    if (stride_ == 1 && count == kLanesOf<V>) return load<V>(data_ + d);
+    V value{};
+    for (int64_t lane = 0; lane < count; ++lane) value[lane] = data_[(d + lane) * stride_];
+    return value;
+  }
+
+ private:
+  const T* data_;
+  int64_t stride_;
+};
+
+template <class V>
+inline V keep_first(V value, int64_t count) {
+  for (int64_t lane = count; lane < kLanesOf<V>; ++lane) value[lane] = 0;
+  return value;
+}
+
+template <class V>
+inline void store_first(ScalarOf<V>* to, V value, int64_t count) {
+  if (count == kLanesOf<V>)
+    store<V>(to, value);
+  else
+    for (int64_t lane = 0; lane < count; ++lane) to[lane] = value[lane];
+}
+
+template <class V, class Body>
+inline void for_each_vector(int64_t d, const Body& body) {
+  int64_t at = 0;
+  for (; at + kLanesOf<V> <= d; at += kLanesOf<V>) body(at, int64_t(kLanesOf<V>));
+  if (at < d) body(at, d - at);
+}
+
+template <class Body>
+inline void for_each_row(const Problem& problem, const Runtime& runtime, const Body& body) {
+  constexpr int64_t kWorkPerElement = 16;  // an exp and an expm1 each
+  const int64_t tasks =
+      tasks_for(runtime, problem.batch * problem.d * kWorkPerElement, problem.batch);
+  parallel(runtime, tasks, [&](int64_t task) {
+    const Range rows = share(problem.batch, task, tasks);
+    for (int64_t entry = rows.begin; entry < rows.end; ++entry) body(entry);
+  });
+}
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// mixture_log_prob and mixture_posterior: the log-sum-exp of the scores, and the normalised scores
+// themselves.
+#pragma once
+
+#include "tiles/log_sum_exp.h"
+#include "tiles/schedule.h"
+
+namespace pyvae {
+namespace {
+
+// Operands: x, log_weights, means, logvars -> [log_posterior,] log_prob.
+template <bool kPosterior, class V>
+void mixture_forward(const Problem& problem, const Runtime& runtime) {
+  using T = ScalarOf<V>;
+  const PackedMixture<V> mixture(problem, runtime, 1, false);
+  const Schedule schedule(problem, runtime);
+  const Scratch<V> scratch(problem, runtime, schedule, 1, 1);
+  for_each_block(problem, runtime, schedule, [&](const Block& block) {
+    const Components<V>& components = mixture.entries[block.entry];
+    const Column<T> log_posterior(problem, 4, block.entry),
+        log_prob(problem, kPosterior ? 5 : 4, block.entry);
+    T* const strip = scratch.strip(block.worker);
+    PointBlock<V> points;
+    points.row = scratch.rows(block.worker, 0);
+    points.load(Column<const T>(problem, 0, block.entry), block.first, block.count, components);
+    LogSumExp<T> total[kBlock];
+    for_each_chunk(components, [&](const Chunk& chunk) {
+      score_chunk<V>(components, points, nullptr, chunk, strip);
+      for (int64_t n = 0; n < block.count; ++n) {
+        const T* const row = strip + n * kChunk<V>;
+        total[n].template add<V>(row, chunk.columns);
+        if constexpr (kPosterior)
+          for (int64_t c = 0; c < chunk.columns && chunk.first + c < problem.k; ++c)
+            log_posterior.at(block.first + n, chunk.first + c) = row[c];
+      }
+    });
+    for (int64_t n = 0; n < block.count; ++n) {
+      const T value = points.unreachable[n] ? -kInfinity<T> : total[n].value();
+      log_prob.at(block.first + n) = value;
+      if constexpr (kPosterior)
+        for (int64_t k = 0; k < problem.k; ++k) {
+          T& entry = log_posterior.at(block.first + n, k);
+          entry = value == -kInfinity<T> ? value : entry - value;
+        }
+    }
+  });
+}
+
+// What the two backward passes share: `weigh(entry, n)` gives a number a point, `fill(entry, n,
+// weight, chunk, row)` turns a row of scores (or writes one, where it does not need them) into
+// coefficients. Operands of the arguments start at `first`, their gradients at `out`.
+template <class V, class Weigh, class Fill>
+void mixture_backward(const Problem& problem, const Runtime& runtime, int first, int log_prob_at,
+                      int out, bool needs_scores, const Weigh& weigh, const Fill& fill) {
+  using T = ScalarOf<V>;
+  const PackedMixture<V> mixture(problem, runtime, first + 1, true);
+  const Schedule schedule(problem, runtime);
+  const Scratch<V> scratch(problem, runtime, schedule, 2, 1);
+  const GradientSums<V> gradients(problem, runtime, schedule, mixture);
+  for_each_block(problem, runtime, schedule, [&](const Block& block) {
+    const Components<V>& components = mixture.entries[block.entry];
+    const Column<T> log_prob(problem, log_prob_at, block.entry), by_x(problem, out, block.entry);
+    T* const strip = scratch.strip(block.worker);
+    PointBlock<V> points;
+    points.row = scratch.rows(block.worker, 0);
+    points.load(Column<const T>(problem, first, block.entry), block.first, block.count, components);
+    PointGradient<V> gradient;
+    gradient.by_point = scratch.rows(block.worker, 1);
+    clear(gradient.by_point, scratch.row_size);
+    T weight[kBlock];
+    for (int64_t n = 0; n < block.count; ++n) {
+      weight[n] = weigh(block.entry, block.first + n);
+      if (log_prob.at(block.first + n) == -kInfinity<T>) points.clear(n);
+    }
+    ComponentSums<V> sums = gradients.of_task(block.task);
+    for_each_chunk(components, [&](const Chunk& chunk) {
+      if (needs_scores) score_chunk<V>(components, points, nullptr, chunk, strip);
+      for (int64_t n = 0; n < kBlock; ++n) {
+        T* const row = strip + n * kChunk<V>;
+        if (n < block.count && log_prob.at(block.first + n) != -kInfinity<T>)
+          fill(block.entry, block.first + n, weight[n], chunk, row);
+        else
+          clear(row, chunk.columns);
+      }
+      add_rows<V>(strip, block.count, chunk, sums.log_weights);
+      accumulate<V>({components, points, nullptr, chunk, strip}, gradient, sums);
+    });
+    for (int64_t n = 0; by_x.data && n < block.count; ++n)
+      for (int64_t d = 0; d < problem.d; ++d)
+        by_x.at(block.first + n, d) = -gradient.by_point[n * components.padded_d + d];
+  });
+  gradients.write(runtime, out + 1);
+}
+
+// Operands: the gradient of log_prob; x, log_weights, means, logvars; log_prob; then the four
+// gradients.
+template <class V>
+void mixture_log_prob_backward(const Problem& problem, const Runtime& runtime) {
+  using T = ScalarOf<V>;
+  const auto upstream = [&](int64_t entry, int64_t n) {
+    return Column<T>(problem, 0, entry).at(n);
+  };
+  const auto fill = [&](int64_t entry, int64_t n, T weight, const Chunk& chunk, T* row) {
+    const V log_prob = splat<V>(Column<T>(problem, 5, entry).at(n));
+    for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>)
+      store<V>(row + c, weight * exp(load<V>(row + c) - log_prob));
+  };
+  mixture_backward<V>(problem, runtime, 1, 5, 6, true, upstream, fill);
+}
+
+// Operands: the gradients of log_posterior and log_prob; the four arguments; log_posterior,
+// log_prob; four gradients. By score k: g_k + q_k (g_log_prob - sum_j g_j). Entries of -inf are
+// constants and pass none.
+template <class V>
+void mixture_posterior_backward(const Problem& problem, const Runtime& runtime) {
+  using T = ScalarOf<V>;
+  const auto masked = [&](int64_t entry, int64_t n, int64_t k) {
+    const bool excluded = Column<T>(problem, 6, entry).at(n, k) == -kInfinity<T>;
+    return excluded ? T(0) : Column<T>(problem, 0, entry).at(n, k);
+  };
+  const auto rest = [&](int64_t entry, int64_t n) {
+    T left = Column<T>(problem, 1, entry).at(n);
+    for (int64_t k = 0; k < problem.k; ++k) left -= masked(entry, n, k);
+    return left;
+  };
+  const auto fill = [&](int64_t entry, int64_t n, T weight, const Chunk& chunk, T* row) {
+    const Column<T> log_posterior(problem, 6, entry);
+    for (int64_t c = 0; c < chunk.columns; ++c) {
+      const int64_t k = chunk.first + c;
+      row[c] = k < problem.k ? masked(entry, n, k) + exp(log_posterior.at(n, k)) * weight : T(0);
+    }
+  };
+  mixture_backward<V>(problem, runtime, 2, 7, 8, false, rest, fill);
+}
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""The ops: compiled kernels behind ordinary torch functions."""
+
+from pyvae._C import build_info, op_table
+from pyvae.ops.kl import gaussian_kl
+from pyvae.ops.mixture import (
+    MixtureElboTerms,
+    MixturePosterior,
+    mixture_elbo_terms,
+    mixture_log_prob,
+    mixture_posterior,
+)
+
+__all__ = [
+    "MixtureElboTerms",
+    "MixturePosterior",
+    "build_info",
+    "gaussian_kl",
+    "mixture_elbo_terms",
+    "mixture_log_prob",
+    "mixture_posterior",
+    "op_table",
+]
