@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+"""Latent-variable models on the ops: the VAE, the beta-VAE and the Gaussian-mixture VAE."""
+
+from __future__ import annotations
+
+from pyvae.models.elbo import Elbo
+from pyvae.models.gmvae import GMVAE
+from pyvae.models.latent_variable_model import LatentVariableModel
+from pyvae.models.mlp import MLP
+from pyvae.models.registry import from_pretrained
+from pyvae.models.vae import VAE
+
+__all__ = ["GMVAE", "MLP", "VAE", "Elbo", "LatentVariableModel", "from_pretrained"]

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""Checks of arguments, cheap enough for every call: none of them reads a tensor's values."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def at_least(least: int, name: str, value: object) -> int:
+    """Return ``value`` as an int, or raise where it is no integer or below ``least``."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be an integer, got {value!r} ({kind})") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}")
+    return number
+
+
+def widths(name: str, value: Sequence[int]) -> tuple[int, ...]:
+    """Return the widths of hidden layers as a tuple of positive ints."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{name} must be a sequence of integers like (256, 256), got {value!r}")
+    return tuple(at_least(1, f"{name}[{i}]", width) for i, width in enumerate(value))
+
+
+def non_negative(name: str, value: float) -> float:
+    """Return ``value`` as a float, or raise where it is negative or not finite."""
+    number = float(value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} must be a finite number >= 0, got {value}")
+    return number
+
+
+def choice(name: str, value: str, options: tuple[str, ...]) -> str:
+    """Return ``value``, or raise where it is none of ``options``."""
+    if value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+    return value
+
+
+def index_below(count: int, name: str, value: object) -> int:
+    """Return ``value`` as an int, or raise where it is no index from 0 to ``count - 1``."""
+    number = at_least(0, name, value)
+    if number >= count:
+        raise ValueError(f"{name} must be from 0 to {count - 1}, got {number}")
+    return number
+
+
+def is_module(name: str, value: object) -> bool:
+    """Return whether ``value`` is a module and not None, or raise where it is neither."""
+    if value is None or isinstance(value, nn.Module):
+        return value is not None
+    advice = "; pass an instance, not the class" if isinstance(value, type) else ""
+    raise TypeError(f"{name} must be an nn.Module or None, got {value!r}{advice}")
+
+
+def floating(name: str, value: Tensor, like: Tensor, advice: str) -> Tensor:
+    """Return ``value`` in the dtype of ``like``; raise where it is no floating tensor or elsewhere.
+
+    ``advice`` ends the message about a wrong dtype.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{name} must be a torch.Tensor, got {type(value).__name__}; use torch.as_tensor"
+        )
+    if not value.is_floating_point():
+        raise TypeError(f"{name} must be a floating tensor, got {value.dtype}; {advice}")
+    if value.device != like.device:
+        raise ValueError(
+            f"{name} is on {value.device} but the model is on {like.device}; "
+            f"pass {name}.to({str(like.device)!r}) or move the model"
+        )
+    return value.to(like.dtype)
+
+
+def shaped(name: str, value: Tensor, shape: Sequence[int], meaning: str) -> Tensor:
+    """Return ``value``, or raise where its shape is not ``shape``."""
+    if value.shape != torch.Size(shape):
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}: {meaning}"
+        )
+    return value

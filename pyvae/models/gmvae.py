@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""The Gaussian-mixture variational autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pyvae.models import checks
+from pyvae.models.latent_variable_model import LatentVariableModel
+from pyvae.models.likelihoods import DEFAULT_MIN_SCALE
+from pyvae.models.mlp import MLP
+from pyvae.ops import mixture_elbo_terms, mixture_posterior
+
+
+class GMVAE(LatentVariableModel):
+    """Variational autoencoder whose prior is a trained mixture of Gaussians.
+
+    z ~ Categorical(pi), w | z = k ~ N(mu_k, sigma_k^2), x | w ~ p(x | w), with the variational
+    posterior q(w | x) q(z | w, x).
+
+    Parameters
+    ----------
+    input_dim
+        Numbers an example.
+    latent_dim
+        Dimensions of w.
+    num_components
+        K, values of z.
+    covariance
+        ``"isotropic"``, one variance a component, or ``"diagonal"``, one for each dimension.
+    learn_weights
+        Train pi, as the softmax of ``weight_logits``; False keeps it uniform.
+    posterior
+        q(z | w, x): ``"exact"`` is p(z | w), which maximises the bound for a given w;
+        ``"amortized"`` is a network that sees w and x.
+    closed_form
+        Take the expectation of log p(w | z) under q(w | x) in closed form (VaDE) and not at
+        samples. The bound is then mean-field, with a q(z | x), and lower. With the exact posterior
+        q(z | x) is the maximiser softmax_k(log pi_k + E_q(w|x) log N(w; mu_k, sigma_k^2)); VaDE's
+        own choice, p(z | w) at a sample, is no better for any x and noisier.
+    beta
+        Weight of everything but the reconstruction in the training objective.
+    likelihood
+        ``"bernoulli"`` for data in [0, 1], ``"gaussian"`` for real data (means and scales trained).
+    min_scale
+        Floor of the Gaussian likelihood's standard deviation. The components need none: in
+        expectation their part of the bound is at most zero.
+    hidden
+        Widths of the encoder's hidden layers and of the amortized posterior's; the decoder has
+        them in reverse.
+    encoder, decoder
+        Modules of your own in place of the MLPs; see :class:`LatentVariableModel`.
+    num_samples
+        Monte Carlo samples of w an example.
+
+    Attributes
+    ----------
+    component_means
+        ``(K, latent_dim)``. They start as draws of N(0, I), with unit variances: identical
+        components would get identical gradients and never part. :meth:`set_mixture` sets them
+        from encoded data, as the trainer does.
+    component_logvars
+        Natural logarithms of the variances, ``(K, 1)`` or ``(K, latent_dim)``.
+    weight_logits
+        ``(K,)``; a parameter if ``learn_weights``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of its range or of a wrong type.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = GMVAE(64, 2, num_components=5, likelihood="bernoulli")
+    >>> x = torch.rand(8, 64)
+    >>> bound = model.elbo(x)
+    >>> bound._fields
+    ('reconstruction', 'log_prob_w', 'neg_kl_z', 'entropy_w')
+    >>> loss = -bound.weighted(model.beta).mean()
+    >>> model.predict(x).shape, model.sample(3, component=4).shape
+    (torch.Size([8]), torch.Size([3, 64]))
+
+    References
+    ----------
+    Jiang et al. (2017), "Variational deep embedding"; Dilokthanakul et al. (2016).
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        latent_dim: int,
+        *,
+        num_components: int = 10,
+        covariance: str = "isotropic",
+        learn_weights: bool = False,
+        posterior: str = "exact",
+        closed_form: bool = False,
+        beta: float = 1.0,
+        likelihood: str = "bernoulli",
+        min_scale: float = DEFAULT_MIN_SCALE,
+        hidden: Sequence[int] = (256, 256),
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        num_samples: int = 1,
+    ) -> None:
+        super().__init__(
+            input_dim,
+            latent_dim,
+            beta=beta,
+            likelihood=likelihood,
+            min_scale=min_scale,
+            hidden=hidden,
+            encoder=encoder,
+            decoder=decoder,
+            num_samples=num_samples,
+        )
+        k = checks.at_least(1, "num_components", num_components)
+        self.covariance = checks.choice("covariance", covariance, ("isotropic", "diagonal"))
+        self.posterior = checks.choice("posterior", posterior, ("exact", "amortized"))
+        self.learn_weights = bool(learn_weights)
+        self.closed_form = bool(closed_form)
+        if self.learn_weights:
+            self.weight_logits = nn.Parameter(torch.zeros(k))
+        else:
+            self.register_buffer("weight_logits", torch.zeros(k))
+        self.component_means = nn.Parameter(torch.randn(k, self.latent_dim))
+        variances = 1 if self.covariance == "isotropic" else self.latent_dim
+        self.component_logvars = nn.Parameter(torch.zeros(k, variances))
+        if self.posterior == "amortized":
+            self.categorical = MLP(self.latent_dim + self.input_dim, self.hidden, k)
+
+    @property
+    def num_components(self) -> int:
+        """K, values of z."""
+        return len(self.component_means)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, except modules of your own, ready for JSON."""
+        return super().config | {
+            "num_components": self.num_components,
+            "covariance": self.covariance,
+            "learn_weights": self.learn_weights,
+            "posterior": self.posterior,
+            "closed_form": self.closed_form,
+        }
+
+    @torch.no_grad()
+    def set_mixture(
+        self,
+        weights: Float[Tensor, "k"] | None,
+        means: Float[Tensor, "k l"],
+        logvars: Float[Tensor, "k v"],
+    ) -> None:
+        """Set the prior's components, as an initialisation from encoded data does.
+
+        Parameters
+        ----------
+        weights
+            pi, non-negative; normalised here. A component of weight 0 stays out for good. None
+            makes pi uniform, and is all there is where the weights are not learnt.
+        means
+            ``(K, latent_dim)``.
+        logvars
+            Natural logarithms of the variances, in the shape of ``component_logvars``.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit, a number is not finite, or ``weights`` are given to a model
+            without ``learn_weights``.
+        """
+        if weights is not None and not self.learn_weights:
+            raise ValueError(
+                "weights were given but pi is uniform; pass weights=None or build the model with "
+                "learn_weights=True"
+            )
+        if weights is None:
+            weights = torch.ones_like(self.weight_logits)
+        new = {"weights": weights, "means": means, "logvars": logvars}
+        old = (self.weight_logits, self.component_means, self.component_logvars)
+        meaning = f"num_components={self.num_components}, covariance={self.covariance!r}"
+        for (name, value), parameter in zip(new.items(), old, strict=True):
+            checks.shaped(name, value, parameter.shape, meaning)
+            if not torch.isfinite(value).all():
+                raise ValueError(f"{name} must be finite numbers, got {value.tolist()}")
+        if (weights < 0).any() or not (weights > 0).any():
+            raise ValueError(
+                f"weights must be >= 0 with a sum above 0, got {weights.tolist()}; pass "
+                "probabilities, not their logarithms"
+            )
+        for parameter, value in zip(old, (weights.log(), means, logvars), strict=True):
+            parameter.copy_(value)
+
+    @torch.no_grad()
+    def predict_proba(self, x: Tensor) -> Float[Tensor, "n k"]:
+        """Return q(z | w, x) at the mean w of q(w | x): rows that sum to one."""
+        x = self._prepared(x)
+        w, _ = self._posterior(x)
+        if self.posterior == "amortized":
+            return torch.softmax(self._logits(x, w), dim=-1)
+        return torch.exp(mixture_posterior(w, *self.prior)[0])
+
+    def predict(self, x: Tensor) -> Int[Tensor, "n"]:
+        """Return the most probable component of each example, int64; see :meth:`predict_proba`."""
+        return self.predict_proba(x).argmax(-1)
+
+    def _prior_terms(
+        self, x: Tensor, w: Tensor, mean: Tensor, logvar: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        logits = self._logits(x, w) if self.posterior == "amortized" else None
+        if self.closed_form:
+            # Without w the op takes the q(z | x) that maximises the mean-field bound.
+            terms = mixture_elbo_terms(None, *self.prior, mean, logvar, logits)
+        else:
+            terms = mixture_elbo_terms(w, *self.prior, logits_q=logits)
+        expected_log_prob, kl_z = terms
+        if expected_log_prob.ndim == 2:  # one row a sample
+            return expected_log_prob.mean(0), kl_z.mean(0)
+        return expected_log_prob, kl_z
+
+    def _logits(self, x: Tensor, w: Tensor) -> Tensor:
+        """Return the amortized posterior's logits ``(..., N, K)`` at ``w (..., N, L)``."""
+        flat = x.flatten(1).expand(*w.shape[:-1], -1)
+        inputs = torch.cat([w, flat], dim=-1).flatten(0, -2)
+        return self.categorical(inputs).to(w.dtype).reshape(*w.shape[:-1], self.num_components)
