@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""The case table: one entry per op and per combination of its arguments.
+
+Every property test and every benchmark is a loop over ``CASES``. An op joins all of them with an
+entry here: its arguments with their shapes and ordinary values, the shapes of its results, the
+values that break naive formulas, and the error it may make against its reference in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import cycle, product
+
+import pytest
+import torch
+from torch import Tensor
+
+from pyvae import ops
+from pyvae.ops import reference
+
+Size = Mapping[str, int]
+Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
+
+DTYPES = (torch.float32, torch.float64)
+# Around every vector width and tile edge of the kernels: whole registers, one less, one more.
+TAIL_SIZES = (0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65)
+POINT_COUNTS = (1, 2, 7, 8, 9, 17, 64, 65)
+TILED = {"n": 200, "k": 40, "d": 19}  # several blocks of points and panels, with ragged ends
+SMALL = {"n": 3, "k": 4, "d": 2}  # for checks by finite differences
+
+
+def normal(scale: float = 1.0, shift: float = 0.0) -> Draw:
+    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return shift + scale * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    return draw
+
+
+def log_simplex() -> Draw:
+    """Logarithms of weights that sum to one over the last dimension."""
+
+    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).log_softmax(-1)
+
+    return draw
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One tensor argument: its core dimensions, as in ``"n d"``, and its ordinary values."""
+
+    dims: str
+    draw: Draw
+
+
+@dataclass(frozen=True)
+class OpCase:
+    """An op called with one combination of its arguments."""
+
+    name: str
+    op: Callable
+    reference: Callable
+    arguments: Mapping[str, Argument]
+    outputs: tuple[str, ...]  # core dimensions of each result
+    sizes: tuple[Size, ...]
+    benchmark_sizes: tuple[Size, ...]
+    hard: tuple[Mapping[str, float], ...]  # arguments filled with one extreme value
+    rtol: Mapping[torch.dtype, float]  # against the reference in float64
+    hard_rtol: Mapping[torch.dtype, float]  # where an input of 80 is rounded and exponentiated
+    second_rtol: Mapping[torch.dtype, float]  # of second gradients, which the reference computes
+    fixed: Mapping[str, None] = field(default_factory=dict)  # required arguments given as None
+
+    def draw(
+        self,
+        size: Size,
+        dtype: torch.dtype,
+        *,
+        batch: Mapping[str, tuple[int, ...]] | None = None,
+        seed: int = 0,
+    ) -> dict[str, Tensor]:
+        """Ordinary inputs of one size; ``batch`` puts leading dimensions before an argument's."""
+        generator = torch.Generator().manual_seed(seed)
+        inputs = {}
+        for name, argument in self.arguments.items():
+            shape = (batch or {}).get(name, ()) + core_shape(argument.dims, size)
+            inputs[name] = argument.draw(shape, generator)
+        if "w" in inputs and "mean_q" in inputs and inputs["w"].shape == inputs["mean_q"].shape:
+            # A sample of q(w | x), as in a model: far from it the terms are badly conditioned.
+            noise = torch.exp(0.5 * inputs["logvar_q"]) * inputs["w"]
+            inputs["w"] = inputs["mean_q"] + noise
+        return {name: tensor.to(dtype) for name, tensor in inputs.items()}
+
+    def __call__(self, **inputs: Tensor) -> tuple[Tensor, ...]:
+        return as_tuple(self.op(**self.fixed, **inputs))
+
+    def expected(self, **inputs: Tensor) -> tuple[Tensor, ...]:
+        """The reference's results, in the dtype of the inputs."""
+        return as_tuple(self.reference(**self.fixed, **inputs))
+
+    def point_arguments(self) -> tuple[str, ...]:
+        """Arguments with one row per point and the point's coordinates in it."""
+        return tuple(name for name, argument in self.arguments.items() if argument.dims == "n d")
+
+
+def point_argument(case: OpCase) -> str:
+    """The argument that the densities are taken at."""
+    return "mean_q" if case.fixed else case.point_arguments()[0]
+
+
+def core_shape(dims: str, size: Size) -> tuple[int, ...]:
+    return tuple(1 if dim == "1" else size[dim] for dim in dims.split())
+
+
+def as_tuple(results: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (results,) if isinstance(results, Tensor) else tuple(results)
+
+
+_RTOL = {torch.float32: 2e-6, torch.float64: 1e-13}
+_HARD_RTOL = {torch.float32: 1e-5, torch.float64: 1e-13}
+_SECOND_RTOL = {torch.float32: 2e-5, torch.float64: 1e-12}
+
+_KL = OpCase(
+    name="gaussian_kl",
+    op=ops.gaussian_kl,
+    reference=reference.gaussian_kl,
+    arguments={
+        "mean_q": Argument("n d", normal()),
+        "logvar_q": Argument("n d", normal()),
+        "mean_p": Argument("n d", normal()),
+        "logvar_p": Argument("n d", normal()),
+    },
+    outputs=("n",),
+    sizes=tuple({"n": n, "d": d} for n, d in zip(cycle(POINT_COUNTS), TAIL_SIZES, strict=False)),
+    benchmark_sizes=({"n": 128, "d": 10}, {"n": 4096, "d": 64}, {"n": 65536, "d": 128}),
+    hard=(
+        {"logvar_q": -80.0},
+        {"logvar_q": 80.0},
+        {"logvar_p": 80.0},
+        {"logvar_p": -80.0},
+        {"logvar_q": -80.0, "logvar_p": 80.0},
+        {"logvar_q": -80.0, "logvar_p": -80.0},
+        {"logvar_q": 80.0, "logvar_p": 80.0},
+        {"mean_q": 1e4, "mean_p": 1e4},
+    ),
+    rtol=_RTOL,
+    hard_rtol=_HARD_RTOL,
+    second_rtol=_SECOND_RTOL,
+)
+
+_MIXTURE_SIZES = tuple(
+    {"n": n, "k": k, "d": d}
+    for n, (k, d) in zip(cycle(POINT_COUNTS), product(TAIL_SIZES, TAIL_SIZES), strict=False)
+)
+_MIXTURE_BENCHMARK_SIZES = (
+    {"n": 128, "k": 10, "d": 10},
+    {"n": 1024, "k": 10, "d": 16},
+    {"n": 8192, "k": 64, "d": 32},
+    {"n": 65536, "k": 64, "d": 16},
+    {"n": 16384, "k": 512, "d": 64},
+    {"n": 65536, "k": 256, "d": 64},
+)
+_PARAMETERS = {
+    "log_weights": Argument("k", log_simplex()),
+    "means": Argument("k d", normal()),
+    "logvars": Argument("k d", normal(0.5)),
+}
+_MIXTURE_HARD = (
+    {"logvars": -80.0},
+    {"logvars": 80.0},
+    {"log_weights": -200.0},
+    {"log_weights": 50.0},  # never normalised by an op
+)
+
+_LOG_PROB = OpCase(
+    name="mixture_log_prob",
+    op=ops.mixture_log_prob,
+    reference=reference.mixture_log_prob,
+    arguments={"x": Argument("n d", normal()), **_PARAMETERS},
+    outputs=("n",),
+    sizes=_MIXTURE_SIZES,
+    benchmark_sizes=_MIXTURE_BENCHMARK_SIZES,
+    hard=_MIXTURE_HARD,
+    rtol=_RTOL,
+    hard_rtol=_HARD_RTOL,
+    second_rtol=_SECOND_RTOL,
+)
+_POSTERIOR = replace(
+    _LOG_PROB,
+    name="mixture_posterior",
+    op=ops.mixture_posterior,
+    reference=reference.mixture_posterior,
+    outputs=("n k", "n"),
+)
+
+_W = {"w": Argument("n d", normal())}
+_Q_W = {"mean_q": Argument("n d", normal()), "logvar_q": Argument("n d", normal(0.5, -1.0))}
+_Q_Z = {"logits_q": Argument("n k", normal(2.0))}
+_Q_W_HARD = ({"logvar_q": -80.0}, {"logvar_q": 80.0})
+
+
+def _elbo_terms(name: str, arguments: Mapping[str, Argument], **changes: object) -> OpCase:
+    """One combination of the optional arguments of ``mixture_elbo_terms``."""
+    return replace(
+        _LOG_PROB,
+        name=f"mixture_elbo_terms[{name}]",
+        op=ops.mixture_elbo_terms,
+        reference=reference.mixture_elbo_terms,
+        arguments=arguments,
+        outputs=("n", "n"),
+        hard=_MIXTURE_HARD + (_Q_W_HARD if "logvar_q" in arguments else ()),
+        **changes,
+    )
+
+
+_ELBO_TERMS = (
+    _elbo_terms("exact", {**_W, **_PARAMETERS}),
+    _elbo_terms("sampled", {**_W, **_PARAMETERS, **_Q_W}),
+    _elbo_terms("gaussian", {**_PARAMETERS, **_Q_W}, fixed={"w": None}),
+    _elbo_terms("logits", {**_W, **_PARAMETERS, **_Q_Z}),
+    _elbo_terms("gaussian-logits", {**_PARAMETERS, **_Q_W, **_Q_Z}, fixed={"w": None}),
+)
+
+
+def _isotropic(case: OpCase) -> OpCase:
+    """The same case with one log-variance per component."""
+    arguments = {**case.arguments, "logvars": Argument("k 1", normal(0.5))}
+    return replace(case, name=f"{case.name}-isotropic", arguments=arguments)
+
+
+def _standard_normal(case: OpCase) -> OpCase:
+    """The same case with its defaults for p."""
+    arguments = {name: case.arguments[name] for name in ("mean_q", "logvar_q")}
+    hard = tuple(values for values in case.hard if set(values) <= set(arguments))
+    return replace(case, name=f"{case.name}-standard", arguments=arguments, hard=hard)
+
+
+_MIXTURES = (_LOG_PROB, _POSTERIOR, *_ELBO_TERMS)
+MIXTURE_CASES = tuple(form for case in _MIXTURES for form in (case, _isotropic(case)))
+CASES = (_KL, _standard_normal(_KL), *MIXTURE_CASES)
+
+
+def _each(cases: tuple[OpCase, ...]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
+
+
+each_case = _each(CASES)
+each_mixture = _each(MIXTURE_CASES)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=("float32", "float64"))
