@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""A mixture to start from, fitted to points: encoded data, as a rule."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+# A component's variance is at least this share of the data's: where a cluster holds one point, or
+# copies of one, its own variance is zero and its density without bound.
+_LEAST_VARIANCE_SHARE = 1e-3
+_METHODS = ("kmeans++", "kmeans", "em")
+_COVARIANCES = ("isotropic", "diagonal")
+
+
+class InitialMixture(NamedTuple):
+    """Weights (K,), means (K, L) and log-variances (K, 1) or (K, L), in float64 on the CPU."""
+
+    weights: Tensor
+    means: Tensor
+    logvars: Tensor
+
+
+def initial_mixture(
+    points: Float[Tensor, "n l"],
+    num_components: int,
+    *,
+    covariance: str = "isotropic",
+    method: str = "em",
+    restarts: int = 10,
+    seed: int = 0,
+) -> InitialMixture:
+    """Fit a mixture to points, in float64 through scikit-learn.
+
+    Parameters
+    ----------
+    points
+        ``(N, L)`` finite numbers.
+    num_components
+        K, at most N.
+    covariance
+        ``"isotropic"``, one variance a component, or ``"diagonal"``.
+    method
+        ``"kmeans++"`` seeds the means only (Arthur & Vassilvitskii, 2007), ``"kmeans"`` moves them
+        to the least sum of squares as well; either takes weights and variances from the clusters.
+        ``"em"`` goes on to the maximum of the likelihood.
+    restarts
+        Starts, of which the best is kept. k-means++ ignores it.
+    seed
+        The same points and seed give the same bits, whatever the number of threads.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer points than components, a point is not finite, or an option is unknown.
+
+    Examples
+    --------
+    >>> points = torch.tensor([[0.0], [0.2], [5.0], [5.2]])
+    >>> mixture = initial_mixture(points, 2, method="kmeans")
+    >>> mixture.means.sort(0).values.squeeze(), mixture.weights
+    (tensor([0.1000, 5.1000], dtype=torch.float64), tensor([0.5000, 0.5000], dtype=torch.float64))
+    """
+    array = _checked(points, num_components, covariance, method, restarts)
+    # scikit-learn's threads add in the order in which they finish: one thread repeats itself.
+    with threadpool_limits(limits=1):
+        if method == "kmeans++":
+            centres, _ = kmeans_plusplus(array, num_components, random_state=seed)
+        else:
+            centres = _kmeans(array, num_components, restarts, seed)
+        squares = np.stack([((array - centre) ** 2).sum(1) for centre in centres], axis=1)
+        clusters = squares.argmin(1)
+        fitted = _moments(array, clusters, num_components, covariance)
+        if method == "em":
+            fitted = _em(array, fitted, covariance, seed)
+    weights, means, variances = (torch.from_numpy(np.ascontiguousarray(a)) for a in fitted)
+    return InitialMixture(weights, means, variances.log())
+
+
+def _moments(
+    array: np.ndarray, clusters: np.ndarray, num_components: int, covariance: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, means and variances of a partition; every cluster holds at least one point."""
+    weights = np.bincount(clusters, minlength=num_components) / len(array)
+    members = [array[clusters == k] for k in range(num_components)]
+    # Copies of one point leave clusters empty: those stand at that point, with the least variance.
+    members = [m if len(m) else array[:1] for m in members]
+    means = np.stack([m.mean(0) for m in members])
+    variances = np.stack([m.var(0) for m in members])
+    if covariance == "isotropic":
+        variances = variances.mean(1, keepdims=True)
+    return weights, means, np.maximum(variances, _least_variance(array))
+
+
+def _kmeans(array: np.ndarray, num_components: int, restarts: int, seed: int) -> np.ndarray:
+    kmeans = KMeans(num_components, n_init=restarts, random_state=seed)
+    with warnings.catch_warnings():
+        # Fewer distinct points than clusters: _moments deals with the empty ones.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return kmeans.fit(array).cluster_centers_
+
+
+def _em(
+    array: np.ndarray,
+    start: tuple[np.ndarray, np.ndarray, np.ndarray],
+    covariance: str,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    weights, means, variances = start
+    isotropic = covariance == "isotropic"
+    mixture = GaussianMixture(
+        len(means),
+        covariance_type="spherical" if isotropic else "diag",
+        reg_covar=_least_variance(array),
+        max_iter=200,
+        weights_init=np.maximum(weights, 1e-12) / np.maximum(weights, 1e-12).sum(),
+        means_init=means,
+        precisions_init=1 / (variances[:, 0] if isotropic else variances),
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        # Where it stops after max_iter is as good a start as its limit.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(array)
+    return mixture.weights_, mixture.means_, mixture.covariances_.reshape(len(means), -1)
+
+
+def _least_variance(array: np.ndarray) -> float:
+    return max(_LEAST_VARIANCE_SHARE * float(array.var(0).mean()), 1e-12)
+
+
+def _checked(
+    points: Tensor, num_components: int, covariance: str, method: str, restarts: int
+) -> np.ndarray:
+    for name, value, options in (
+        ("covariance", covariance, _COVARIANCES),
+        ("method", method, _METHODS),
+    ):
+        if value not in options:
+            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(options)}")
+    if points.ndim != 2 or points.shape[1] == 0:
+        raise ValueError(f"points have shape {tuple(points.shape)}; expected (N, L)")
+    if num_components < 1 or restarts < 1:
+        raise ValueError(
+            f"num_components={num_components} and restarts={restarts}; both must be at least 1"
+        )
+    if len(points) < num_components:
+        raise ValueError(
+            f"{len(points)} points are too few for {num_components} components; "
+            "pass more points or a smaller num_components"
+        )
+    array = points.detach().double().cpu().numpy()
+    if not np.isfinite(array).all():
+        row = int(np.argmax(~np.isfinite(array).all(1)))
+        raise ValueError(f"point {row} (counted from 0) is not finite: the encoder has diverged")
+    return array
