@@ -33,6 +33,7 @@ template <class T>
 struct ElboSums {
   T top = -kInfinity<T>, mass = 0, entropy = 0, log_weight = 0, density = 0;
   bool impossible = false;  // q > 0 where the weight is zero
+  bool dense = false;       // some component has a density at the point
 
   // One chunk of a point: l, and the scores whose log_weights are still in them.
   template <bool kLogits, class V>
@@ -47,6 +48,8 @@ struct ElboSums {
       e += absent ? V{} : weight * gap;
       w += weight * prior;
       const auto dead = load<V>(constants + c) == splat<V>(-kInfinity<T>);
+      const auto none = load<V>(score + c) == splat<V>(-kInfinity<T>);
+      if (kLogits) dense |= max_lanes(none ? V{} : splat<V>(1)) > 0;
       if (kLogits) impossible |= max_lanes(dead ? weight : V{}) > 0;
       s += absent | dead ? V{} : weight * (load<V>(score + c) - prior);
     }
@@ -114,11 +117,13 @@ struct ElboBlock {
 
   // A point without a density passes no gradient, and must not meet the components' numbers: 0 *
   // inf is NaN.
-  void clear(int64_t n) {
+  void clear_point(int64_t n) {
     points.clear(n);
-    if constexpr (Source::kSample >= 0) sample.clear(n);
     if constexpr (Source::kSpread >= 0)
-      pyvae::clear(scales + n * components.padded_d, components.padded_d);
+      clear(scales + n * components.padded_d, components.padded_d);
+  }
+  void clear_sample(int64_t n) {
+    if constexpr (Source::kSample >= 0) sample.clear(n);
   }
 
  private:
@@ -135,7 +140,7 @@ struct ElboBlock {
       for (int64_t d = 0; d < width; ++d) infinite |= scales[n * width + d] == kInfinity<T>;
       if (!infinite) continue;
       unreachable[n] = true;
-      pyvae::clear(scales + n * width, width);
+      clear(scales + n * width, width);
     }
   }
 
@@ -156,8 +161,6 @@ void elbo_forward(const Problem& problem, const Runtime& runtime) {
     const Components<V>& components = mixture.entries[block.entry];
     ElboBlock<Source, V> work(problem, components, block, scratch, 0);
     ElboSums<T> sums[kBlock];
-    bool any_alive = false;
-    for (int64_t k = 0; k < problem.k; ++k) any_alive |= components.alive(k);
     for_each_chunk(components, [&](const Chunk& chunk) {
       work.score(chunk);
       for (int64_t n = 0; n < block.count; ++n)
@@ -169,7 +172,8 @@ void elbo_forward(const Problem& problem, const Runtime& runtime) {
         normalizer(problem, kOut + 2, block.entry);
     for (int64_t n = 0; n < block.count; ++n) {
       const ElboSums<T>& sum = sums[n];
-      const bool reachable = any_alive && !work.unreachable[n] && sum.mass != 0;
+      const bool reachable =
+          !work.unreachable[n] && sum.mass != 0 && (Source::kLogits < 0 || sum.dense);
       const T log_mass = T(__builtin_log(double(sum.mass)));
       const T divergence = (sum.entropy - sum.log_weight) / sum.mass - log_mass;
       expected.at(block.first + n) = reachable ? sum.density / sum.mass : -kInfinity<T>;

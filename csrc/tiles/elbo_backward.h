@@ -16,12 +16,14 @@ namespace {
 template <class T>
 struct ElboPoint {
   T expected, kl, normalizer, by_expected, by_kl;
+  bool dense;
 
   ElboPoint(const Problem& problem, int64_t entry, int64_t n, int out) {
     const auto at = [&](int operand) { return Column<const T>(problem, operand, entry).at(n); };
     expected = at(out), kl = at(out + 1), normalizer = at(out + 2);
     by_expected = at(0), by_kl = at(1);
-    if (expected == -kInfinity<T>) by_expected = expected = 0;
+    dense = expected != -kInfinity<T>;
+    if (!dense) by_expected = expected = 0;
     if (kl == kInfinity<T>) by_kl = kl = 0;
   }
   bool reachable() const { return normalizer != -kInfinity<T>; }
@@ -68,8 +70,11 @@ class ElboBackward {
     const Components<V>& components = mixture_.entries[block.entry];
     ElboBlock<Source, V> work(problem_, components, block, scratch_, kFirst);
     ComponentSums<V> sums = gradients_.of_task(block.task);
-    for (int64_t n = 0; n < block.count; ++n)
-      if (!ElboPoint<T>(problem_, block.entry, block.first + n, kOut).reachable()) work.clear(n);
+    for (int64_t n = 0; n < block.count; ++n) {
+      const ElboPoint<T> point(problem_, block.entry, block.first + n, kOut);
+      if (!point.reachable() || !point.dense) work.clear_point(n);
+      if (!point.reachable()) work.clear_sample(n);
+    }
     PointGradient<V> by_point, by_sample;
     by_point.by_point = cleared(block, 1);
     if constexpr (Source::kSpread >= 0) by_point.by_spread = cleared(block, 3);

@@ -29,27 +29,42 @@ class MixtureElboTerms(NamedTuple):
 
 _log_prob = Op("mixture_log_prob", reference.mixture_log_prob)
 _posterior = Op("mixture_posterior", reference.mixture_posterior)
-_elbo_exact = Op("mixture_elbo_terms", reference.mixture_elbo_terms)
-_elbo_gaussian = Op(
-    "mixture_elbo_terms_gaussian",
-    lambda mean_q, logvar_q, *mixture: reference.mixture_elbo_terms(
-        None, *mixture, mean_q, logvar_q
-    ),
-    title="mixture_elbo_terms",
-)
-_elbo_sampled = Op(
-    "mixture_elbo_terms_sampled",
-    lambda w, mean_q, logvar_q, *mixture: reference.mixture_elbo_terms(
-        w, *mixture, mean_q, logvar_q
-    ),
-    title="mixture_elbo_terms",
-)
-_elbo_logits = Op(
-    "mixture_elbo_terms_logits",
-    lambda mean_q, logvar_q, logits_q, *mixture: reference.mixture_elbo_terms(
-        None, *mixture, mean_q, logvar_q, logits_q
-    ),
-    title="mixture_elbo_terms",
+
+
+def _elbo_gaussian_reference(
+    mean_q: Tensor, logvar_q: Tensor, log_weights: Tensor, means: Tensor, logvars: Tensor
+) -> tuple[Tensor, Tensor]:
+    return reference.mixture_elbo_terms(None, log_weights, means, logvars, mean_q, logvar_q)
+
+
+def _elbo_sampled_reference(
+    w: Tensor, mean_q: Tensor, logvar_q: Tensor, log_weights: Tensor, means: Tensor, logvars: Tensor
+) -> tuple[Tensor, Tensor]:
+    return reference.mixture_elbo_terms(w, log_weights, means, logvars, mean_q, logvar_q)
+
+
+def _elbo_logits_reference(
+    mean_q: Tensor,
+    logvar_q: Tensor,
+    logits_q: Tensor,
+    log_weights: Tensor,
+    means: Tensor,
+    logvars: Tensor,
+) -> tuple[Tensor, Tensor]:
+    return reference.mixture_elbo_terms(
+        None, log_weights, means, logvars, mean_q, logvar_q, logits_q
+    )
+
+
+# One public function, four schemas: an op has no optional arguments.
+_elbo_exact, _elbo_gaussian, _elbo_sampled, _elbo_logits = (
+    Op(f"mixture_elbo_terms{suffix}", function, title="mixture_elbo_terms")
+    for suffix, function in (
+        ("", reference.mixture_elbo_terms),
+        ("_gaussian", _elbo_gaussian_reference),
+        ("_sampled", _elbo_sampled_reference),
+        ("_logits", _elbo_logits_reference),
+    )
 )
 
 

@@ -68,7 +68,7 @@ def mixture_elbo_terms(
     else:
         logits = torch.where(alive, logits_q, logits_q.detach())
         log_q = _log_normalise(logits, _logsumexp(logits))
-        unreachable = ~alive.any(-1)
+        unreachable = ~(alive & (expected != -_INF)).any(-1)
     unreachable = unreachable | _is_infinite(point)
     if logvar_q is not None:
         unreachable = unreachable | (logvar_q == _INF).any(-1)
@@ -77,7 +77,9 @@ def mixture_elbo_terms(
     counts = alive & (q != 0)
     safe_log_q = torch.where(counts, log_q, 0.0)
     safe_log_weights = torch.where(alive, log_weights.unsqueeze(-2), 0.0)
-    expected_log_prob = (q * torch.where(counts, expected, 0.0)).sum(-1)
+    finite = counts & (expected != -_INF)
+    expected_log_prob = (q * torch.where(finite, expected, 0.0)).sum(-1)
+    expected_log_prob = torch.where((counts & ~finite).any(-1), -_INF, expected_log_prob)
     kl_z = torch.where(counts, q * (safe_log_q - safe_log_weights), 0.0).sum(-1)
     kl_z = torch.where((~alive & (q > 0)).any(-1), _INF, kl_z)
     expected_log_prob = torch.where(unreachable, -_INF, expected_log_prob)

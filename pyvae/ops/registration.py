@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 
 from pyvae import _C
 from pyvae.ops.signature import Signature
@@ -91,7 +92,7 @@ def _tuple(value: Tensor | Sequence[Tensor]) -> Tensors:
     return (value,) if isinstance(value, Tensor) else tuple(value)
 
 
-def _single(values: Tensors) -> Tensor | Tensors:
+def _single(values: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
@@ -101,10 +102,7 @@ def _dispatch(function: Any, kernel: Any, *inputs: Any) -> Any:
     torch.func refuses ops whose autograd was registered from Python (pytorch issue 170834), and
     takes a new-style ``autograd.Function``.
     """
-    if (
-        not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is not None
-    ):
+    if not torch.compiler.is_compiling() and peek_interpreter_stack() is not None:
         return function.apply(*inputs)
     return kernel(*inputs)
 
@@ -220,6 +218,14 @@ def _save_backward(op: Op, ctx: Any, inputs: Sequence[Any], output: Any) -> None
     ctx.inputs = len(inputs)
 
 
+def _vjp(
+    function: Callable[..., Tensors], inputs: Tensors
+) -> tuple[Tensors, Callable[[Tensors], Tensors]]:
+    """``torch.func.vjp`` as its type says too little: outputs, and cotangents to gradients."""
+    outputs, pull_back = torch.func.vjp(function, *inputs)[:2]
+    return outputs, pull_back
+
+
 def _reference_backward(op: Op, needs: int) -> Callable[..., Tensors]:
     """The backward op in plain torch, as a function of the upstream gradients and the arguments.
 
@@ -228,15 +234,14 @@ def _reference_backward(op: Op, needs: int) -> Callable[..., Tensors]:
 
     def backward(*inputs: Tensor) -> Tensors:
         gradients, tensors = inputs[: op.differentiable], inputs[op.differentiable :]
-        _, pull_back = torch.func.vjp(lambda *t: _tuple(op.reference(*t)), *tensors)
-        found = pull_back(gradients)
+        found = _vjp(lambda *t: _tuple(op.reference(*t)), tensors)[1](gradients)
         return tuple(found[i] for i in range(op.arguments) if needs >> i & 1)
 
     return backward
 
 
 def _backward_vjp(op: Op, ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-    _, pull_back = torch.func.vjp(_reference_backward(op, ctx.needs), *ctx.saved_tensors)
+    pull_back = _vjp(_reference_backward(op, ctx.needs), ctx.saved_tensors)[1]
     wanted = tuple(upstream[i] for i in range(op.arguments) if ctx.needs >> i & 1)
     found = pull_back(wanted)
     return (*found, *(None,) * (ctx.inputs - len(found)))
@@ -246,9 +251,9 @@ def _jvp(
     function: Callable[..., Tensors], inputs: Tensors, tangents: Sequence[Tensor | None]
 ) -> Tensors:
     """Forward-mode derivative by two reverse passes: forward-mode levels do not nest, these do."""
-    outputs, pull_back = torch.func.vjp(function, *inputs)
+    outputs, pull_back = _vjp(function, inputs)
     zeros = tuple(torch.zeros_like(output) for output in outputs)
-    _, push_forward = torch.func.vjp(lambda *v: pull_back(v), *zeros)
+    push_forward = _vjp(lambda *v: pull_back(v), zeros)[1]
     filled = (
         torch.zeros_like(x) if t is None else t for x, t in zip(inputs, tangents, strict=True)
     )
