@@ -77,4 +77,4 @@ test-torch-%: $(MATRIX)/.wheel
 	$(MATRIX)/$*/bin/pip install --upgrade torch$(if $(filter-out newest,$*),==$*)
 	$(MATRIX)/$*/bin/pip install --force-reinstall --no-deps $(MATRIX)/wheel/*.whl
 	for wheel in $(MATRIX)/wheel/*.whl; do $(MATRIX)/$*/bin/pip install "$$wheel[test]"; done
-	cd $(MATRIX)/suite && ../$*/bin/python -m pytest $(PYTEST_FLAGS) tests/ops
+	cd $(MATRIX)/suite && ../$*/bin/python -m pytest $(PYTEST_FLAGS) -W default tests/ops
