@@ -80,10 +80,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             "pass the folder that save_pretrained wrote"
         )
     path = _existing(folder / CONFIG_FILE)
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: it is no JSON ({error})") from error
+    saved = _parsed(path.read_bytes(), path)
     if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
         raise ValueError(
             f"{path} does not describe a pyvae model; was it written by another library?"
@@ -117,6 +114,13 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; save_pretrained writes it")
     return path
+
+
+def _parsed(text: str | bytes, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: its config is no JSON ({error})") from error
 
 
 def _plain_state(model: nn.Module) -> dict[str, Tensor]:
@@ -154,7 +158,7 @@ def _read_weights(folder: Path, saved: dict[str, Any]) -> dict[str, Tensor]:
         raise ValueError(f"{path} was not written by save_pretrained of pyvae")
     if header["sha256"] != _digest(state):
         raise ValueError(f"{path} is damaged: its tensors do not match their digest")
-    if json.loads(header["config"]) != saved:
+    if _parsed(header["config"], path) != saved:
         raise ValueError(
             f"{path} belongs to another save than {CONFIG_FILE} beside it; save the model again, "
             "or change settings on the loaded model instead of in the file"
@@ -180,4 +184,5 @@ def _restore(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"the weights of {path} do not fit the modules: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"the weights of {path} do not fit the modules: {reason}") from error

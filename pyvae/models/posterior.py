@@ -15,6 +15,9 @@ _ENTROPY_OF_STANDARD_NORMAL = 0.5 * (1.0 + math.log(2.0 * math.pi))
 
 def draw_noise(shape: Sequence[int], like: Tensor, generator: Generator | None) -> Tensor:
     """Return standard normal noise in the dtype and on the device of ``like``."""
+    if generator is None:
+        # Without the argument: with it, even None, torch.compile fixes the batch size.
+        return torch.randn(shape, dtype=like.dtype, device=like.device)
     return torch.randn(shape, dtype=like.dtype, device=like.device, generator=generator)
 
 
