@@ -102,7 +102,8 @@ def _moments(
 
 
 def _kmeans(array: np.ndarray, num_components: int, restarts: int, seed: int) -> np.ndarray:
-    kmeans = KMeans(num_components, n_init=restarts, random_state=seed)
+    # scikit-learn's signature shows n_init's default only, a string.
+    kmeans = KMeans(num_components, n_init=restarts, random_state=seed)  # type: ignore[arg-type]
     with warnings.catch_warnings():
         # Fewer distinct points than clusters: _moments deals with the empty ones.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -131,7 +132,9 @@ def _em(
         # Where it stops after max_iter is as good a start as its limit.
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(array)
-    return mixture.weights_, mixture.means_, mixture.covariances_.reshape(len(means), -1)
+    fitted = (mixture.weights_, mixture.means_, mixture.covariances_)
+    weights, means, variances = (np.asarray(array) for array in fitted)
+    return weights, means, variances.reshape(len(means), -1)
 
 
 def _least_variance(array: np.ndarray) -> float:

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""Whatever data are handed over, as batches of examples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence, Sized
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from pyvae.data import Data
+
+_FINGERPRINT_ROWS = 64
+_EVALUATION_BATCH = 1024
+
+
+class Batches:
+    """Examples of a ``Data``, a tensor ``(N, ...)`` or a map-style torch ``Dataset`` in batches.
+
+    An item of a ``Dataset`` is the example, or a tuple or list that begins with it; what follows
+    (labels, as a rule) is not looked at.
+
+    Raises
+    ------
+    TypeError
+        If ``source`` is something else.
+    ValueError
+        If it is empty.
+    """
+
+    def __init__(self, source: Data | Tensor | Dataset, num_workers: int = 0) -> None:
+        if isinstance(source, Data):
+            self.dataset: Dataset = source
+        elif isinstance(source, Tensor):
+            self.dataset = _TensorRows(source)
+        elif isinstance(source, IterableDataset) or not isinstance(source, Dataset):
+            raise TypeError(
+                f"data are a {type(source).__name__}; expected pyvae.data.Data (pyvae.data.load), "
+                "a tensor (N, ...) or a map-style torch Dataset"
+            )
+        else:
+            self.dataset = source
+        if not isinstance(self.dataset, Sized):
+            raise TypeError(f"the {type(source).__name__} has no length; give it __len__")
+        self.size = len(self.dataset)
+        if self.size == 0:
+            raise ValueError("the data hold no examples; at least one is needed")
+        self.num_workers = num_workers
+
+    def __len__(self) -> int:
+        return self.size
+
+    def shuffled(
+        self, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> DataLoader:
+        """One pass in an order that depends on ``seed`` only; every rank gets its own part."""
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(self.size, generator=generator)
+        # Every rank takes a slice of every batch, so that all of them make equally many steps.
+        batches = [
+            part[rank::world_size].tolist()
+            for part in order.split(batch_size)
+            if len(part) >= world_size
+        ]
+        return self._loader(batches, generator)
+
+    def in_order(self, limit: int | None = None, batch_size: int = _EVALUATION_BATCH) -> DataLoader:
+        """One pass in order; with ``limit``, over that many examples spread evenly."""
+        count = self.size if limit is None else min(limit, self.size)
+        indices = np.linspace(0, self.size - 1, count).round().astype(int).tolist()
+        batches = [indices[i : i + batch_size] for i in range(0, count, batch_size)]
+        return self._loader(batches, torch.Generator().manual_seed(0))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells these data from others: their number, and the bits of some rows.
+
+        A Dataset of the user's own may draw anew at every look, so only its length counts.
+        """
+        found: dict[str, Any] = {"examples": self.size}
+        if isinstance(self.dataset, Data | _TensorRows):
+            rows = next(iter(self.in_order(_FINGERPRINT_ROWS)))
+            bits = rows.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+            found["digest"] = hashlib.sha256(bits).hexdigest()[:16]
+        return found
+
+    def _loader(self, batches: Sequence[list[int]], generator: torch.Generator) -> DataLoader:
+        # The generator seeds the workers: without it the loader would draw from the global one.
+        return DataLoader(
+            self.dataset,
+            batch_sampler=_Fixed(batches),
+            collate_fn=_collate,
+            num_workers=self.num_workers,
+            generator=generator,
+        )
+
+
+class _Fixed:
+    """A batch sampler that hands out given batches."""
+
+    def __init__(self, batches: Sequence[list[int]]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+
+class _TensorRows(Dataset):
+    def __init__(self, x: Tensor) -> None:
+        if x.ndim < 2:
+            raise ValueError(f"data have shape {tuple(x.shape)}; expected (N, ...)")
+        self.x = x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.x[index]
+
+    def __getitems__(self, indices: list[int]) -> Tensor:
+        return self.x[torch.tensor(indices, device=self.x.device)]
+
+
+def _collate(items: Tensor | list[Any]) -> Tensor:
+    if isinstance(items, Tensor):
+        return items
+    examples = [item[0] if isinstance(item, tuple | list) else item for item in items]
+    try:
+        return torch.stack([torch.as_tensor(example) for example in examples])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"the data's items cannot be stacked into a batch ({error}); expected tensors of one "
+            "shape, or tuples that begin with one"
+        ) from error

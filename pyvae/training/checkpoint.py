@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Checkpoint files: a line with a digest, then what torch.save wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pyvae.training.files import write_atomically
+
+if TYPE_CHECKING:
+    from pyvae.models import LatentVariableModel
+
+LAST_FILE = "last.ckpt"
+BEST_FILE = "best.ckpt"
+_MAGIC = b"pyvae checkpoint 1 sha256 "
+_KEYS = ("run", "epoch", "model", "optimizer", "history", "best", "stale_epochs")
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a state in one step."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    digest = hashlib.sha256(payload).hexdigest().encode()
+    write_atomically(path, _MAGIC + digest + b"\n" + payload)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the state in a checkpoint file.
+
+    Nothing in the file is executed: it is read with ``weights_only=True``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no checkpoint of this package, or damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no checkpoint there to resume from; start with resume=False"
+        )
+    content = path.read_bytes()
+    head, _, payload = content.partition(b"\n")
+    if not head.startswith(_MAGIC):
+        raise ValueError(f"{path}: no checkpoint of pyvae; its first line says otherwise")
+    if head[len(_MAGIC) :] != hashlib.sha256(payload).hexdigest().encode():
+        raise ValueError(
+            f"{path}: damaged checkpoint, its {len(payload)} bytes do not match their digest; "
+            "resume from another one"
+        )
+    try:
+        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise ValueError(f"{path}: not readable by this torch ({error})") from error
+    if not isinstance(state, dict) or "model" not in state:
+        raise ValueError(f"{path}: no checkpoint of pyvae's trainer; it holds no model")
+    return state
+
+
+def read_resumable(path: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """Return the state in a checkpoint of the run that ``run`` describes.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`read_checkpoint`; and if the file holds weights only, or is of another run.
+    """
+    state = read_checkpoint(path)
+    missing = [key for key in _KEYS if key not in state]
+    if missing:
+        raise ValueError(
+            f"{path}: holds a model but no state of its training ({', '.join(missing)}); "
+            f"resume from {LAST_FILE}, or take the weights with load_weights"
+        )
+    check_same_run(path, state["run"], run)
+    return state
+
+
+def check_same_run(path: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:
+    """Raise where a checkpoint belongs to another model, data set or configuration.
+
+    Both are what :func:`describe_run` returned.
+    """
+    for part in ("model", "data", "trainer"):
+        old, new = saved.get(part, {}), current[part]
+        names = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
+        if names:
+            changes = "; ".join(f"{n} was {old.get(n)!r}, is {new.get(n)!r}" for n in names)
+            raise ValueError(
+                f"{path}: belongs to another {part}: {changes}. Resume with the same settings, or "
+                "choose another output folder"
+            )
+
+
+def describe_run(
+    model: LatentVariableModel, data: dict[str, Any], trainer: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what a resumed run must have in common with the one that wrote the checkpoint."""
+    tensors = {name: f"{tuple(v.shape)} {v.dtype}" for name, v in model.state_dict().items()}
+    described = {
+        "model": {"class": type(model).__name__, **model.config, "tensors": tensors},
+        "data": data,
+        "trainer": trainer,
+    }
+    return json.loads(json.dumps(described))  # tuples become lists here as they do in the file
+
+
+def load_weights(model: LatentVariableModel, path: str | Path) -> LatentVariableModel:
+    """Copy the model's tensors out of a checkpoint into ``model``, and return it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no checkpoint, it is damaged, or it holds another model.
+    """
+    path = Path(path)
+    state = read_checkpoint(path)
+    restore_model(model, state["model"], path)
+    return model
+
+
+def restore_model(model: LatentVariableModel, state: dict[str, Tensor], path: Path) -> None:
+    """Copy tensors into the model; all of them must fit."""
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: the tensors do not fit the model: {error}") from error

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""One step of the optimizer, on the devices and in the precision that Fabric sets up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor
+
+from pyvae.training.objective import Objective
+
+if TYPE_CHECKING:
+    from pyvae.models import LatentVariableModel
+    from pyvae.training.settings import Settings
+
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+class Engine:
+    """The model, its optimizer and Fabric.
+
+    Attributes
+    ----------
+    device
+        Where the model is.
+    rank, world_size
+        This process among those that train together.
+    """
+
+    def __init__(self, settings: Settings, model: LatentVariableModel) -> None:
+        several = str(settings.devices) != "1"
+        # Pretraining leaves the mixture without a gradient, which plain DDP waits for.
+        strategy = DDPStrategy(find_unused_parameters=True) if several else "auto"
+        self.fabric = Fabric(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            precision=settings.precision,  # type: ignore[arg-type]
+            strategy=strategy,
+        )
+        if several:
+            self.fabric.launch()
+        self._settings = settings
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        optimizer = _OPTIMIZERS[settings.optimizer](
+            parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+        )
+        objective: Any = Objective(model, settings.pretrain_noise)
+        if settings.compile:
+            objective = torch.compile(objective)
+        self._objective, self._optimizer = self.fabric.setup(objective, optimizer)
+        self.device = self.fabric.device
+        self.rank, self.world_size = self.fabric.global_rank, self.fabric.world_size
+
+    def seed(self, *key: int) -> int:
+        """Seed torch from ``key`` and the settings' seed, and return the seed common to all ranks.
+
+        Every epoch is seeded by its number, so a resumed run needs no generator's state: an epoch
+        depends on the parameters and the optimizer it starts from, and on nothing before.
+        """
+        entropy = [self._settings.seed, *key]
+        common, own = (
+            int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
+            for words in (entropy, [*entropy, self.rank + 1])
+        )
+        torch.manual_seed(own)
+        return common
+
+    def forward(self, x: Tensor, beta: float, pretrain: bool) -> tuple[Tensor, list[float]]:
+        """Return the loss, and the parts of the bound as numbers."""
+        x = x.to(self.device, non_blocking=True)
+        scale = torch.tensor(beta, device=self.device, dtype=torch.float32)
+        loss, parts = self._objective(x, scale, pretrain)
+        return loss, parts.tolist()
+
+    def step(self, loss: Tensor, lr: float) -> None:
+        """Move the parameters down the gradient of ``loss``."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if self._settings.grad_clip is not None:
+            # A gradient that is not finite shows in the next loss, which names what it came from.
+            self.fabric.clip_gradients(
+                self._objective,
+                self._optimizer,
+                max_norm=self._settings.grad_clip,
+                error_if_nonfinite=False,
+            )
+        self._optimizer.step()
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum ``values`` over the processes."""
+        if self.world_size == 1:
+            return values
+        reduced = self.fabric.all_reduce(values.to(self.device), reduce_op="sum")
+        assert isinstance(reduced, Tensor)
+        return reduced.cpu()
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """Return the state of the optimizer, for a checkpoint."""
+        return self._optimizer.state_dict()
+
+    def load_optimizer_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the optimizer."""
+        self._optimizer.optimizer.load_state_dict(state)

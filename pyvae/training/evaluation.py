@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""A trained model in figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pyvae.data import Data
+from pyvae.models import GMVAE, LatentVariableModel
+from pyvae.training.batches import Batches
+from pyvae.training.metrics import as_json, baselines, clustering_metrics
+from pyvae.training.monitor import latent_figures, mean_bound
+
+
+@torch.no_grad()
+def evaluate(
+    model: LatentVariableModel,
+    data: Data | Tensor | Dataset,
+    labels: Tensor | None = None,
+    *,
+    num_samples: int = 128,
+    likelihood_examples: int | None = 1000,
+    compare: bool = True,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return what a model makes of data, ready for JSON.
+
+    Parameters
+    ----------
+    model, data
+        The model, and what :meth:`pyvae.training.Trainer.fit` takes.
+    labels
+        ``(N,)``; None takes those of a ``pyvae.data.Data`` that has any.
+    num_samples
+        Samples an example of the importance-weighted log-likelihood.
+    likelihood_examples
+        Examples, spread evenly, that it is averaged over; None takes all. It costs ``num_samples``
+        times as much as the bound.
+    compare
+        Put scikit-learn's k-means and GaussianMixture on the same data beside a clustering.
+    seed
+        Of the noise and of the baselines. The global random numbers are left alone.
+
+    Returns
+    -------
+    ``examples``; ``bound`` and its parts in nats per example, and ``log_likelihood``;
+    ``effective_components``, ``smallest_share``, ``posterior_entropy``, ``active_units``; and where
+    there are labels and components, ``clustering`` and ``baselines``, each with
+    ``clustering_accuracy``, ``normalized_mutual_information`` and ``adjusted_rand_index``. A figure
+    that is not finite is None.
+
+    Raises
+    ------
+    ValueError
+        If there is another number of labels than of examples, or the data do not fit the model.
+    """
+    batches = Batches(data)
+    if labels is None and isinstance(data, Data):
+        labels = data.labels
+    if labels is not None and labels.shape != (len(batches),):
+        raise ValueError(
+            f"labels have shape {tuple(labels.shape)}; expected one for each of the "
+            f"{len(batches)} examples"
+        )
+    training, device = model.training, model.component_means.device
+    model.eval()
+    figures: dict[str, Any] = {
+        "examples": len(batches),
+        **mean_bound(model, batches.in_order(), device, seed),
+        **_log_likelihood(model, batches.in_order(likelihood_examples), num_samples, seed),
+        **latent_figures(model, batches.in_order(), device),
+    }
+    if labels is not None and isinstance(model, GMVAE):
+        clusters = torch.cat([model.predict(x.to(device)).cpu() for x in batches.in_order()])
+        figures["clustering"] = clustering_metrics(labels, clusters)
+        if compare:
+            x = torch.cat(list(batches.in_order()))
+            figures["baselines"] = baselines(x, labels, model.num_components, seed)
+    model.train(training)
+    return as_json(figures)
+
+
+def _log_likelihood(
+    model: LatentVariableModel, batches: Any, num_samples: int, seed: int
+) -> dict[str, Any]:
+    device = model.component_means.device
+    generator = torch.Generator(device).manual_seed(seed)
+    values = [
+        model.log_likelihood(x.to(device), num_samples, generator=generator).cpu() for x in batches
+    ]
+    estimates = torch.cat(values).double()
+    return {
+        "log_likelihood": float(estimates.mean()),
+        "log_likelihood_samples": num_samples,
+        "log_likelihood_examples": len(estimates),
+    }

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""One run: what changes from epoch to epoch, and when it is logged and written."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pyvae.models import GMVAE, Elbo, LatentVariableModel
+from pyvae.training.checkpoint import (
+    BEST_FILE,
+    describe_run,
+    read_checkpoint,
+    read_resumable,
+    restore_model,
+)
+from pyvae.training.engine import Engine
+from pyvae.training.history import History
+from pyvae.training.monitor import bound_figures, latent_figures, mean_bound
+from pyvae.training.progress import ProgressReport
+from pyvae.training.schedules import learning_rate_scale, warmup_scale
+from pyvae.training.start import start_mixture
+
+if TYPE_CHECKING:
+    from pyvae.training.batches import Batches
+    from pyvae.training.run_folder import RunFolder
+    from pyvae.training.settings import Settings
+
+_MONITORED_EXAMPLES = 10_000
+_STARTING_EXAMPLES = 20_000
+
+
+class TrainingDivergedError(RuntimeError):
+    """A part of the bound, or a parameter, became NaN or infinite."""
+
+
+class Run:
+    """One call of fit: what changes from epoch to epoch."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: LatentVariableModel,
+        train: Batches,
+        validation: Batches | None,
+        folder: RunFolder | None,
+    ) -> None:
+        self.settings, self.model = settings, model
+        self.train, self.validation, self.folder = train, validation, folder
+        self.pretrain_epochs = settings.pretrain_epochs if isinstance(model, GMVAE) else 0
+        self.total_epochs = self.pretrain_epochs + settings.epochs
+        self.description = describe_run(model, train.fingerprint(), settings.identity())
+        self.engine = Engine(settings, model)
+        self.history = History()
+        self.best, self.stale_epochs = -math.inf, 0
+        self.best_weights: dict[str, Tensor] | None = None
+        self.best_is_new = False
+
+    def restore(self, path: Path) -> None:
+        """Go on from the end of the epoch that a checkpoint holds."""
+        state = read_resumable(path, self.description)
+        restore_model(self.model, state["model"], path)
+        self.engine.load_optimizer_state(state["optimizer"])
+        self.history = History(state["history"])
+        self.best, self.stale_epochs = state["best"], state["stale_epochs"]
+        best = path.with_name(BEST_FILE)
+        if best.is_file() and self.best > -math.inf:
+            self.best_weights = read_checkpoint(best)["model"]
+
+    def complete(self) -> History:
+        """Run the epochs that are left."""
+        with ProgressReport(self.settings.progress, self.total_epochs, len(self.history)) as report:
+            try:
+                while len(self.history) < self.total_epochs and not self._stops_early():
+                    row = self._epoch(len(self.history))
+                    if self.engine.rank == 0:
+                        report.epoch(row)
+                self._save()
+            finally:
+                if self.folder is not None:
+                    self.folder.close()
+        self.model.eval()
+        if self.settings.early_stopping is not None and self.best_weights is not None:
+            self.model.load_state_dict(self.best_weights)
+        return self.history
+
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        started = time.perf_counter()
+        order = self.engine.seed(epoch)
+        joint = epoch - self.pretrain_epochs
+        if joint == 0:
+            self._start_mixture()
+        scale = warmup_scale(joint, self.settings.warmup_epochs)
+        beta = self.settings.pretrain_beta if joint < 0 else self.model.beta * scale
+        self.model.train()
+        lr, parts = self._pass(epoch, beta, order)
+        self._check_parameters(epoch)
+        self.model.eval()
+        figures = bound_figures(parts)
+        bound = Elbo(*(parts[i] for i in range(len(parts))))
+        row = {
+            "epoch": epoch + 1,
+            "phase": "pretrain" if joint < 0 else "joint",
+            "lr": lr,
+            "beta": beta,
+            "objective": float(bound.weighted(beta)),
+            **figures,
+            **self._evaluation(),
+            "seconds": round(time.perf_counter() - started, 4),
+        }
+        self._finish(row, warm=scale == 1.0 and joint >= 0)
+        return row
+
+    def _pass(self, epoch: int, beta: float, order: int) -> tuple[float, Tensor]:
+        """One pass over the data; return the first learning rate and the parts' means."""
+        engine, pretrain = self.engine, epoch < self.pretrain_epochs
+        loader = self.train.shuffled(
+            self.settings.batch_size, order, engine.rank, engine.world_size
+        )
+        sums = torch.zeros(len(Elbo._fields) + 1, dtype=torch.float64)
+        for index, batch in enumerate(loader):
+            loss, parts = engine.forward(batch, beta, pretrain)
+            self._check_parts(parts, epoch, index, len(loader))
+            engine.step(loss, self._learning_rate(epoch, index / len(loader)))
+            sums += len(batch) * torch.tensor([*parts, 1.0], dtype=torch.float64)
+        sums = engine.total(sums)
+        return self._learning_rate(epoch, 0.0), sums[:-1] / sums[-1]
+
+    def _learning_rate(self, epoch: int, done: float) -> float:
+        if epoch < self.pretrain_epochs:
+            return self.settings.lr
+        progress = (epoch - self.pretrain_epochs + done) / self.settings.epochs
+        return self.settings.lr * learning_rate_scale(self.settings.schedule, progress)
+
+    def _start_mixture(self) -> None:
+        if isinstance(self.model, GMVAE) and self.settings.initialization != "none":
+            start_mixture(
+                self.model.eval(),
+                self.train.in_order(_STARTING_EXAMPLES),
+                self.engine.device,
+                method=self.settings.initialization,
+                seed=self.settings.seed,
+            )
+
+    def _evaluation(self) -> dict[str, Any]:
+        device = self.engine.device
+        figures = latent_figures(self.model, self.train.in_order(_MONITORED_EXAMPLES), device)
+        if self.validation is not None:
+            held_out = mean_bound(self.model, self.validation.in_order(), device)
+            figures |= {f"val_{name}": value for name, value in held_out.items()}
+        return figures
+
+    def _finish(self, row: dict[str, Any], *, warm: bool) -> None:
+        """Log the epoch, keep the weights if they are the best, and write what is due."""
+        self.history.append(row)
+        bound = row.get("val_bound", row["bound"])
+        if row["phase"] == "joint" and bound > self.best:
+            self.best, self.stale_epochs, self.best_is_new = bound, 0, True
+            self.best_weights = {n: v.detach().clone() for n, v in self._weights().items()}
+        elif warm:
+            self.stale_epochs += 1
+        if self.folder is not None and self.engine.rank == 0:
+            self.folder.log(row)
+            if self.folder.due():
+                self._save()
+
+    def _save(self) -> None:
+        if self.folder is None or self.engine.rank != 0:
+            return
+        state = {
+            "run": self.description,
+            "epoch": len(self.history),
+            "model": self._weights(),
+            "optimizer": self.engine.optimizer_state(),
+            "history": self.history.rows,
+            "best": self.best,
+            "stale_epochs": self.stale_epochs,
+        }
+        best = None
+        if self.best_is_new and self.best_weights is not None:
+            best = {"run": self.description, "model": self.best_weights, "bound": self.best}
+        self.folder.write(state, best, self.history)
+        self.best_is_new = False
+
+    def _weights(self) -> dict[str, Tensor]:
+        return dict(self.model.state_dict())
+
+    def _stops_early(self) -> bool:
+        patience = self.settings.early_stopping
+        return patience is not None and self.stale_epochs >= patience
+
+    def _check_parts(self, parts: list[float], epoch: int, batch: int, batches: int) -> None:
+        if all(math.isfinite(part) for part in parts):
+            return
+        named = dict(zip(Elbo._fields, parts, strict=True))
+        bad = ", ".join(f"{n} is {v}" for n, v in named.items() if not math.isfinite(v))
+        good = ", ".join(f"{n} {v:.4g}" for n, v in named.items() if math.isfinite(v))
+        raise TrainingDivergedError(
+            f"epoch {epoch + 1}, batch {batch + 1} of {batches}: {bad} ({good or 'no part is'} "
+            f"finite). {self._way_out()}"
+        )
+
+    def _check_parameters(self, epoch: int) -> None:
+        for name, value in self.model.named_parameters():
+            if not torch.isfinite(value).all():
+                raise TrainingDivergedError(
+                    f"epoch {epoch + 1}, last batch: the gradient made {name} NaN or infinite. "
+                    f"{self._way_out()}"
+                )
+
+    def _way_out(self) -> str:
+        last = self.folder.last if self.folder is not None else None
+        kept = f"The last good checkpoint is {last}. " if last and last.exists() else ""
+        return f"{kept}Lower lr, set grad_clip, or look for outliers in the data."

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""What a run leaves in its output folder while it goes."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyvae.training.checkpoint import BEST_FILE, LAST_FILE, write_checkpoint
+from pyvae.training.files import make_output_folder
+
+if TYPE_CHECKING:
+    from pyvae.training.history import History
+    from pyvae.training.settings import Settings
+
+_BEGUN = (LAST_FILE, BEST_FILE)
+
+
+class RunFolder:
+    """The folder's last and best checkpoint, its history and its TensorBoard log.
+
+    Checkpoints are written at most every ``checkpoint_seconds``: any epoch's end is as good to
+    resume from as another, so what a kill costs is time and never a different result.
+    """
+
+    def __init__(self, settings: Settings, *, resume: bool) -> None:
+        if settings.output_dir is None:
+            raise ValueError("a run folder needs output_dir")
+        self.path = make_output_folder(settings.output_dir)
+        if not resume:
+            self._refuse_another_run()
+        self._pause = settings.checkpoint_seconds
+        self._written_at = -float("inf")
+        self._writer = _tensorboard(self.path, settings.tensorboard)
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.path / LAST_FILE
+
+    @property
+    def best(self) -> Path:
+        """The weights of the epoch with the highest bound."""
+        return self.path / BEST_FILE
+
+    def due(self) -> bool:
+        """Tell whether it is time to write again."""
+        return time.monotonic() - self._written_at >= self._pause
+
+    def write(self, state: dict[str, Any], best: dict[str, Any] | None, history: History) -> None:
+        """Write the checkpoints and the history that belongs to them.
+
+        The best weights go first. A kill between the two leaves a best that the resumed run finds
+        again at the same epoch; the other way round it would be lost.
+        """
+        if best is not None:
+            write_checkpoint(self.best, best)
+        write_checkpoint(self.last, state)
+        history.save(self.path)
+        self._written_at = time.monotonic()
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Write a row to TensorBoard."""
+        if self._writer is None:
+            return
+        for name, value in row.items():
+            if isinstance(value, int | float) and name != "epoch":
+                self._writer.add_scalar(name, value, row["epoch"])
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _refuse_another_run(self) -> None:
+        found = [name for name in _BEGUN if (self.path / name).exists()]
+        if found:
+            raise ValueError(
+                f"output folder {self.path} holds another run ({', '.join(found)}); go on with it "
+                "(resume=True) or choose another folder"
+            )
+
+
+def _tensorboard(folder: Path, wanted: bool | None) -> Any:
+    installed = importlib.util.find_spec("tensorboard") is not None
+    if wanted and not installed:
+        raise ValueError("tensorboard=True, but it is not installed; pip install tensorboard")
+    if wanted is False or not installed:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"))

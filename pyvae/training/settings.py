@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""The trainer's settings, checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pyvae.training.progress import MODES
+from pyvae.training.schedules import SCHEDULES
+
+# What a resumed run may change: none of it touches the numbers of the epochs already done.
+_FREE = {"output_dir", "progress", "num_workers", "tensorboard", "checkpoint_seconds"}
+_CHOICES = {
+    "optimizer": ("adam", "adamw"),
+    "schedule": SCHEDULES,
+    "initialization": ("em", "kmeans", "kmeans++", "none"),
+    "progress": MODES,
+}
+_LEAST = {
+    "epochs": 0,
+    "pretrain_epochs": 0,
+    "warmup_epochs": 0,
+    "batch_size": 1,
+    "early_stopping": 1,
+    "num_workers": 0,
+    "seed": 0,
+}
+
+
+@dataclass(kw_only=True)
+class Settings:
+    """Base of the trainer: its arguments, as fields, with their checks."""
+
+    epochs: int = 100
+    batch_size: int = 128
+    optimizer: str = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    pretrain_epochs: int = 0
+    pretrain_beta: float = 0.05
+    pretrain_noise: float = 0.3
+    initialization: str = "em"
+    warmup_epochs: int = 10
+    grad_clip: float | None = None
+    early_stopping: int | None = None
+    compile: bool = False
+    seed: int = 0
+    accelerator: str = "auto"
+    devices: int | str = 1
+    precision: str = "32-true"
+    output_dir: str | Path | None = None
+    checkpoint_seconds: float = 10.0
+    num_workers: int = 0
+    tensorboard: bool | None = None
+    progress: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, options in _CHOICES.items():
+            if getattr(self, name) not in options:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; expected one of {', '.join(options)}"
+                )
+        for name, least in _LEAST.items():
+            _check_count(name, getattr(self, name), least)
+        for name in ("weight_decay", "pretrain_beta", "checkpoint_seconds"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected a number >= 0")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr is {self.lr}; expected a number > 0, as 1e-3")
+        if not 0 <= self.pretrain_noise < 1:
+            raise ValueError(f"pretrain_noise is {self.pretrain_noise}; expected a share in [0, 1)")
+        if self.grad_clip is not None and not 0 < self.grad_clip < math.inf:
+            raise ValueError(f"grad_clip is {self.grad_clip}; expected a norm > 0, or None")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that a resumed run must share with the one it goes on from."""
+        # Without a schedule an epoch does not depend on how many follow: a run may be prolonged.
+        free = _FREE | {"epochs"} if self.schedule == "constant" else _FREE
+        return {name: value for name, value in asdict(self).items() if name not in free}
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if value is None and name == "early_stopping":
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; expected an integer")
+    if value < least:
+        raise ValueError(f"{name} is {value}; expected at least {least}")

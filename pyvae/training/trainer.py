@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""The trainer: one class, from settings to a history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pyvae.training.batches import Batches
+from pyvae.training.checkpoint import LAST_FILE
+from pyvae.training.run import Run
+from pyvae.training.run_folder import RunFolder
+from pyvae.training.settings import Settings
+
+if TYPE_CHECKING:
+    from pyvae.data import Data
+    from pyvae.models import LatentVariableModel
+    from pyvae.training.history import History
+
+
+class Trainer(Settings):
+    """Train a model on data: pretraining, start of the mixture, joint training.
+
+    Parameters
+    ----------
+    epochs
+        Passes over the data in joint training.
+    batch_size, optimizer, lr, weight_decay
+        ``optimizer`` is ``"adam"`` or ``"adamw"``, the fused implementations.
+    schedule
+        Learning rate of joint training: ``"constant"``, or ``"cosine"`` or ``"linear"`` to zero.
+    pretrain_epochs
+        Passes before the mixture is there, as a denoising VAE with prior N(0, I). A ``VAE`` has
+        none.
+    pretrain_beta, pretrain_noise
+        Pretraining's weight of all but the reconstruction, and the share of features that it
+        hides from the encoder.
+    initialization
+        Start of the mixture from the encoded data: ``"em"``, ``"kmeans"``, ``"kmeans++"``, or
+        ``"none"`` to leave the components where they are.
+    warmup_epochs
+        Epochs of joint training over which beta rises to the model's.
+    grad_clip
+        Greatest norm of the gradient.
+    early_stopping
+        Stop after so many epochs after the warm-up without a higher validation bound, and leave
+        the model with the weights of the best epoch.
+    compile
+        Compile the objective with ``torch.compile``.
+    seed
+        Of the noise, the order of the data and the start of the mixture; not of the model's
+        initial parameters, which are drawn when it is built.
+    accelerator, devices, precision
+        As Lightning Fabric takes them. Several devices share every batch.
+    output_dir
+        Folder of ``last.ckpt``, ``best.ckpt``, ``history.csv`` and ``history.json``; None writes
+        nothing.
+    checkpoint_seconds
+        Least time between two checkpoints; 0 writes one every epoch.
+    num_workers
+        Processes that load data.
+    tensorboard
+        Log to TensorBoard; None does where it is installed.
+    progress
+        ``"bar"``, ``"plain"`` lines, ``"silent"``, or ``"auto"``: the bar on a terminal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of a wrong type or out of its range.
+
+    Examples
+    --------
+    >>> from pyvae.data import digits
+    >>> from pyvae.models import GMVAE
+    >>> model = GMVAE(64, 2, num_components=3, hidden=(8,))
+    >>> trainer = Trainer(epochs=1, pretrain_epochs=1, progress="silent")
+    >>> history = trainer.fit(model, digits().x[:256])
+    >>> history.column("phase")
+    ['pretrain', 'joint']
+    """
+
+    def fit(
+        self,
+        model: LatentVariableModel,
+        data: Data | Tensor | Dataset,
+        validation: Data | Tensor | Dataset | None = None,
+        *,
+        resume: bool | str | Path = False,
+    ) -> History:
+        """Train ``model`` in place and return what was logged.
+
+        Parameters
+        ----------
+        model
+            On any device; it ends on the accelerator's.
+        data, validation
+            ``pyvae.data.Data``, tensors ``(N, ...)``, or map-style torch datasets.
+        resume
+            True goes on with the run in ``output_dir``, ``"auto"`` does so where there is one, a
+            path goes on from that checkpoint. The parameters come out as those of a run that was
+            never interrupted, bit for bit on a CPU with as many threads.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If a part of the bound or a parameter is no longer finite.
+        FileNotFoundError
+            If there is no checkpoint to resume from.
+        ValueError
+            If the data are empty or do not fit the model, the output folder holds another run or
+            cannot be written to, or the checkpoint is damaged or of another run.
+        """
+        if self.early_stopping is not None and validation is None:
+            raise ValueError("early_stopping watches the validation bound; pass validation data")
+        train = Batches(data, self.num_workers)
+        held_out = None if validation is None else Batches(validation, self.num_workers)
+        checkpoint = self._checkpoint_to_resume(resume)
+        folder = None
+        if self.output_dir is not None:
+            folder = RunFolder(self, resume=bool(resume))
+        devices = range(torch.cuda.device_count())
+        # The run seeds torch for its own ends; the caller's random numbers go on as they were.
+        with torch.random.fork_rng(devices=devices):
+            run = Run(self, model, train, held_out, folder)
+            if checkpoint is not None:
+                run.restore(checkpoint)
+            return run.complete()
+
+    def _checkpoint_to_resume(self, resume: bool | str | Path) -> Path | None:
+        if resume is False:
+            return None
+        if resume not in (True, "auto"):
+            path = Path(str(resume)).expanduser()
+            return path / LAST_FILE if path.is_dir() else path
+        if self.output_dir is None:
+            raise ValueError("resume needs output_dir, the folder of the run, or a path")
+        path = Path(self.output_dir).expanduser() / LAST_FILE
+        if resume == "auto" and not path.exists():
+            return None
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no checkpoint there to resume from; start with resume=False"
+            )
+        return path
