@@ -89,3 +89,25 @@ def shaped(name: str, value: Tensor, shape: Sequence[int], meaning: str) -> Tens
             f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}: {meaning}"
         )
     return value
+
+
+def examples(name: str, value: Tensor, features: int) -> Tensor:
+    """Return ``value``, or raise where it is no batch of examples with that many features."""
+    if value.ndim < 2 or math.prod(value.shape[1:]) != features:
+        single = value.ndim < 2 and value.numel() == features
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}, expected (N, ...) with {features} features an "
+            f"example (input_dim={features})"
+            + (f"; for one example pass {name}.unsqueeze(0)" if single else "")
+        )
+    return value
+
+
+def vectors(name: str, value: Tensor, length: int, setting: str) -> Tensor:
+    """Return ``value``, or raise where it is no batch of vectors of that length."""
+    if value.ndim < 2 or value.shape[-1] != length:
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}, expected (..., N, {length}): "
+            f"{setting} is {length}"
+        )
+    return value

@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import json
 import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -99,15 +98,22 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that whoever looks sees the old content or the new, and never a part."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    # One fixed name: what a killed process leaves is overwritten by the next, and never piles up.
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # the new name is in the folder, which has to reach the disk too
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 def _existing(path: Path) -> Path:

@@ -54,7 +54,8 @@ class GMVAE(LatentVariableModel):
         Widths of the encoder's hidden layers and of the amortized posterior's; the decoder has
         them in reverse.
     encoder, decoder
-        Modules of your own in place of the MLPs; see :class:`LatentVariableModel`.
+        Modules of your own in place of the MLPs; see
+        :class:`~pyvae.models.autoencoder.Autoencoder`.
     num_samples
         Monte Carlo samples of w an example.
 

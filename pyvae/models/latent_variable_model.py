@@ -3,46 +3,28 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
-from torch.distributions import Independent
+from torch import Generator, Tensor
 
-from pyvae.models import checks, heads, posterior
+from pyvae.models import checks, posterior
+from pyvae.models.autoencoder import Autoencoder
 from pyvae.models.elbo import Elbo
 from pyvae.models.importance import log_likelihood
-from pyvae.models.likelihoods import make_likelihood
-from pyvae.models.mlp import MLP
-from pyvae.models.pretrained_model import PretrainedModel
 from pyvae.ops import mixture_log_prob
 
 
-class LatentVariableModel(PretrainedModel):
-    """A latent w with a Gaussian-mixture prior, q(w | x) diagonal Gaussian, and p(x | w).
+class LatentVariableModel(Autoencoder):
+    """An autoencoder with a Gaussian-mixture prior p(w), and its bound.
 
     A subclass sets the prior (``weight_logits``, ``component_means``, ``component_logvars``, as
     parameters or buffers) and says what the prior's part of the bound is.
 
-    Data are ``(N, ...)`` with ``input_dim`` numbers an example, whatever their shape: the default
-    networks flatten them, modules of your own see them as they are. Floating data of another
-    precision are cast to the model's; everything computed has the model's dtype and device.
-
     Attributes
     ----------
-    encoder
-        ``x (N, ...)`` to a tensor ``(N, 2 latent_dim)``, means then log-variances, or a tuple
-        ``(mean, logvar)`` of ``(N, latent_dim)``. The log-variances are not clamped: the ops are
-        exact from -80 to 80, the entropy and the prior pull from both sides, and a clamp would hide
-        a run that diverges and stop the gradient that could bring it back.
-    decoder
-        ``w (N, latent_dim)`` to the likelihood's numbers: logits for Bernoulli, means and raw
-        scales for Gaussian (a tensor with the means in its first half, or a tuple of the two).
-        More dimensions are flattened.
     beta
         Weight of everything but the reconstruction in the training objective,
         ``elbo(x).weighted(model.beta)``. ``elbo(x).total`` is the bound, whatever beta is.
@@ -55,48 +37,21 @@ class LatentVariableModel(PretrainedModel):
     component_logvars: Tensor
 
     def __init__(
-        self,
-        input_dim: int,
-        latent_dim: int,
-        *,
-        beta: float,
-        likelihood: str,
-        min_scale: float,
-        hidden: Sequence[int],
-        encoder: nn.Module | None,
-        decoder: nn.Module | None,
-        num_samples: int,
+        self, input_dim: int, latent_dim: int, *, beta: float, num_samples: int, **networks: Any
     ) -> None:
-        super().__init__()
-        self.input_dim = checks.at_least(1, "input_dim", input_dim)
-        self.latent_dim = checks.at_least(1, "latent_dim", latent_dim)
+        super().__init__(input_dim, latent_dim, **networks)
         self.beta = checks.non_negative("beta", beta)
         self.num_samples = checks.at_least(1, "num_samples", num_samples)
-        self.hidden = checks.widths("hidden", hidden)
-        self.min_scale = float(min_scale)
-        self._likelihood = make_likelihood(likelihood, self.min_scale)
-        self._decoder_width = self._likelihood.outputs_per_feature * self.input_dim
-        given = {"encoder": encoder, "decoder": decoder}
-        self.own_modules = tuple(name for name in given if checks.is_module(name, given[name]))
-        if encoder is None:
-            encoder = MLP(self.input_dim, self.hidden, 2 * self.latent_dim)
-        if decoder is None:
-            decoder = MLP(self.latent_dim, self.hidden[::-1], self._decoder_width)
-        self.encoder = encoder
-        self.decoder = decoder
 
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, except modules of your own, ready for JSON."""
-        return {
-            "input_dim": self.input_dim,
-            "latent_dim": self.latent_dim,
-            "beta": self.beta,
-            "likelihood": self._likelihood.name,
-            "min_scale": self.min_scale,
-            "hidden": list(self.hidden),
-            "num_samples": self.num_samples,
-        }
+        return super().config | {"beta": self.beta, "num_samples": self.num_samples}
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor that has the model's dtype and device."""
+        return self.component_means
 
     @property
     def log_weights(self) -> Float[Tensor, "k"]:
@@ -141,22 +96,36 @@ class LatentVariableModel(PretrainedModel):
             reading them would stop the device or the graph. Call :meth:`check_input` once on
             such data.
         """
-        x = self._prepared(x)
-        if x.device.type == "cpu" and not torch.compiler.is_compiling():
-            self._likelihood.check_values(x)
-        if num_samples is None:
-            num_samples = self.num_samples
-        samples = checks.at_least(1, "num_samples", num_samples)
-        mean, logvar = self._posterior(x)
-        noise = posterior.draw_noise((samples, *mean.shape), mean, generator)
-        w = posterior.move_noise(mean, logvar, noise)
-        log_prob_w, kl_z = self._prior_terms(x, w, mean, logvar)
-        return Elbo(
-            reconstruction=self._log_prob_x(x, w).mean(0),
-            log_prob_w=log_prob_w,
-            neg_kl_z=-kl_z,
-            entropy_w=posterior.entropy(logvar),
-        )
+        x = self._checked(x)
+        mean, logvar, w = self._sampled(x, num_samples, generator)
+        return self._bound(x, w, logvar, *self._prior_terms(x, w, mean, logvar))
+
+    def pretraining_elbo(
+        self,
+        x: Tensor,
+        seen: Tensor | None = None,
+        num_samples: int | None = None,
+        generator: Generator | None = None,
+    ) -> Elbo:
+        """Return the bound of the same networks under p(w) = N(0, I): the prior stays out of it.
+
+        For training the networks before the prior's components have a place in the data, when
+        they would only pull w to where they happened to start.
+
+        Parameters
+        ----------
+        x
+            Data, as in :meth:`elbo`.
+        seen
+            What the encoder gets in place of ``x``: with features hidden it is a denoising
+            autoencoder (Vincent et al., 2010). None is ``x``.
+        num_samples, generator
+            As in :meth:`elbo`, and so are the errors.
+        """
+        x = self._checked(x)
+        seen = x if seen is None else self._prepared(seen)
+        mean, logvar, w = self._sampled(seen, num_samples, generator)
+        return self._bound(x, w, logvar, *posterior.standard_prior_terms(mean, logvar))
 
     @abstractmethod
     def _prior_terms(
@@ -166,33 +135,6 @@ class LatentVariableModel(PretrainedModel):
 
         ``w`` are samples ``(S, N, L)`` of q(w | x), which has ``mean`` and ``logvar``.
         """
-
-    def check_input(self, x: Tensor) -> None:
-        """Raise what :meth:`elbo` raises for ``x``, with its values read on every device."""
-        self._likelihood.check_values(self._prepared(x))
-
-    def encode(self, x: Tensor) -> tuple[Float[Tensor, "n l"], Float[Tensor, "n l"]]:
-        """Return mean and log-variance of q(w | x), ``(N, latent_dim)`` each."""
-        return self._posterior(self._prepared(x))
-
-    def likelihood(self, w: Float[Tensor, "*batch l"]) -> Independent:
-        """Return the distribution p(x | w): batch shape ``(...)``, event shape ``(input_dim,)``."""
-        w = checks.floating("w", w, self.component_means, "latent vectors are real numbers")
-        if w.ndim < 2 or w.shape[-1] != self.latent_dim:
-            raise ValueError(
-                f"w has shape {tuple(w.shape)}, expected (..., N, {self.latent_dim}): "
-                f"latent_dim is {self.latent_dim}"
-            )
-        return self._likelihood.distribution(self._decoded(w))
-
-    def decode(self, w: Float[Tensor, "*batch l"]) -> Float[Tensor, "*batch d"]:
-        """Return the mean of p(x | w), ``(..., input_dim)``; :meth:`likelihood` has the rest."""
-        return self.likelihood(w).mean
-
-    @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """Return the mean of p(x | w) at the mean of q(w | x), in the shape of ``x``."""
-        return self.decode(self.encode(x)[0]).reshape(x.shape)
 
     @torch.no_grad()
     def sample_prior(
@@ -275,36 +217,22 @@ class LatentVariableModel(PretrainedModel):
                 self._prepared(x), self._posterior, self._log_joint, samples, chunk, generator
             )
 
-    def _prepared(self, x: Tensor) -> Tensor:
-        """Return ``x`` in the model's dtype, its shape and device checked."""
-        advice = "convert it (8-bit images: x.float() / 255)"
-        x = checks.floating("x", x, self.component_means, advice)
-        if x.ndim < 2 or math.prod(x.shape[1:]) != self.input_dim:
-            single = x.ndim < 2 and x.numel() == self.input_dim
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}, expected (N, ...) with {self.input_dim} features "
-                f"an example (input_dim={self.input_dim})"
-                + ("; for one example pass x.unsqueeze(0)" if single else "")
-            )
-        return x
+    def _sampled(
+        self, x: Tensor, num_samples: int | None, generator: Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mean and log-variance of q(w | x), and samples ``(S, N, L)`` of it."""
+        if num_samples is None:
+            num_samples = self.num_samples
+        samples = checks.at_least(1, "num_samples", num_samples)
+        mean, logvar = self._posterior(x)
+        noise = posterior.draw_noise((samples, *mean.shape), mean, generator)
+        return mean, logvar, posterior.move_noise(mean, logvar, noise)
 
-    # Under autocast networks answer in half precision, too coarse for a bound: both heads go back
-    # to the model's dtype.
-
-    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = heads.posterior_parts(self.encoder(x), len(x), self.latent_dim)
-        return mean.to(self.component_means.dtype), logvar.to(self.component_means.dtype)
-
-    def _decoded(self, w: Tensor) -> Tensor:
-        flat, width = w.flatten(0, -2), self._decoder_width
-        output = heads.decoder_output(
-            self.decoder(flat), len(flat), width, self._likelihood.outputs
-        )
-        return output.to(self.component_means.dtype).reshape(*w.shape[:-1], width)
-
-    def _log_prob_x(self, x: Tensor, w: Tensor) -> Tensor:
-        """Return log p(x | w), ``(..., N)``, at latent vectors ``(..., N, L)``."""
-        return self._likelihood.log_prob(self._decoded(w), x.flatten(1))
+    def _bound(
+        self, x: Tensor, w: Tensor, logvar: Tensor, log_prob_w: Tensor, kl_z: Tensor
+    ) -> Elbo:
+        reconstruction = self._log_prob_x(x, w).mean(0)
+        return Elbo(reconstruction, log_prob_w, -kl_z, posterior.entropy(logvar))
 
     def _log_joint(self, x: Tensor, w: Tensor) -> Tensor:
         """Return log p(x, w), ``(..., N)``, with z summed out."""

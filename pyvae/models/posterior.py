@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from pyvae.ops import gaussian_kl
+
 _ENTROPY_OF_STANDARD_NORMAL = 0.5 * (1.0 + math.log(2.0 * math.pi))
 
 
@@ -29,6 +31,13 @@ def move_noise(mean: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
 def entropy(logvar: Float[Tensor, "*batch l"]) -> Float[Tensor, "*batch"]:
     """Return the differential entropy in nats."""
     return (0.5 * logvar + _ENTROPY_OF_STANDARD_NORMAL).sum(-1)
+
+
+def standard_prior_terms(mean: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
+    """Return E[log p(w)] under q(w | x) for p(w) = N(0, I), and zero: there is no z to pay for."""
+    kl_w = gaussian_kl(mean, logvar)
+    # KL(q || p) = -H[q] - E_q[log p(w)].
+    return -kl_w - entropy(logvar), torch.zeros_like(kl_w)
 
 
 def log_prob(

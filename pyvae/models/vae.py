@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from pyvae.models import posterior
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.likelihoods import DEFAULT_MIN_SCALE
-from pyvae.ops import gaussian_kl
 
 
 class VAE(LatentVariableModel):
@@ -35,7 +34,8 @@ class VAE(LatentVariableModel):
     hidden
         Widths of the encoder's hidden layers; the decoder has them in reverse.
     encoder, decoder
-        Modules of your own in place of the MLPs; see :class:`LatentVariableModel`.
+        Modules of your own in place of the MLPs; see
+        :class:`~pyvae.models.autoencoder.Autoencoder`.
     num_samples
         Monte Carlo samples of w an example.
 
@@ -92,6 +92,4 @@ class VAE(LatentVariableModel):
     def _prior_terms(
         self, x: Tensor, w: Tensor, mean: Tensor, logvar: Tensor
     ) -> tuple[Tensor, Tensor]:
-        kl_w = gaussian_kl(mean, logvar)
-        # E_q[log p(w)] = -KL(q || p) - H[q].
-        return -kl_w - posterior.entropy(logvar), torch.zeros_like(kl_w)
+        return posterior.standard_prior_terms(mean, logvar)

@@ -76,3 +76,27 @@ def test_a_vae_learns() -> None:
     # Coins: 6 log 0.5 = -4.16 nats; the best there is: log 0.5 = -0.69.
     assert model.elbo(x).total.mean() > -2.0
     assert model.reconstruct(x).round().eq(x).all()
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_pretraining_is_the_vae_of_the_same_networks(likelihood: str) -> None:
+    vae, x = small_vae(likelihood=likelihood), data()
+    gmvae = with_one_component(vae, closed_form=False)
+    gmvae.set_mixture(None, torch.full((1, 2), 3.0), torch.full((1, 1), -2.0))
+    expected = vae.elbo(x, num_samples=2, generator=seeded())
+    actual = gmvae.pretraining_elbo(x, num_samples=2, generator=seeded())
+    torch.testing.assert_close(tuple(actual), tuple(expected), rtol=0, atol=0)
+    actual.total.sum().backward()
+    assert gmvae.component_means.grad is None
+
+
+def test_pretraining_may_hide_features_from_the_encoder() -> None:
+    model, x = small_vae(), data()
+    seen = x * torch.tensor([1.0, 0, 1, 0, 1])
+    bound = model.pretraining_elbo(x, seen, generator=seeded())
+    hidden = model.elbo(seen, generator=seeded())
+    torch.testing.assert_close(bound.entropy_w, hidden.entropy_w)
+    torch.testing.assert_close(bound.log_prob_w, hidden.log_prob_w)
+    assert (bound.reconstruction != hidden.reconstruction).all()
+    with pytest.raises(ValueError, match=r"x has shape \(4, 3\)"):
+        model.pretraining_elbo(x, seen[:, :3])

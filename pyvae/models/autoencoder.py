@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""The two networks of a model and what their outputs mean."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Independent
+
+from pyvae.models import checks, heads
+from pyvae.models.likelihoods import make_likelihood
+from pyvae.models.mlp import MLP
+from pyvae.models.pretrained_model import PretrainedModel
+
+
+class Autoencoder(PretrainedModel):
+    """An encoder that gives q(w | x), a diagonal Gaussian, and a decoder that gives p(x | w).
+
+    Data are ``(N, ...)`` with ``input_dim`` numbers an example, whatever their shape: the default
+    networks flatten them, modules of your own see them as they are. Floating data of another
+    precision are cast to the model's; everything computed has the model's dtype and device.
+
+    Attributes
+    ----------
+    encoder
+        ``x (N, ...)`` to a tensor ``(N, 2 latent_dim)``, means then log-variances, or a tuple
+        ``(mean, logvar)`` of ``(N, latent_dim)``. The log-variances are not clamped: the ops are
+        exact from -80 to 80, the entropy and the prior pull from both sides, and a clamp would hide
+        a run that diverges and stop the gradient that could bring it back.
+    decoder
+        ``w (N, latent_dim)`` to the likelihood's numbers: logits for Bernoulli, means and raw
+        scales for Gaussian (a tensor with the means in its first half, or a tuple of the two).
+        More dimensions are flattened.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        latent_dim: int,
+        *,
+        likelihood: str,
+        min_scale: float,
+        hidden: Sequence[int],
+        encoder: nn.Module | None,
+        decoder: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        self.input_dim = checks.at_least(1, "input_dim", input_dim)
+        self.latent_dim = checks.at_least(1, "latent_dim", latent_dim)
+        self.hidden = checks.widths("hidden", hidden)
+        self.min_scale = float(min_scale)
+        self._likelihood = make_likelihood(likelihood, self.min_scale)
+        self._decoder_width = self._likelihood.outputs_per_feature * self.input_dim
+        given = {"encoder": encoder, "decoder": decoder}
+        self.own_modules = tuple(name for name in given if checks.is_module(name, given[name]))
+        if encoder is None:
+            encoder = MLP(self.input_dim, self.hidden, 2 * self.latent_dim)
+        if decoder is None:
+            decoder = MLP(self.latent_dim, self.hidden[::-1], self._decoder_width)
+        self.encoder = encoder
+        self.decoder = decoder
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, except modules of your own, ready for JSON."""
+        return {
+            "input_dim": self.input_dim,
+            "latent_dim": self.latent_dim,
+            "likelihood": self._likelihood.name,
+            "min_scale": self.min_scale,
+            "hidden": list(self.hidden),
+        }
+
+    @property
+    @abstractmethod
+    def like(self) -> Tensor:
+        """A tensor that has the model's dtype and device."""
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise what :meth:`elbo` raises for ``x``, with its values read on every device."""
+        self._likelihood.check_values(self._prepared(x))
+
+    def encode(self, x: Tensor) -> tuple[Float[Tensor, "n l"], Float[Tensor, "n l"]]:
+        """Return mean and log-variance of q(w | x), ``(N, latent_dim)`` each."""
+        return self._posterior(self._prepared(x))
+
+    def likelihood(self, w: Float[Tensor, "*batch l"]) -> Independent:
+        """Return the distribution p(x | w): batch shape ``(...)``, event shape ``(input_dim,)``."""
+        w = checks.floating("w", w, self.like, "latent vectors are real numbers")
+        checks.vectors("w", w, self.latent_dim, "latent_dim")
+        return self._likelihood.distribution(self._decoded(w))
+
+    def decode(self, w: Float[Tensor, "*batch l"]) -> Float[Tensor, "*batch d"]:
+        """Return the mean of p(x | w), ``(..., input_dim)``; :meth:`likelihood` has the rest."""
+        return self.likelihood(w).mean
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return the mean of p(x | w) at the mean of q(w | x), in the shape of ``x``."""
+        return self.decode(self.encode(x)[0]).reshape(x.shape)
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        """Return ``x`` in the model's dtype, its shape and device checked."""
+        advice = "convert it (8-bit images: x.float() / 255)"
+        x = checks.floating("x", x, self.like, advice)
+        return checks.examples("x", x, self.input_dim)
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """Return ``x`` prepared, with its values checked where that stops nothing."""
+        x = self._prepared(x)
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+            self._likelihood.check_values(x)
+        return x
+
+    # Under autocast networks answer in half precision, too coarse for a bound: both heads go back
+    # to the model's dtype.
+
+    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, logvar = heads.posterior_parts(self.encoder(x), len(x), self.latent_dim)
+        return mean.to(self.like.dtype), logvar.to(self.like.dtype)
+
+    def _decoded(self, w: Tensor) -> Tensor:
+        flat, width = w.flatten(0, -2), self._decoder_width
+        output = heads.decoder_output(
+            self.decoder(flat), len(flat), width, self._likelihood.outputs
+        )
+        return output.to(self.like.dtype).reshape(*w.shape[:-1], width)
+
+    def _log_prob_x(self, x: Tensor, w: Tensor) -> Tensor:
+        """Return log p(x | w), ``(..., N)``, at latent vectors ``(..., N, L)``."""
+        return self._likelihood.log_prob(self._decoded(w), x.flatten(1))
