@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyvae import ops
-from tests.ops.cases import CASES, SMALL, Argument, core_shape, each_dtype
+from tests.ops.cases import CASES, SMALL, Argument, OpCase, core_shape, each_case, each_dtype
 from tests.ops.checks import upstream_of
 
 # Dynamo's tracing inside opcheck warns about its own internals.
@@ -133,6 +133,15 @@ def test_meta_tensors(line: dict[str, Any], dtype: torch.dtype) -> None:
         got = _results(line, [tensor.to("meta") for tensor in tensors])
         for have, truth in zip(got, want, strict=True):
             assert (have.shape, have.dtype, have.device.type) == (truth.shape, truth.dtype, "meta")
+
+
+@each_dtype
+@each_case
+def test_public_ops_on_meta(case: OpCase, dtype: torch.dtype) -> None:
+    inputs = case.draw(SMALL, dtype, batch=dict.fromkeys(case.arguments, (2, 3)))
+    on_meta = {name: tensor.to("meta") for name, tensor in inputs.items()}
+    for have, truth in zip(case(**on_meta), case(**inputs), strict=True):
+        assert (have.shape, have.dtype, have.device.type) == (truth.shape, truth.dtype, "meta")
 
 
 @each_line
