@@ -216,15 +216,15 @@ class GMVAE(LatentVariableModel):
         self, x: Tensor, w: Tensor, mean: Tensor, logvar: Tensor
     ) -> tuple[Tensor, Tensor]:
         logits = self._logits(x, w) if self.posterior == "amortized" else None
-        if self.closed_form:
-            # Without w the op takes the q(z | x) that maximises the mean-field bound.
-            terms = mixture_elbo_terms(None, *self.prior, mean, logvar, logits)
-        else:
-            terms = mixture_elbo_terms(w, *self.prior, logits_q=logits)
-        expected_log_prob, kl_z = terms
-        if expected_log_prob.ndim == 2:  # one row a sample
-            return expected_log_prob.mean(0), kl_z.mean(0)
-        return expected_log_prob, kl_z
+        if not self.closed_form:
+            # A sample is a point like any other: in one flat batch the prior is packed once.
+            flat_logits = None if logits is None else logits.flatten(0, 1)
+            terms = mixture_elbo_terms(w.flatten(0, 1), *self.prior, logits_q=flat_logits)
+            log_prob_w, kl_z = (term.reshape(w.shape[:2]).mean(0) for term in terms)
+            return log_prob_w, kl_z
+        # Without w the op takes the q(z | x) that maximises the mean-field bound.
+        log_prob_w, kl_z = mixture_elbo_terms(None, *self.prior, mean, logvar, logits)
+        return (log_prob_w, kl_z) if logits is None else (log_prob_w.mean(0), kl_z.mean(0))
 
     def _logits(self, x: Tensor, w: Tensor) -> Tensor:
         """Return the amortized posterior's logits ``(..., N, K)`` at ``w (..., N, L)``."""
