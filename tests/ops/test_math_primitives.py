@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""The bounds that csrc/math states of its primitives, on every instruction set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import mpmath
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pyvae import _C, ops
+
+Array = NDArray[np.floating]
+BOUNDS = {"exp": 2.0, "expm1": 4.0, "exp_minus_tangent": 4.0}
+TRUTH: dict[str, Callable] = {
+    "exp": mpmath.exp,
+    "expm1": mpmath.expm1,
+    "exp_minus_tangent": lambda x: mpmath.expm1(x) - x,
+}
+# Where the result leaves the range: to zero below, to infinity above.
+RANGES = {np.float32: (-104.0, 88.73), np.float64: (-746.0, 709.79)}
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+each_primitive = pytest.mark.parametrize("name", BOUNDS)
+
+
+@pytest.fixture(params=ops.build_info()["instruction_sets_supported"], autouse=True)
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = ops.build_info()["instruction_set"]
+    _C.set_instruction_set(request.param)
+    yield request.param
+    _C.set_instruction_set(before)
+
+
+def _points(dtype: type, count: int) -> Array:
+    """Evenly over the range, and every order of magnitude around zero, of both signs."""
+    low, high = RANGES[dtype]
+    generator = np.random.default_rng(0)
+    even = generator.uniform(low, high, count)
+    near = np.exp(generator.uniform(np.log(1e-12), np.log(2.0), count))
+    halves = np.arange(-60, 60) * (np.log(2.0) / 2.0)  # where the argument reduction changes step
+    nearby = np.concatenate([np.nextafter(halves, -np.inf), halves, np.nextafter(halves, np.inf)])
+    return np.concatenate([even, near, -near, nearby]).astype(dtype)
+
+
+def _exact(name: str, x: Array) -> list:
+    with mpmath.workdps(60):
+        return [TRUTH[name](mpmath.mpf(float(value))) for value in x]
+
+
+def _ulps(got: Array, exact: list) -> Array:
+    """The error in units of the spacing of the dtype at the exact result."""
+    rounded = np.array([float(value) for value in exact])
+    spacing = np.spacing(np.abs(rounded).astype(got.dtype)).astype(np.float64)
+    error = [abs(mpmath.mpf(float(g)) - e) for g, e in zip(got, exact, strict=True)]
+    return np.array([float(e) for e in error]) / spacing
+
+
+@each_dtype
+@each_primitive
+def test_error_in_ulps(name: str, dtype: type) -> None:
+    x = _points(dtype, 1500)
+    got = _C.evaluate(name, x)
+    assert got.dtype == dtype
+    errors = _ulps(got, _exact(name, x))
+    worst = int(np.nanargmax(errors))
+    assert errors[worst] <= BOUNDS[name], f"{name}({x[worst]!r}): {errors[worst]:.2f} ulp"
+
+
+@each_primitive
+def test_error_in_ulps_of_a_million_floats(name: str) -> None:
+    """NumPy in float64 is exact enough to judge float32."""
+    x = np.random.default_rng(1).uniform(-20.0, 20.0, 1_000_000).astype(np.float32)
+    wide = x.astype(np.float64)
+    if name == "exp_minus_tangent":
+        x, wide = x[np.abs(x) > 1e-2], wide[np.abs(x) > 1e-2]
+    truth = {"exp": np.exp, "expm1": np.expm1}.get(name, lambda v: np.expm1(v) - v)(wide)
+    error = np.abs(_C.evaluate(name, x) - truth) / np.spacing(np.abs(truth).astype(np.float32))
+    assert error.max() <= BOUNDS[name], f"{name}({x[error.argmax()]!r}): {error.max():.2f} ulp"
+
+
+@each_dtype
+def test_special_values(dtype: type) -> None:
+    low, high = RANGES[dtype]
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, low - 1, high + 1, -1e30, 1e30], dtype=dtype)
+    inf = np.inf
+    want = {
+        "exp": [np.nan, inf, 0.0, 1.0, 1.0, 0.0, inf, 0.0, inf],
+        "expm1": [np.nan, inf, -1.0, 0.0, 0.0, -1.0, inf, -1.0, inf],
+        "exp_minus_tangent": [np.nan, inf, inf, 0.0, 0.0, -low, inf, 1e30, inf],
+    }
+    for name, values in want.items():
+        np.testing.assert_allclose(_C.evaluate(name, x), values, rtol=1e-6, atol=0.0, err_msg=name)
+
+
+@each_dtype
+def test_exp_minus_tangent_is_never_negative(dtype: type) -> None:
+    x = _points(dtype, 100_000)
+    assert (_C.evaluate("exp_minus_tangent", x) >= 0).all()
+
+
+@each_dtype
+@each_primitive
+def test_every_tail_gives_the_same_bits(name: str, dtype: type) -> None:
+    """Vector lanes and the scalars after them compute one formula."""
+    x = _points(dtype, 70)
+    whole = _C.evaluate(name, x)
+    for count in (1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65):
+        np.testing.assert_array_equal(_C.evaluate(name, x[:count]), whole[:count])
+
+
+def test_unknown_primitive() -> None:
+    with pytest.raises(ValueError, match="sinh"):
+        _C.evaluate("sinh", np.zeros(3))
