@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The ops: compiled kernels behind ordinary torch functions."""
 
+import torch as _torch  # noqa: F401  # loads the libraries that the compiled module leans on
+
 from pyvae._C import build_info, op_table
 from pyvae.ops.kl import gaussian_kl
 from pyvae.ops.mixture import (
