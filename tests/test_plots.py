@@ -241,8 +241,8 @@ def test_reconstructions_reject_other_shapes():
 @pytest.mark.parametrize("num_components", [1, 10, 50])
 def test_component_samples(rng, image_shape, num_components):
     samples = rng.uniform(size=(num_components, 9, 64))
-    weights = np.full(num_components, 1 / num_components)
-    figure = plots.component_samples(samples, image_shape, means=samples[:, 0], weights=weights)
+    shares = np.full(num_components, 1 / num_components)
+    figure = plots.component_samples(samples, image_shape, means=samples[:, 0], shares=shares)
     named = sum(text.split()[:1] == [str(k)] for k in range(50) for text in texts(figure))
     assert num_components == 1 or named >= num_components
     assert not overlaps(figure)

@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from ._style import FAINT, INK, LABEL, PALETTE, color, dress, legend_above, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 
 def reconstructions(
@@ -49,7 +46,8 @@ def component_samples(
     image_shape: tuple[int, int] | None = None,
     *,
     means: NDArray | None = None,
-    weights: NDArray | None = None,
+    shares: NDArray | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw samples of every component, one row (or, for other data, one panel) a component.
 
@@ -61,26 +59,31 @@ def component_samples(
         Height and width; None for data that are no images.
     means
         (K, D): each component's decoded mean, shown first.
-    weights
-        (K,): the components' weights, written beside the rows.
+    shares
+        (K,): the share of the data that each component holds, written beside its row.
+    title
+        What the picture shows, where the default says it wrongly.
     """
     samples = np.asarray(samples, dtype=float)
     if samples.ndim != 3 or not samples.size:
         raise ValueError(
             f"component_samples: expected shape (K, n, D) with none of them 0, got {samples.shape}"
         )
-    names = [_name(k, weights) for k in range(len(samples))]
+    names = [_name(k, shares) for k in range(len(samples))]
+    if title is None:
+        one = len(samples) == 1
+        title = "Samples of the prior, decoded" if one else "Samples of every component"
     if image_shape is None:
-        return _component_lines(samples, means, names)
+        return _component_lines(samples, means, names, title)
     if len(samples) == 1:
-        return _image_square(_as_images(samples[0], image_shape))
-    return _image_rows(samples, image_shape, means, names)
+        return _image_square(_as_images(samples[0], image_shape), title)
+    return _image_rows(samples, image_shape, means, names, title)
 
 
-def _name(component: int, weights: NDArray | None) -> str:
-    if weights is None:
+def _name(component: int, shares: NDArray | None) -> str:
+    if shares is None:
         return str(component)
-    share = f"{weights[component]:.0%}".rjust(3, "\u2007")  # a space as wide as a digit
+    share = f"{shares[component]:.0%}".rjust(3, "\u2007")  # a space as wide as a digit
     return f"{component}  {share}"
 
 
@@ -129,21 +132,25 @@ def _image_pairs(x: NDArray, x_hat: NDArray) -> Figure:
     return figure
 
 
-def _image_square(images: NDArray) -> Figure:
-    columns = min(12, math.ceil(math.sqrt(len(images))))
+def _image_square(images: NDArray, title: str) -> Figure:
+    columns = min(20, math.ceil(math.sqrt(len(images))))
     images = images[: columns * columns]
     rows = math.ceil(len(images) / columns)
     figure = new_figure(
         max(0.6 + 0.62 * columns, 4.2),
         0.7 + 0.62 * rows * images.shape[1] / images.shape[2],
-        "Samples of the prior, decoded",
+        title,
     )
     _show(figure.subplots(), tile(images, columns))
     return figure
 
 
 def _image_rows(
-    samples: NDArray, image_shape: tuple[int, int], means: NDArray | None, names: list[str]
+    samples: NDArray,
+    image_shape: tuple[int, int],
+    means: NDArray | None,
+    names: list[str],
+    title: str,
 ) -> Figure:
     blocks = 1 if len(samples) <= 12 else 2 if len(samples) <= 30 else 3
     per_block = math.ceil(len(samples) / blocks)
@@ -154,8 +161,8 @@ def _image_rows(
     figure = new_figure(
         max(5.0, blocks * (0.75 + 0.6 * shown)),
         0.75 + 0.6 * per_block * ratio,
-        "Samples of every component",
-        "One row a component" + (" (with its weight)" if "%" in names[0] else "")
+        title,
+        "One row a component" + (" (with its share of the examples)" if "%" in names[0] else "")
         + ("; the first picture, set apart, is its decoded mean." if means is not None else "."),
     )  # fmt: skip
     heads = None if means is None else _as_images(np.asarray(means, dtype=float), image_shape)
@@ -238,16 +245,18 @@ def _scatter(axes: Axes, x: NDArray, x_hat: NDArray) -> None:
     axes.set_aspect("equal", adjustable="box")
 
 
-def _component_lines(samples: NDArray, means: NDArray | None, names: list[str]) -> Figure:
+def _component_lines(
+    samples: NDArray, means: NDArray | None, names: list[str], title: str
+) -> Figure:
     count, _, features = samples.shape
     columns = min(count, 5 if count <= 20 else 8)
     rows = math.ceil(count / columns)
     figure = new_figure(
         max(5.0, 0.6 + (2.1 if columns <= 5 else 1.5) * columns),
         1.1 + 1.45 * rows,
-        "Samples of every component" if count > 1 else "Samples of the prior, decoded",
+        title,
         "One panel a component" * (count > 1)
-        + " (with its weight)" * ("%" in names[0])
+        + " (with its share of the examples)" * ("%" in names[0])
         + "." * (count > 1)
         + " Thin: samples. Thick: the decoded mean." * (means is not None),
     )

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class Matching(NamedTuple):

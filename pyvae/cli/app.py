@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""The commands and their options; what they do is in the modules beside this one."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from pyvae.cli import errors, options
+
+app = typer.Typer(
+    name="pyvae",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_CLICK_ERROR: Any = next(
+    # typer 0.26 brought its own click: the class is found where either of the two keeps it.
+    base
+    for base in typer.BadParameter.__mro__
+    if base.__name__ == "ClickException"
+)
+RunPath = Annotated[
+    str, typer.Argument(metavar="RUN", help="Folder of a run, or of a saved model.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; mistakes become one line on stderr."""
+    command = typer.main.get_command(app)
+    arguments = list(sys.argv[1:] if args is None else args)
+    try:
+        with errors.mistakes():
+            result = command.main(args=arguments, prog_name="pyvae", standalone_mode=False)
+        return result if isinstance(result, int) else errors.OK
+    except _CLICK_ERROR as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", "pyvae")
+        text = errors.one_line(error.format_message()).rstrip(".")
+        errors.complain(f"{text}; see `{path} --help`")
+        return errors.MISTAKE
+    except errors.UserError as error:
+        errors.complain(str(error))
+        return errors.MISTAKE
+    except errors.RunFailed as error:
+        errors.complain(str(error))
+        return errors.FAILED
+    except errors.Interrupted as error:
+        errors.complain(str(error), label="interrupted")
+        return errors.INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        errors.complain("nothing was left half-written", label="interrupted")
+        return errors.INTERRUPTED
+    except BrokenPipeError:  # `pyvae info | head`: the reader has seen enough
+        errors.quiet_broken_pipe()
+        return errors.OK
+
+
+@app.callback(invoke_without_command=True)
+def pyvae(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Train, score and sample variational autoencoders with Gaussian-mixture priors."""
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"pyvae {installed('pyvae')}")
+    elif ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+@app.command()
+def train(
+    ctx: typer.Context,
+    data: options.DataPath = "digits",
+    labels: options.LabelsPath = None,
+    split: options.Split = options.Part.train,
+    validation: options.Validation = 0.0,
+    model: options.Model = options.ModelName.gmvae,
+    components: options.Components = 10,
+    latent_dim: options.LatentDim = 10,
+    hidden: options.Hidden = "256,256",
+    covariance: options.CovarianceOption = options.Covariance.isotropic,
+    posterior: options.PosteriorOption = options.Posterior.exact,
+    closed_form: options.ClosedForm = False,
+    learn_weights: options.LearnWeights = False,
+    likelihood: options.LikelihoodOption = options.Likelihood.auto,
+    beta: options.Beta = 1.0,
+    num_samples: options.NumSamples = 1,
+    epochs: options.Epochs = 100,
+    pretrain_epochs: options.PretrainEpochs = 0,
+    warmup_epochs: options.WarmupEpochs = 10,
+    initialization: options.InitializationOption = options.Initialization.em,
+    batch_size: options.BatchSize = 128,
+    lr: options.LearningRate = 1e-3,
+    optimizer: options.OptimizerOption = options.Optimizer.adam,
+    weight_decay: options.WeightDecay = 0.0,
+    schedule: options.ScheduleOption = options.Schedule.cosine,
+    grad_clip: options.GradClip = None,
+    early_stopping: options.EarlyStopping = None,
+    seed: options.Seed = 0,
+    device: options.DeviceOption = options.Device.auto,
+    threads: options.Threads = None,
+    precision: options.PrecisionOption = options.Precision.full,
+    compile: options.Compile = False,
+    output: options.Output = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    baselines: options.Baselines = True,
+    pictures: options.Pictures = True,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a model, score it and draw what it learnt.
+
+    Without options: a Gaussian-mixture VAE on real handwritten digits.
+    """
+    from pyvae.cli import train as command
+
+    values = {name: getattr(value, "value", value) for name, value in ctx.params.items()}
+    command.train(values, given={name for name in values if _is_given(ctx, name)})
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Other data than the run's.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="PATH", help="One integer an example, for other data.")
+    ] = None,
+    split: Annotated[
+        options.Part | None, typer.Option(help="Part of the data; the run's own if left out.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Of the importance-weighted log-likelihood.")
+    ] = 128,
+    baselines: options.Baselines = True,
+    as_json: AsJson = False,
+) -> None:
+    """Score a trained model, on its own data or others."""
+    from pyvae.cli import evaluate as command
+
+    command.evaluate(
+        run,
+        data=data,
+        labels=labels,
+        split=None if split is None else split.value,
+        samples=samples,
+        baselines=baselines,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def sample(
+    run: RunPath,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")] = 64,
+    component: Annotated[
+        int | None, typer.Option(min=0, help="Draw from this component only.")
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A .png or .npy file; RUN/samples.png if left out."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+) -> None:
+    """Draw samples of a trained model into a picture or an array."""
+    from pyvae.cli import sample as command
+
+    command.sample(run, count=count, component=component, output=output, seed=seed)
+
+
+@app.command()
+def info(as_json: AsJson = False) -> None:
+    """Tell versions, instruction sets, threads, devices, and where each op runs."""
+    from pyvae.cli import info as command
+
+    command.info(as_json)
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""The pictures of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from pyvae import plots
+from pyvae.models import GMVAE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from pyvae.data import Data
+    from pyvae.models import LatentVariableModel
+
+_BATCH = 4096
+_RECONSTRUCTED = 24
+_SAMPLES_A_COMPONENT = 12
+_SAMPLES_OF_ONE = 64
+
+
+@torch.no_grad()
+def draw(
+    folder: Path, model: LatentVariableModel, data: Data, rows: list[dict[str, Any]]
+) -> list[str]:
+    """Draw all pictures that the model and the data allow, and return their names."""
+    w, components = _encode(model, data)
+    labels = None if data.labels is None else data.labels.numpy()
+    drawn: dict[str, Figure] = {}
+    if rows:
+        drawn["history.png"] = plots.history(rows)
+    drawn["latent_space.png"] = plots.latent_space(
+        w,
+        components,
+        labels,
+        means=model.component_means.double().numpy(),
+        logvars=model.component_logvars.double().numpy(),
+    )
+    drawn["reconstructions.png"] = _reconstructions(model, data)
+    drawn["component_samples.png"] = _samples(model, data.image_shape, components)
+    if components is not None and labels is not None:
+        drawn["confusion.png"] = plots.confusion(
+            components, labels, num_components=len(model.component_means)
+        )
+    for name, figure in drawn.items():
+        figure.savefig(folder / name)
+    return list(drawn)
+
+
+def _encode(model: LatentVariableModel, data: Data) -> tuple[NDArray, NDArray | None]:
+    """Return the means of q(w|x) and, where there are components, the predicted ones."""
+    means, components = [], []
+    for start in range(0, len(data), _BATCH):
+        x = data.rows(slice(start, start + _BATCH))
+        means.append(model.encode(x)[0].numpy())
+        if isinstance(model, GMVAE):
+            components.append(model.predict(x).numpy())
+    return np.concatenate(means), np.concatenate(components) if components else None
+
+
+def _reconstructions(model: LatentVariableModel, data: Data) -> Figure:
+    count = _RECONSTRUCTED if data.image_shape else 1000
+    picked = np.unique(np.linspace(0, len(data) - 1, count).round().astype(int))
+    x = data.rows(picked)
+    return plots.reconstructions(x.numpy(), model.reconstruct(x).numpy(), data.image_shape)
+
+
+def _samples(
+    model: LatentVariableModel, image_shape: tuple[int, int] | None, components: NDArray | None
+) -> Figure:
+    generator = torch.Generator().manual_seed(0)
+    if components is None:
+        samples = model.sample(_SAMPLES_OF_ONE, generator=generator)[None]
+        return plots.component_samples(samples.numpy(), image_shape)
+    total = len(model.component_means)
+    samples = [model.sample(_SAMPLES_A_COMPONENT, k, generator) for k in range(total)]
+    return plots.component_samples(
+        torch.stack(samples).numpy(),
+        image_shape,
+        means=model.decode(model.component_means).numpy(),
+        shares=np.bincount(components, minlength=total) / len(components),
+    )

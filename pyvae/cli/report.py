@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""A run in words and figures, for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyvae.cli.terminal import say, show, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from pyvae.cli.run_folder import RunFolder
+    from pyvae.data import Data
+    from pyvae.models import LatentVariableModel
+
+MODEL_NAMES = {"gmvae": "GM-VAE", "vae": "VAE"}
+_PARTS = {
+    "bound": "evidence lower bound",
+    "reconstruction": "  reconstruction, E[log p(x|w)]",
+    "log_prob_w": "  E[log p(w|z)]",
+    "neg_kl_z": "  -KL(q(z|w,x) || p(z))",
+    "entropy_w": "  entropy of q(w|x)",
+}
+_CLUSTERINGS = {
+    "kmeans": "k-means on the data (scikit-learn)",
+    "gaussian_mixture": "GaussianMixture on the data (scikit-learn)",
+}
+_SCORES = {
+    "clustering_accuracy": "clustering accuracy",
+    "normalized_mutual_information": "NMI",
+    "adjusted_rand_index": "ARI",
+}
+
+
+def opening(
+    console: Console, data: Data, model: LatentVariableModel, device: str, threads: int
+) -> None:
+    """Say what is trained on what."""
+    from pyvae.ops import build_info
+
+    size = sum(p.numel() for p in model.parameters())
+    where = "CUDA" if device == "cuda" else f"CPU ({build_info()['instruction_set']})"
+    labels = ", labelled (for the score only)" if data.labels is not None else ""
+    lines = [
+        f"data   {data.name}: {len(data):,} examples of {data.num_features:,} features{labels}",
+        f"model  {type(model).__name__} {model.config['likelihood']}, {size:,} parameters",
+        f"device {where}, {threads} thread{'s' * (threads != 1)}",
+    ]
+    for line in lines:
+        say(console, line)
+
+
+def figures(console: Console, found: dict[str, Any], model: str) -> None:
+    """Print the bound with its parts, and the clustering beside scikit-learn's."""
+    show(console, _bound_table(console, found))
+    if found.get("effective_components") is not None:
+        console.print(
+            f"Use of the latent space: {found['effective_components']:.1f} components in use "
+            f"(exp of their entropy), {found['active_units']} active dimensions, posterior entropy "
+            f"{found['posterior_entropy']:.3f} nats."
+        )
+    if "clustering" in found:
+        say(console, "")
+        show(console, _clustering_table(console, found, MODEL_NAMES[model]))
+
+
+def _bound_table(console: Console, found: dict[str, Any]) -> Any:
+    grid = table(
+        console, f"Bound over {found['examples']:,} examples", "", "nats per example",
+        numbers=("nats per example",),
+    )  # fmt: skip
+    for key, name in _PARTS.items():
+        grid.add_row(name, _number(found[key], 3), style="bold" if key == "bound" else None)
+    grid.add_row(
+        f"log-likelihood, importance-weighted ({found['log_likelihood_samples']} samples, "
+        f"{found['log_likelihood_examples']:,} examples)",
+        _number(found["log_likelihood"], 3),
+    )
+    return grid
+
+
+def _clustering_table(console: Console, found: dict[str, Any], model: str) -> Any:
+    names = tuple(_SCORES.values())
+    grid = table(console, "Components against labels", "", *names, numbers=names)
+    rows = {model: found["clustering"]}
+    rows |= {_CLUSTERINGS[key]: row for key, row in found.get("baselines", {}).items()}
+    for name, row in rows.items():
+        style = "bold" if name == model else None
+        grid.add_row(name, *(_number(row[key], 3) for key in _SCORES), style=style)
+    return grid
+
+
+def closing(console: Console, folder: RunFolder, pictures: Sequence[str]) -> None:
+    """Say where everything is, and what can be done next."""
+    if pictures:
+        say(console, f"Pictures in {folder}: {', '.join(pictures)}")
+    say(console, f"Model in {folder.model}; try: pyvae sample {folder}")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "not finite" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""The folder of a run: what is in it, and what may be written where."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pyvae.cli.errors import UserError
+
+_FORMAT = "pyvae.run"
+_CHECKPOINTS = ("last.ckpt", "best.ckpt")
+_FILES = (
+    "run.json", *_CHECKPOINTS, "history.csv", "history.json", "metrics.json", "history.png",
+    "latent_space.png", "reconstructions.png", "component_samples.png", "samples.png",
+    "confusion.png",
+)  # fmt: skip
+_FOLDERS = ("model", "tensorboard")
+
+
+class RunFolder:
+    """A folder with ``run.json`` (the options), checkpoints, ``model/``, metrics and pictures."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self.settings = self.path / "run.json"
+        self.model = self.path / "model"
+        self.metrics = self.path / "metrics.json"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether somebody trained here."""
+        return any((self.path / name).exists() for name in ("run.json", *_CHECKPOINTS))
+
+    @property
+    def holds_checkpoint(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.path / _CHECKPOINTS[0]).exists()
+
+    def check_free(self, *, overwrite: bool) -> None:
+        """Say why a new run cannot have the folder, if so; nothing is touched."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"--output: {self} is a file; name a folder")
+        if self.holds_run and not overwrite:
+            raise UserError(
+                f"{self} holds a run already; --resume goes on with it, --overwrite replaces it, "
+                "--output DIR writes elsewhere"
+            )
+        others = self.path.is_dir() and any(p.name[0] != "." for p in self.path.iterdir())
+        if others and not self.holds_run:
+            raise UserError(f"--output: {self} holds other files; name a new or an empty folder")
+
+    def begin(self) -> None:
+        """Make the folder, without what another run left in it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:
+            (self.path / name).unlink(missing_ok=True)
+        for name in _FOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def read_settings(self) -> dict[str, Any]:
+        """Return the content of ``run.json``."""
+        try:
+            saved = json.loads(self.settings.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{self.settings}: damaged, it is no JSON ({error})") from error
+        if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
+            raise UserError(f"{self.settings}: describes no run of pyvae")
+        return saved
+
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        """Write a file of the folder, whole or not at all."""
+        from pyvae.training.files import write_atomically
+
+        text = json.dumps(content, indent=2, allow_nan=False)
+        write_atomically(path, (text + "\n").encode())
+
+    def write_settings(self, options: dict[str, Any], **facts: Any) -> None:
+        """Write ``run.json``."""
+        self.write_json(self.settings, {"format": _FORMAT, **facts, "options": options})
+
+
+def default_output(data: str, model: str) -> str:
+    """Name the folder of a run for which none was named."""
+    stem = Path(data).name.split(".")[0] or "data"
+    return str(Path("runs") / f"{stem}-{model}")

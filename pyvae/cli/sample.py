@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""``pyvae sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyvae.cli.errors import UserError
+from pyvae.cli.evaluate import load_model
+
+_MOST_DRAWN = 400
+
+
+def sample(path: str, *, count: int, component: int | None, output: str | None, seed: int) -> None:
+    """Write samples of a model as a picture or as an array."""
+    target = Path(output).expanduser() if output else Path(path).expanduser() / "samples.png"
+    if target.suffix not in (".png", ".npy"):
+        raise UserError(f"--output: {target} must end in .png (a picture) or .npy (an array)")
+    if target.suffix == ".png" and count > _MOST_DRAWN:
+        raise UserError(f"-n: a picture shows {_MOST_DRAWN} at most, got {count}; write a .npy")
+    import numpy as np
+    import torch
+
+    from pyvae import plots
+
+    model, run = load_model(path)
+    generator = torch.Generator().manual_seed(seed)
+    x = model.sample(count, component, generator)
+    if target.suffix == ".npy":
+        np.save(target, x.numpy())
+    else:
+        shape = run.get("image_shape")
+        title = "the prior" if component is None else f"component {component}"
+        plots.component_samples(
+            x.numpy()[None], shape and tuple(shape), title=f"Samples of {title}, decoded"
+        ).savefig(target)
+    print(f"{count} samples in {target}")

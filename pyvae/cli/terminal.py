@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""What is printed: tables on a terminal, aligned plain lines elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_PLAIN_WIDTH = 200
+
+
+def output(*, quiet: bool = False) -> Console:
+    """Give the console of stdout; it writes no escape codes where stdout is no terminal."""
+    from rich.console import Console
+
+    return Console(quiet=quiet, highlight=False, markup=False)
+
+
+def table(console: Console, title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
+    """Start a table whose first column names the row and whose ``numbers`` align right.
+
+    Nothing is cut off in a narrow terminal: long texts go on in the next line. Where the output is
+    no terminal there are no rules between the cells.
+    """
+    from rich import box
+    from rich.table import Table
+
+    result = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD if console.is_terminal else None,
+        show_header=any(columns),
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    for name in columns:
+        aligned = "right" if name in numbers else "left"
+        result.add_column(name, justify=aligned, overflow="fold")
+    return result
+
+
+def show(console: Console, grid: Table) -> None:
+    """Print a table; where the output is no terminal, as wide as it likes and nothing padded."""
+    if console.is_terminal:
+        console.print(grid)
+        return
+    with console.capture() as capture:
+        console.print(grid, width=_PLAIN_WIDTH)
+    lines = (line.rstrip() for line in capture.get().splitlines())
+    say(console, "\n".join(lines))
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is, left to the terminal to wrap."""
+    console.print(text, soft_wrap=True)

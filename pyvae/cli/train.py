@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""``pyvae train``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyvae.cli.errors import Interrupted, RunFailed, UserError
+from pyvae.cli.run_folder import RunFolder, default_output
+from pyvae.cli.terminal import output, say
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+    from pyvae.data import Data
+    from pyvae.models import LatentVariableModel
+
+# What the model's and the trainer's arguments are called, where not as the option.
+_GMVAE_ARGUMENTS = {
+    "components": "num_components",
+    "covariance": "covariance",
+    "posterior": "posterior",
+    "closed_form": "closed_form",
+    "learn_weights": "learn_weights",
+}
+_GMVAE_ONLY = (*_GMVAE_ARGUMENTS, "pretrain_epochs", "initialization")
+_TRAINER_ARGUMENTS = (
+    "epochs", "pretrain_epochs", "warmup_epochs", "initialization", "batch_size", "lr",
+    "optimizer", "weight_decay", "schedule", "grad_clip", "early_stopping", "seed", "precision",
+    "compile",
+)  # fmt: skip
+# What belongs to one call and not to the run: a resumed run takes them anew.
+_OF_THE_CALL = ("output", "resume", "overwrite", "quiet", "baselines", "pictures")
+
+
+def train(options: dict[str, Any], given: set[str]) -> None:
+    """Train, score and draw.
+
+    Parameters
+    ----------
+    options
+        Every option of the command by its name.
+    given
+        Names of the options that stood on the command line.
+    """
+    folder = RunFolder(options["output"] or default_output(options["data"], options["model"]))
+    if options["resume"]:
+        options = _resumed(folder, options, given)
+    else:
+        _check_belongs(options, given)
+        folder.check_free(overwrite=options["overwrite"])
+    try:
+        _train(folder, options)
+    except KeyboardInterrupt:
+        raise Interrupted(_way_on(folder)) from None
+
+
+def _train(folder: RunFolder, options: dict[str, Any]) -> None:
+    import torch
+
+    from pyvae.cli import pictures, report
+    from pyvae.training import Trainer, TrainingDivergedError, evaluate
+
+    console = output(quiet=options["quiet"])
+    options = {**options, "threads": options["threads"] or torch.get_num_threads()}
+    torch.set_num_threads(options["threads"])
+    device = choose_device(options["device"])
+    data = load_data(options)
+    model = _build_model(options, data)
+    parts = _split(data, options["validation"], options["seed"])
+    trainer = Trainer(
+        **{name: options[name] for name in _TRAINER_ARGUMENTS},
+        accelerator=device,
+        output_dir=folder.path,
+        progress="silent" if options["quiet"] else "auto",
+    )
+    if not options["resume"]:
+        folder.begin()
+        _record(folder, options, data)
+    report.opening(console, data, model, device, options["threads"])
+    started = time.perf_counter()
+    try:
+        history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
+    except TrainingDivergedError as error:
+        raise RunFailed(str(error)) from error
+    _record(folder, options, data)  # once more: a resumed run may have been given more epochs
+    model.cpu().save_pretrained(folder.model)
+    say(console, f"trained {len(history)} epochs in {time.perf_counter() - started:.0f} s")
+    if _compares(options, data):
+        say(console, "scoring it beside scikit-learn's k-means and GaussianMixture")
+    figures = evaluate(model, data, compare=options["baselines"], seed=options["seed"])
+    folder.write_json(folder.metrics, {"data": data.name, "split": options["split"], **figures})
+    written = pictures.draw(folder.path, model, data, history.rows) if options["pictures"] else []
+    report.figures(console, figures, options["model"])
+    report.closing(console, folder, written)
+
+
+def load_data(options: dict[str, Any]) -> Data:
+    """Load what ``--data``, ``--labels`` and ``--split`` name."""
+    from pyvae.data import load
+
+    return load(options["data"], split=options["split"], labels=options["labels"])
+
+
+def choose_device(name: str) -> str:
+    """Return "cpu" or "cuda": auto is the GPU where the kernels for it are compiled in."""
+    import torch
+
+    from pyvae.ops import build_info
+
+    compiled = bool(build_info()["cuda_architectures"])
+    if name == "cuda" and not compiled:
+        raise UserError("--device cuda: this build of pyvae has no CUDA kernels; use --device cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch finds no CUDA device; use --device cpu")
+    return "cuda" if name != "cpu" and compiled and torch.cuda.is_available() else "cpu"
+
+
+def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    """Return the options of the run in the folder, with those of this call."""
+    if options["overwrite"]:
+        raise UserError("--resume and --overwrite exclude each other; give one of them")
+    if not folder.settings.is_file():
+        raise UserError(f"--resume: {folder} holds no run; leave out --resume to start one there")
+    saved = folder.read_settings().get("options", {})
+    missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
+    if missing:
+        raise UserError(f"{folder.settings}: damaged, it lacks {', '.join(missing)}")
+    # What stands on the command line counts; what does not fit the run, the trainer refuses.
+    kept = {name: value for name, value in saved.items() if name not in {*given, *_OF_THE_CALL}}
+    return {**options, **kept}
+
+
+def _check_belongs(options: dict[str, Any], given: set[str]) -> None:
+    misplaced = [name for name in _GMVAE_ONLY if name in given]
+    if options["model"] == "vae" and misplaced:
+        flag = "--" + misplaced[0].replace("_", "-")
+        raise UserError(f"{flag} belongs to --model gmvae; a vae has no mixture")
+
+
+def _build_model(options: dict[str, Any], data: Data) -> LatentVariableModel:
+    import torch
+
+    from pyvae.models import GMVAE, VAE
+
+    likelihood = options["likelihood"]
+    if likelihood == "auto":
+        likelihood = "bernoulli" if data.unit_interval else "gaussian"
+    elif likelihood == "bernoulli" and not data.unit_interval:
+        raise UserError(
+            f"--likelihood bernoulli needs data in [0, 1], and {data.name} goes beyond; "
+            "use --likelihood gaussian"
+        )
+    common: dict[str, Any] = {
+        "likelihood": likelihood,
+        "hidden": _widths(options["hidden"]),
+        "beta": options["beta"],
+        "num_samples": options["num_samples"],
+    }
+    torch.manual_seed(options["seed"])
+    if options["model"] == "vae":
+        return VAE(data.num_features, options["latent_dim"], **common)
+    own = {argument: options[name] for name, argument in _GMVAE_ARGUMENTS.items()}
+    return GMVAE(data.num_features, options["latent_dim"], **common, **own)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(width) for width in text.split(","))
+    except ValueError:
+        raise UserError(f"--hidden: expected widths like 256,256, got {text!r}") from None
+
+
+def _split(data: Data, share: float, seed: int) -> tuple[Data | Dataset, Dataset | None]:
+    """Hold out a share of the examples at random."""
+    if share == 0:
+        return data, None
+    import torch
+    from torch.utils.data import Subset
+
+    held_out = round(share * len(data))
+    if not 0 < held_out < len(data):
+        raise UserError(
+            f"--validation {share} of {len(data)} examples is {held_out}; expected a share that "
+            "leaves some on both sides"
+        )
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed)).tolist()
+    return Subset(data, order[held_out:]), Subset(data, order[:held_out])
+
+
+def _record(folder: RunFolder, options: dict[str, Any], data: Data) -> None:
+    import torch
+
+    import pyvae
+
+    kept = {name: value for name, value in options.items() if name not in _OF_THE_CALL}
+    for name in ("data", "labels"):  # the run may be resumed or scored from elsewhere
+        if kept[name] is not None and Path(kept[name]).expanduser().exists():
+            kept[name] = str(Path(kept[name]).expanduser().resolve())
+    folder.write_settings(
+        kept, pyvae=pyvae.__version__, torch=torch.__version__, image_shape=data.image_shape
+    )
+
+
+def _compares(options: dict[str, Any], data: Data) -> bool:
+    return options["baselines"] and options["model"] == "gmvae" and data.labels is not None
+
+
+def _way_on(folder: RunFolder) -> str:
+    if folder.settings.exists():
+        return f"go on with: pyvae train --output {folder} --resume"
+    return "the run had not begun; start it again"
