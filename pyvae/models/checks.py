@@ -93,7 +93,7 @@ def shaped(name: str, value: Tensor, shape: Sequence[int], meaning: str) -> Tens
 
 def examples(name: str, value: Tensor, features: int) -> Tensor:
     """Return ``value``, or raise where it is no batch of examples with that many features."""
-    if value.ndim < 2 or math.prod(value.shape[1:]) != features:
+    if value.ndim < 2 or value.shape[1:].numel() != features:
         single = value.ndim < 2 and value.numel() == features
         raise ValueError(
             f"{name} has shape {tuple(value.shape)}, expected (N, ...) with {features} features an "
