@@ -23,7 +23,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.ready  ## train a Gaussian-mixture VAE on real digits and draw what it learnt
-	$(BIN)/pyvae train --output $(OUTPUT)
+	$(BIN)/pyvae train --output $(OUTPUT) --overwrite
 	@echo; echo "The pictures:"; ls $(CURDIR)/$(OUTPUT)/*.png
 
 test: .venv/.ready  ## run the whole test suite
@@ -41,7 +41,7 @@ format: .venv/.lint  ## format everything that `make lint` checks
 	$(BIN)/clang-format -i $(CPP)
 
 bench: .venv/.ready  ## measure the ops beside their peers
-	$(BIN)/pytest benchmarks --benchmark-only
+	$(BIN)/pytest --benchmark-only $(wildcard benchmarks/test_*.py)
 
 test-torch-versions: $(TORCH_VERSIONS:%=test-torch-%)  ## run one wheel on several torches (several GB)
 

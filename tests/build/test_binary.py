@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import re
 import subprocess
 import sysconfig
@@ -10,10 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from pyvae import _C
+import pyvae
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = ["baseline", "avx2", "avx512"] if "x86_64" in sysconfig.get_platform() else ["baseline"]
+
+
+def extension() -> Path:
+    """The module `_C` where an editable installation put it, or beside the installed sources."""
+    name = "_C" + importlib.machinery.EXTENSION_SUFFIXES[0]
+    (found,) = [f for folder in pyvae.__path__ if (f := Path(folder, name)).is_file()]
+    return found
 
 
 def output_of(*command: str | Path) -> str:
@@ -41,13 +49,13 @@ def test_a_variant_needs_neither_torch_nor_exceptions(variant_object: Path) -> N
 
 
 def test_the_extension_asks_torch_for_its_stable_abi_only() -> None:
-    needed = re.findall(r" U (\S+)", output_of("nm", "-D", str(_C.__file__)))
+    needed = re.findall(r" U (\S+)", output_of("nm", "-D", extension()))
     assert [n for n in needed if re.match(r"_ZNK?(2at|3c10|5torch)", n)] == []
     assert any(n.startswith(("torch_", "aoti_torch_")) for n in needed)
 
 
 def test_the_extension_finds_torch_by_its_having_been_imported() -> None:
-    dynamic = output_of("readelf", "-d", str(_C.__file__))
+    dynamic = output_of("readelf", "-d", extension())
     assert not re.search("RPATH|RUNPATH", dynamic)
     libraries = re.findall(r"NEEDED.*\[(.+)\]", dynamic)
     assert [n for n in libraries if "torch" in n or "c10" in n] == ["libtorch_cpu.so"]
