@@ -52,9 +52,11 @@ def initial_mixture(
     method
         ``"kmeans++"`` seeds the means only (Arthur & Vassilvitskii, 2007), ``"kmeans"`` moves them
         to the least sum of squares as well; either takes weights and variances from the clusters.
-        ``"em"`` goes on to the maximum of the likelihood.
+        ``"em"`` fits Gaussians of full covariance to the likelihood's maximum and takes the moments
+        of its responsibilities: clusters are oblong before the encoder is trained to make them
+        round, and round components would cut them up.
     restarts
-        Starts, of which the best is kept. k-means++ ignores it.
+        Starts, of which the best is kept. ``"kmeans++"`` ignores it.
     seed
         The same points and seed give the same bits, whatever the number of threads.
 
@@ -73,32 +75,36 @@ def initial_mixture(
     array = _checked(points, num_components, covariance, method, restarts)
     # scikit-learn's threads add in the order in which they finish: one thread repeats itself.
     with threadpool_limits(limits=1):
-        if method == "kmeans++":
-            centres, _ = kmeans_plusplus(array, num_components, random_state=seed)
-        else:
-            centres = _kmeans(array, num_components, restarts, seed)
-        squares = np.stack([((array - centre) ** 2).sum(1) for centre in centres], axis=1)
-        clusters = squares.argmin(1)
-        fitted = _moments(array, clusters, num_components, covariance)
         if method == "em":
-            fitted = _em(array, fitted, covariance, seed)
+            shares = _responsibilities(array, num_components, restarts, seed)
+        elif method == "kmeans":
+            shares = _nearest(array, _kmeans(array, num_components, restarts, seed))
+        else:
+            centres, _ = kmeans_plusplus(array, num_components, random_state=seed)
+            shares = _nearest(array, centres)
+    fitted = _moments(array, shares, covariance)
     weights, means, variances = (torch.from_numpy(np.ascontiguousarray(a)) for a in fitted)
     return InitialMixture(weights, means, variances.log())
 
 
 def _moments(
-    array: np.ndarray, clusters: np.ndarray, num_components: int, covariance: str
+    array: np.ndarray, shares: np.ndarray, covariance: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights, means and variances of a partition; every cluster holds at least one point."""
-    weights = np.bincount(clusters, minlength=num_components) / len(array)
-    members = [array[clusters == k] for k in range(num_components)]
-    # Copies of one point leave clusters empty: those stand at that point, with the least variance.
-    members = [m if len(m) else array[:1] for m in members]
-    means = np.stack([m.mean(0) for m in members])
-    variances = np.stack([m.var(0) for m in members])
+    """Weights, means and variances of clusters; ``shares (N, K)`` say how far a point is theirs."""
+    # Copies of one point leave clusters empty: those stand in the middle of all.
+    shares = np.maximum(shares, 1e-12)
+    counts = shares.sum(0)
+    means = shares.T @ array / counts[:, None]
+    squares = [s @ (array - mean) ** 2 for s, mean in zip(shares.T, means, strict=True)]
+    variances = np.stack(squares) / counts[:, None]
     if covariance == "isotropic":
         variances = variances.mean(1, keepdims=True)
-    return weights, means, np.maximum(variances, _least_variance(array))
+    return counts / counts.sum(), means, np.maximum(variances, _least_variance(array))
+
+
+def _nearest(array: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    squares = np.stack([((array - centre) ** 2).sum(1) for centre in centres], axis=1)
+    return np.eye(len(centres))[squares.argmin(1)]
 
 
 def _kmeans(array: np.ndarray, num_components: int, restarts: int, seed: int) -> np.ndarray:
@@ -110,31 +116,22 @@ def _kmeans(array: np.ndarray, num_components: int, restarts: int, seed: int) ->
         return kmeans.fit(array).cluster_centers_
 
 
-def _em(
-    array: np.ndarray,
-    start: tuple[np.ndarray, np.ndarray, np.ndarray],
-    covariance: str,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    weights, means, variances = start
-    isotropic = covariance == "isotropic"
+def _responsibilities(
+    array: np.ndarray, num_components: int, restarts: int, seed: int
+) -> np.ndarray:
+    # Centred: far from the origin scikit-learn's second moments cancel.
+    array = array - array.mean(0)
     mixture = GaussianMixture(
-        len(means),
-        covariance_type="spherical" if isotropic else "diag",
+        num_components,
+        covariance_type="full",
         reg_covar=_least_variance(array),
-        max_iter=200,
-        weights_init=np.maximum(weights, 1e-12) / np.maximum(weights, 1e-12).sum(),
-        means_init=means,
-        precisions_init=1 / (variances[:, 0] if isotropic else variances),
+        n_init=restarts,
         random_state=seed,
     )
     with warnings.catch_warnings():
-        # Where it stops after max_iter is as good a start as its limit.
+        # Where it stops is as good a start as its limit.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(array)
-    fitted = (mixture.weights_, mixture.means_, mixture.covariances_)
-    weights, means, variances = (np.asarray(array) for array in fitted)
-    return weights, means, variances.reshape(len(means), -1)
+        return mixture.fit(array).predict_proba(array)
 
 
 def _least_variance(array: np.ndarray) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is maximised: the bound, or in pretraining that of a denoising VAE."""
+"""What is maximised: the bound, or in pretraining that of a VAE."""
 
 from __future__ import annotations
 
@@ -11,20 +11,11 @@ from pyvae.ops import gaussian_kl
 
 
 class Objective(nn.Module):
-    """A model's objective as a module, so that Fabric and ``torch.compile`` can wrap it.
+    """A model's objective as a module, so that Fabric and ``torch.compile`` can wrap it."""
 
-    Parameters
-    ----------
-    model
-        The model that is trained.
-    noise
-        Share of the features that pretraining hides from the encoder.
-    """
-
-    def __init__(self, model: LatentVariableModel, noise: float) -> None:
+    def __init__(self, model: LatentVariableModel) -> None:
         super().__init__()
         self.model = model
-        self.noise = noise
 
     def forward(self, x: Tensor, beta: Tensor, pretrain: bool) -> tuple[Tensor, Tensor]:
         """Return the loss and the four parts of the bound, means over the batch."""
@@ -33,14 +24,12 @@ class Objective(nn.Module):
         return loss, torch.stack([part.mean() for part in bound]).detach()
 
     def _pretraining_bound(self, x: Tensor) -> Elbo:
-        """Return the bound under p(w) = N(0, I), with features hidden from the encoder.
+        """Return the bound under p(w) = N(0, I).
 
         The mixture takes no part: before its components stand in the data it would only pull the
-        codes to where it happened to start. Hiding features (Vincent et al., 2010) makes codes say
-        what the features have in common, which is what clusters are found by.
+        codes to where it happened to start.
         """
-        seen = x * (torch.rand_like(x) >= self.noise) if self.noise > 0 else x
-        mean, logvar = self.model.encode(seen)
+        mean, logvar = self.model.encode(x)
         std = torch.exp(0.5 * logvar)
         w = mean + std * torch.randn_like(std)
         entropy = torch.distributions.Normal(mean, std, validate_args=False).entropy().sum(-1)

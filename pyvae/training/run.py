@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyvae.training.settings import Settings
 
 _MONITORED_EXAMPLES = 10_000
-_STARTING_EXAMPLES = 20_000
+_STARTING_EXAMPLES = 10_000
 
 
 class TrainingDivergedError(RuntimeError):

@@ -40,9 +40,8 @@ class Settings:
     lr: float = 1e-3
     weight_decay: float = 0.0
     schedule: str = "cosine"
-    pretrain_epochs: int = 0
+    pretrain_epochs: int = 100
     pretrain_beta: float = 0.05
-    pretrain_noise: float = 0.3
     initialization: str = "em"
     warmup_epochs: int = 10
     grad_clip: float | None = None
@@ -71,8 +70,6 @@ class Settings:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected a number >= 0")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr is {self.lr}; expected a number > 0, as 1e-3")
-        if not 0 <= self.pretrain_noise < 1:
-            raise ValueError(f"pretrain_noise is {self.pretrain_noise}; expected a share in [0, 1)")
         if self.grad_clip is not None and not 0 < self.grad_clip < math.inf:
             raise ValueError(f"grad_clip is {self.grad_clip}; expected a norm > 0, or None")
 

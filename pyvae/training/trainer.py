@@ -34,11 +34,9 @@ class Trainer(Settings):
     schedule
         Learning rate of joint training: ``"constant"``, or ``"cosine"`` or ``"linear"`` to zero.
     pretrain_epochs
-        Passes before the mixture is there, as a denoising VAE with prior N(0, I). A ``VAE`` has
-        none.
-    pretrain_beta, pretrain_noise
-        Pretraining's weight of all but the reconstruction, and the share of features that it
-        hides from the encoder.
+        Passes before the mixture is there, as a VAE with prior N(0, I). A ``VAE`` has none.
+    pretrain_beta
+        Pretraining's weight of all but the reconstruction: small, so that the codes spread.
     initialization
         Start of the mixture from the encoded data: ``"em"``, ``"kmeans"``, ``"kmeans++"``, or
         ``"none"`` to leave the components where they are.

@@ -15,7 +15,7 @@ from pyvae.training import Trainer
 def blobs(n: int = 96, features: int = 6, seed: int = 0) -> Tensor:
     """Return points of [0, 1] in three groups."""
     generator = torch.Generator().manual_seed(seed)
-    centres = torch.rand(3, features, generator=generator)
+    centres = 0.1 + 0.8 * torch.eye(3).repeat_interleave(features // 3, dim=1)
     noise = 0.05 * torch.randn(n, features, generator=generator)
     return (centres[torch.arange(n) % 3] + noise).clamp(0, 1)
 

@@ -74,14 +74,12 @@ def assert_same(first: object, second: object) -> None:
 
 
 def test_a_run_killed_at_any_moment_resumes_bit_for_bit(tmp_path):
-    started = time.perf_counter()
     whole = start(tmp_path / "whole")
     assert whole.stdout is not None
     assert whole.stdout.readline() == "begin\n"
     begun = time.perf_counter()
     finish(whole)
     length = time.perf_counter() - begun
-    assert length < 300 > begun - started
 
     # The moments are random and said, so that a failure can be looked into.
     seed = random.SystemRandom().randrange(10**6)
@@ -218,7 +216,7 @@ def test_resume_without_a_checkpoint(tmp_path):
 
 def test_a_folder_that_holds_another_run_is_left_alone(finished):
     before = (finished / "last.ckpt").read_bytes()
-    with pytest.raises(ValueError, match="holds another run .*resume=True"):
+    with pytest.raises(ValueError, match=r"holds another run .*resume=True"):
         small_trainer(output_dir=finished).fit(small_model(), blobs())
     assert (finished / "last.ckpt").read_bytes() == before
 

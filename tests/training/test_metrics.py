@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""The figures against cases worked by hand, and against one another."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import pytest
+import torch
+
+from pyvae.data import Data, digits
+from pyvae.models import VAE
+from pyvae.training import evaluate
+from pyvae.training.metrics import (
+    active_units,
+    adjusted_rand_index,
+    as_json,
+    baselines,
+    clustering_accuracy,
+    normalized_mutual_information,
+    occupancy,
+)
+from tests.training.helpers import blobs, small_model, small_trainer
+
+
+def test_accuracy_is_the_best_over_all_matchings():
+    labels, clusters = torch.randint(0, 4, (2, 60))
+    best = max(
+        float((torch.tensor(matching)[clusters] == labels).float().mean())
+        for matching in itertools.permutations(range(4))
+    )
+    assert clustering_accuracy(labels, clusters) == pytest.approx(best)
+
+
+def test_accuracy_with_more_clusters_or_more_labels():
+    assert clustering_accuracy(torch.zeros(4).long(), torch.arange(4)) == 0.25
+    assert clustering_accuracy(torch.arange(4), torch.zeros(4).long()) == 0.25
+    assert clustering_accuracy(torch.tensor([7, 7, 2]), torch.tensor([0, 0, 9])) == 1.0
+
+
+def test_agreement_and_chance():
+    labels = torch.arange(3000) % 3
+    renamed = (labels + 1) % 3
+    chance = torch.randint(0, 3, (3000,))
+    for metric in (normalized_mutual_information, adjusted_rand_index):
+        assert metric(labels, renamed) == pytest.approx(1)
+        assert abs(metric(labels, chance)) < 0.01
+    # Two labels, each split into two clusters: MI = log 2, entropies log 2 and log 4.
+    nmi = normalized_mutual_information(torch.arange(8) // 4, torch.arange(8) // 2)
+    assert nmi == pytest.approx(math.log(2) / (1.5 * math.log(2)))
+
+
+def test_labels_and_clusters_must_match():
+    with pytest.raises(ValueError, match=r"labels have shape \(3,\) and clusters \(4,\)"):
+        clustering_accuracy(torch.zeros(3).long(), torch.zeros(4).long())
+    with pytest.raises(ValueError, match="labels must be integers from 0 on"):
+        clustering_accuracy(torch.zeros(3), torch.zeros(3).long())
+
+
+def test_occupancy_of_known_cases():
+    even = occupancy(torch.full((10, 4), 0.25))
+    assert even["effective_components"] == pytest.approx(4)
+    assert even["smallest_share"] == pytest.approx(0.25)
+    assert even["posterior_entropy"] == pytest.approx(math.log(4))
+    collapsed = occupancy(torch.eye(4)[torch.zeros(10).long()])
+    assert collapsed == {
+        "effective_components": 1.0,
+        "smallest_share": 0.0,
+        "posterior_entropy": 0.0,
+    }
+
+
+def test_active_units_counts_variances_above_a_hundredth():
+    means = torch.randn(5000, 4) * torch.tensor([1.0, 0.2, 0.05, 0.0])
+    assert active_units(means) == 2
+    assert active_units(means[:1]) == 0
+
+
+def test_baselines_on_the_digits():
+    data = digits()
+    assert data.labels is not None
+    found = baselines(data.x, data.labels, 10)
+    assert found["kmeans"]["clustering_accuracy"] == pytest.approx(0.793, abs=0.02)
+    assert 0.5 < found["gaussian_mixture"]["clustering_accuracy"] < 0.9
+
+
+def test_evaluate_names_every_figure():
+    x = blobs(90)
+    data = Data(x.numpy(), torch.arange(90) % 3, name="blobs")
+    model = small_model()
+    small_trainer(epochs=20, pretrain_epochs=20, lr=1e-2).fit(model, data)
+    before = torch.get_rng_state()
+    figures = evaluate(model, data, num_samples=500)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    parts = ("reconstruction", "log_prob_w", "neg_kl_z", "entropy_w")
+    assert figures["bound"] == pytest.approx(sum(figures[p] for p in parts))
+    # The importance-weighted estimate lies above the bound, where the bound averages the noise out.
+    averaged = [evaluate(model, data, compare=False, seed=s)["bound"] for s in range(20)]
+    assert figures["log_likelihood"] > sum(averaged) / 20
+    assert figures["clustering"]["clustering_accuracy"] == 1.0
+    assert figures["baselines"].keys() == {"kmeans", "gaussian_mixture"}
+    assert figures == evaluate(model, data, num_samples=500)
+
+
+def test_evaluate_without_labels_or_components():
+    torch.manual_seed(0)
+    vae = VAE(6, 2, hidden=(8,))
+    figures = evaluate(vae, blobs(), labels=torch.arange(96) % 3)
+    assert "clustering" not in figures
+    assert figures["effective_components"] is None
+    assert "clustering" not in evaluate(small_model(), blobs())
+    assert "baselines" not in evaluate(small_model(), blobs(), torch.arange(96), compare=False)
+    with pytest.raises(ValueError, match=r"labels have shape \(3,\); expected one for each of the"):
+        evaluate(small_model(), blobs(), labels=torch.arange(3))
+
+
+def test_json_has_no_nan():
+    assert as_json({"a": math.nan, "b": {"c": math.inf, "d": 1.0}}) == {
+        "a": None,
+        "b": {"c": None, "d": 1.0},
+    }
