@@ -225,7 +225,12 @@ _ELBO_TERMS = (
 def _isotropic(case: OpCase) -> OpCase:
     """The same case with one log-variance per component."""
     arguments = {**case.arguments, "logvars": Argument("k 1", normal(0.5))}
-    return replace(case, name=f"{case.name}-isotropic", arguments=arguments)
+    return replace(
+        case,
+        name=f"{case.name}-isotropic",
+        arguments=arguments,
+        benchmark_sizes=case.benchmark_sizes[:3],
+    )
 
 
 def _standard_normal(case: OpCase) -> OpCase:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,41 +15,23 @@ from tests.ops.cases import MIXTURE_CASES, OpCase
 SIZE = {"n": 32768, "k": 256, "d": 16}
 SMALLER = {**SIZE, "n": 2048}  # for the reference, which does write the (N, K, D) tensor
 FLOAT = 4
+ROOT = Path(__file__).parents[2]
 
-# One process for all. Linux tells its high-water mark in /proc and resets it on request, so that
-# what came before does not hide what a call takes; macOS has only getrusage, which never falls.
+# A process of their own, whose peak nothing else raises.
 _MEASURE = """
-import gc, json, os, resource, sys
-import torch
+import json, sys, torch
 from tests.ops.cases import MIXTURE_CASES
 from tests.ops.checks import gradients
-
-def reset():
-    gc.collect()
-    if os.path.exists("/proc/self/clear_refs"):
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-
-def peak():
-    if os.path.exists("/proc/self/status"):
-        line = next(l for l in open("/proc/self/status") if l.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-def growth(function, inputs):
-    reset()
-    before = peak()
-    gradients(function, inputs)
-    return peak() - before
+from tests.ops.memory import peak_growth
 
 size, smaller = json.loads(sys.argv[1])
 torch.set_num_threads(2)
 found = {}
 for case in MIXTURE_CASES:
-    small = case.draw(smaller, torch.float32)
+    large, small = case.draw(size, torch.float32), case.draw(smaller, torch.float32)
     gradients(case, small)
-    found[case.name] = growth(case, case.draw(size, torch.float32))
-    found[case.name + " reference"] = growth(case.expected, small)
+    found[case.name] = peak_growth(lambda: gradients(case, large))
+    found[case.name + " reference"] = peak_growth(lambda: gradients(case.expected, small))
 print(json.dumps(found))
 """
 
@@ -57,7 +40,7 @@ print(json.dumps(found))
 def growth() -> dict[str, int]:
     """Bytes that forward and backward of every case add to the process's peak."""
     command = [sys.executable, "-c", _MEASURE, json.dumps([SIZE, SMALLER])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
