@@ -100,9 +100,20 @@ def test_history_says_what_it_cuts_off():
     assert high < 10
 
 
-def test_history_marks_the_warmup():
-    assert any("warm-up" in text for text in texts(plots.history(rows(9))))
-    assert not any("warm-up" in text for text in texts(plots.history(rows(9)[3:])))
+def test_history_marks_pretraining_and_warmup():
+    pretrained = [dict(row, phase="pretrain", beta=0.05) for row in rows(4)]
+    joint = [dict(row, phase="joint", epoch=4 + row["epoch"]) for row in rows(9)]
+    said = " ".join(texts(plots.history(pretrained + joint)))
+    assert "Grey: pretraining. Light grey: warm-up of β." in said
+    said = " ".join(texts(plots.history(joint[3:])))
+    assert "warm-up" not in said
+    assert "pretraining" not in said
+
+
+def test_history_shows_components_only_where_there_is_a_mixture():
+    pretrained = [dict(row, phase="pretrain") for row in rows(4)]
+    line = plots.history(pretrained + rows(9)).axes[3].lines[0]
+    assert np.isnan(np.asarray(line.get_ydata(), dtype=float)).sum() == 4
 
 
 def test_history_of_nothing_is_an_error():

@@ -57,9 +57,6 @@ def run(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         errors.complain("nothing was left half-written", label="interrupted")
         return errors.INTERRUPTED
-    except BrokenPipeError:  # `pyvae info | head`: the reader has seen enough
-        errors.quiet_broken_pipe()
-        return errors.OK
 
 
 @app.callback(invoke_without_command=True)
@@ -95,7 +92,8 @@ def train(
     beta: options.Beta = 1.0,
     num_samples: options.NumSamples = 1,
     epochs: options.Epochs = 100,
-    pretrain_epochs: options.PretrainEpochs = 0,
+    pretrain_epochs: options.PretrainEpochs = 100,
+    pretrain_beta: options.PretrainBeta = 0.05,
     warmup_epochs: options.WarmupEpochs = 10,
     initialization: options.InitializationOption = options.Initialization.em,
     batch_size: options.BatchSize = 128,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +32,6 @@ def mistakes() -> Iterator[None]:
     """
     try:
         yield
-    except BrokenPipeError:
-        raise
     except OSError as error:
         raise UserError(_file_error(error)) from error
     except ImportError as error:
@@ -70,10 +67,3 @@ def _file_error(error: OSError) -> str:
 def _raised_by_us(error: BaseException) -> bool:
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and frames[-1][0].f_globals.get("__name__", "").startswith("pyvae.")
-
-
-def quiet_broken_pipe() -> None:
-    """Keep the interpreter from complaining again when it flushes a closed pipe at exit."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

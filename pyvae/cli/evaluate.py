@@ -24,8 +24,6 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score the model of a run, or a saved model, and print the figures."""
-    from pyvae import training
-    from pyvae.cli import report
     from pyvae.data import load
     from pyvae.models import GMVAE
 
@@ -43,6 +41,9 @@ def evaluate(
             f"{loaded.name} has {loaded.num_features} features an example, the model in {path} "
             f"takes {model.input_dim}"
         )
+    from pyvae import training
+    from pyvae.cli import report
+
     figures = training.evaluate(model, loaded, num_samples=samples, compare=baselines)
     if as_json:
         import json

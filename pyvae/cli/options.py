@@ -166,6 +166,10 @@ PretrainEpochs = Annotated[
         min=0,
     ),
 ]
+PretrainBeta = Annotated[
+    float,
+    _number("--pretrain-beta", "Pretraining's weight of all but the reconstruction.", _TRAINING),
+]
 WarmupEpochs = Annotated[
     int, _number("--warmup-epochs", "Epochs over which beta rises.", _TRAINING, min=0)
 ]

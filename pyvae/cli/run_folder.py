@@ -58,6 +58,10 @@ class RunFolder:
     def begin(self) -> None:
         """Make the folder, without what another run left in it."""
         self.path.mkdir(parents=True, exist_ok=True)
+        self.clear()
+
+    def clear(self) -> None:
+        """Delete what a run leaves, and nothing else."""
         for name in _FILES:
             (self.path / name).unlink(missing_ok=True)
         for name in _FOLDERS:

@@ -16,7 +16,10 @@ def output(*, quiet: bool = False) -> Console:
     """Give the console of stdout; it writes no escape codes where stdout is no terminal."""
     from rich.console import Console
 
-    return Console(quiet=quiet, highlight=False, markup=False)
+    console = Console(quiet=quiet, highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    return console
 
 
 def table(console: Console, title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
@@ -49,7 +52,7 @@ def show(console: Console, grid: Table) -> None:
         console.print(grid)
         return
     with console.capture() as capture:
-        console.print(grid, width=_PLAIN_WIDTH)
+        console.print(grid)
     lines = (line.rstrip() for line in capture.get().splitlines())
     say(console, "\n".join(lines))
 

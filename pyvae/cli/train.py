@@ -25,12 +25,13 @@ _GMVAE_ARGUMENTS = {
     "closed_form": "closed_form",
     "learn_weights": "learn_weights",
 }
-_GMVAE_ONLY = (*_GMVAE_ARGUMENTS, "pretrain_epochs", "initialization")
+_GMVAE_ONLY = (*_GMVAE_ARGUMENTS, "pretrain_epochs", "pretrain_beta", "initialization")
 _TRAINER_ARGUMENTS = (
-    "epochs", "pretrain_epochs", "warmup_epochs", "initialization", "batch_size", "lr",
-    "optimizer", "weight_decay", "schedule", "grad_clip", "early_stopping", "seed", "precision",
-    "compile",
+    "epochs", "pretrain_epochs", "pretrain_beta", "warmup_epochs", "initialization", "batch_size",
+    "lr", "optimizer", "weight_decay", "schedule", "grad_clip", "early_stopping", "seed",
+    "precision", "compile",
 )  # fmt: skip
+_PATHS = ("data", "labels")
 # What belongs to one call and not to the run: a resumed run takes them anew.
 _OF_THE_CALL = ("output", "resume", "overwrite", "quiet", "baselines", "pictures")
 
@@ -60,9 +61,6 @@ def train(options: dict[str, Any], given: set[str]) -> None:
 def _train(folder: RunFolder, options: dict[str, Any]) -> None:
     import torch
 
-    from pyvae.cli import pictures, report
-    from pyvae.training import Trainer, TrainingDivergedError, evaluate
-
     console = output(quiet=options["quiet"])
     options = {**options, "threads": options["threads"] or torch.get_num_threads()}
     torch.set_num_threads(options["threads"])
@@ -70,6 +68,10 @@ def _train(folder: RunFolder, options: dict[str, Any]) -> None:
     data = load_data(options)
     model = _build_model(options, data)
     parts = _split(data, options["validation"], options["seed"])
+    # Only now, for it takes seconds: a mistake in the data is told before.
+    from pyvae.cli import pictures, report
+    from pyvae.training import Trainer, TrainingDivergedError, evaluate
+
     trainer = Trainer(
         **{name: options[name] for name in _TRAINER_ARGUMENTS},
         accelerator=device,
@@ -83,8 +85,12 @@ def _train(folder: RunFolder, options: dict[str, Any]) -> None:
     started = time.perf_counter()
     try:
         history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
-    except TrainingDivergedError as error:
-        raise RunFailed(str(error)) from error
+    except (TrainingDivergedError, ValueError, TypeError) as error:
+        if not folder.holds_checkpoint:
+            folder.clear()  # nothing in it is worth keeping the next attempt out
+        if isinstance(error, TrainingDivergedError):
+            raise RunFailed(str(error)) from error
+        raise
     _record(folder, options, data)  # once more: a resumed run may have been given more epochs
     model.cpu().save_pretrained(folder.model)
     say(console, f"trained {len(history)} epochs in {time.perf_counter() - started:.0f} s")
@@ -128,16 +134,35 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
     missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
     if missing:
         raise UserError(f"{folder.settings}: damaged, it lacks {', '.join(missing)}")
-    # What stands on the command line counts; what does not fit the run, the trainer refuses.
-    kept = {name: value for name, value in saved.items() if name not in {*given, *_OF_THE_CALL}}
-    return {**options, **kept}
+    # Without a schedule an epoch does not depend on how many follow.
+    free = {*_OF_THE_CALL, "threads", *(["epochs"] if saved["schedule"] == "constant" else [])}
+    for name in sorted(given - free):
+        asked = _absolute(options[name]) if name in _PATHS else options[name]
+        if asked != saved[name]:
+            raise UserError(
+                f"{_flag(name)} {options[name]}: the run in {folder} has {saved[name]}, and a "
+                "resumed run keeps its settings; leave the option out, or start another run"
+            )
+    return {**options, **saved, **{name: options[name] for name in given}}
 
 
 def _check_belongs(options: dict[str, Any], given: set[str]) -> None:
     misplaced = [name for name in _GMVAE_ONLY if name in given]
+    if options["early_stopping"] and not options["validation"]:
+        raise UserError("--early-stopping watches the validation bound; add --validation 0.1, say")
     if options["model"] == "vae" and misplaced:
-        flag = "--" + misplaced[0].replace("_", "-")
-        raise UserError(f"{flag} belongs to --model gmvae; a vae has no mixture")
+        raise UserError(f"{_flag(misplaced[0])} belongs to --model gmvae; a vae has no mixture")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _absolute(source: str | None) -> str | None:
+    """Name a file so that the run can be resumed or scored from elsewhere."""
+    if source is None or not Path(source).expanduser().exists():
+        return source
+    return str(Path(source).expanduser().resolve())
 
 
 def _build_model(options: dict[str, Any], data: Data) -> LatentVariableModel:
@@ -159,6 +184,11 @@ def _build_model(options: dict[str, Any], data: Data) -> LatentVariableModel:
         "beta": options["beta"],
         "num_samples": options["num_samples"],
     }
+    if options["model"] == "gmvae" and options["components"] > len(data):
+        raise UserError(
+            f"--components {options['components']}: more than the {len(data)} examples of "
+            f"{data.name}; ask for fewer"
+        )
     torch.manual_seed(options["seed"])
     if options["model"] == "vae":
         return VAE(data.num_features, options["latent_dim"], **common)
@@ -196,9 +226,7 @@ def _record(folder: RunFolder, options: dict[str, Any], data: Data) -> None:
     import pyvae
 
     kept = {name: value for name, value in options.items() if name not in _OF_THE_CALL}
-    for name in ("data", "labels"):  # the run may be resumed or scored from elsewhere
-        if kept[name] is not None and Path(kept[name]).expanduser().exists():
-            kept[name] = str(Path(kept[name]).expanduser().resolve())
+    kept |= {name: _absolute(kept[name]) for name in _PATHS}
     folder.write_settings(
         kept, pyvae=pyvae.__version__, torch=torch.__version__, image_shape=data.image_shape
     )

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from ._style import FAINT, INK, PALETTE, QUIET, TICK, dress, legend_above, new_figure, number
 
+_UNITS = "Nats per example: summed over features and latent dimensions, averaged over examples."
+_TINTS = {"pretraining": "#e9e9e9", "warm-up of β": "#f5f5f5"}
+_SHADES = (("Grey", "pretraining"), ("Light grey", "warm-up of β"))
 _PARTS = {
     "log_prob_w": ("log p(w|z)", PALETTE[0]),
     "entropy_w": ("entropy of q(w|x)", PALETTE[1]),
@@ -33,12 +36,12 @@ def history(rows: Sequence[Mapping[str, Any]]) -> Figure:
     if not rows:
         raise ValueError("history: expected at least one row, got none; train one epoch first")
     epochs = np.array([row["epoch"] for row in rows], dtype=float)
+    phases = _phases(rows, epochs)
     figure = new_figure(
         11.0,
         7.0,
         "The evidence lower bound and its parts",
-        "Nats per example: summed over features and latent dimensions, averaged over examples."
-        + (" Grey: KL warm-up." if _warmup_end(rows, epochs) else ""),
+        " ".join([_UNITS, *(f"{shade}: {what}." for shade, what in _SHADES if what in phases)]),
     )
     grid: NDArray = figure.subplots(2, 2, sharex=True)
     _bound(grid[0, 0], rows, epochs, "bound", "Evidence lower bound")
@@ -46,8 +49,8 @@ def history(rows: Sequence[Mapping[str, Any]]) -> Figure:
     _parts(grid[1, 0], rows, epochs)
     _use(grid[1, 1], rows, epochs)
     for axes in grid.flat:
-        if end := _warmup_end(rows, epochs):
-            axes.axvspan(epochs[0], end, color="#f3f3f3", zorder=0, linewidth=0)
+        for what, (start, end) in phases.items():
+            axes.axvspan(start, end, color=_TINTS[what], zorder=0, linewidth=0)
         axes.set_xlim(epochs[0] - 0.5 * (len(epochs) == 1), epochs[-1] + 0.5 * (len(epochs) == 1))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for axes in grid[1]:
@@ -91,8 +94,10 @@ def _parts(axes: Axes, rows: Sequence[Mapping[str, Any]], epochs: NDArray) -> No
 def _use(axes: Axes, rows: Sequence[Mapping[str, Any]], epochs: NDArray) -> None:
     """Draw what shows a collapse: components in use, latent dimensions in use, their doubt."""
     dress(axes, "Use of the latent space", "", "number in use")
+    # In pretraining the mixture takes no part: how it is used then says nothing.
+    joint = [{} if row.get("phase") == "pretrain" else row for row in rows]
     counts = {
-        "components in use": column(rows, "effective_components"),
+        "components in use": column(joint, "effective_components"),
         "active dimensions": column(rows, "active_units"),
     }
     lines = []
@@ -100,7 +105,7 @@ def _use(axes: Axes, rows: Sequence[Mapping[str, Any]], epochs: NDArray) -> None
         if np.isfinite(values).any():
             lines += _line(axes, epochs, values, tint, name)
     axes.set_ylim(0, None)
-    doubt = column(rows, "posterior_entropy")
+    doubt = column(joint, "posterior_entropy")
     if np.isfinite(doubt).any():
         right = axes.twinx()
         lines += _line(right, epochs, doubt, PALETTE[4], "entropy of q(z) (right)")
@@ -145,8 +150,14 @@ def _zoom(axes: Axes, epochs: NDArray, *curves: NDArray) -> None:
         axes.set_title(f"goes on to {number(cut)}", loc="right", fontsize=TICK, color=QUIET, pad=22)
 
 
-def _warmup_end(rows: Sequence[Mapping[str, Any]], epochs: NDArray) -> float | None:
-    """Epoch at which beta reaches its last value, None where it never changed."""
+def _phases(rows: Sequence[Mapping[str, Any]], epochs: NDArray) -> dict[str, tuple[float, float]]:
+    """From which epoch to which there was pretraining, and beta was still rising after it."""
     beta = column(rows, "beta")
-    changing = np.flatnonzero(~np.isclose(beta, beta[-1])) if np.isfinite(beta).all() else []
-    return float(epochs[changing[-1] + 1]) if len(changing) else None
+    joint = np.array([row.get("phase") != "pretrain" for row in rows])
+    rising = joint & np.isfinite(beta) & ~np.isclose(beta, beta[-1])
+    found = {}
+    for what, inside in (("pretraining", ~joint), ("warm-up of β", rising)):
+        if inside.any():
+            at = np.flatnonzero(inside)
+            found[what] = (epochs[at[0]], epochs[min(at[-1] + 1, len(epochs) - 1)])
+    return found

@@ -60,6 +60,7 @@ def latent_space(
     shown = np.arange(len(w))
     if len(w) > _MOST_POINTS:
         shown = np.random.default_rng(0).choice(len(w), _MOST_POINTS, replace=False)
+    in_use = [] if components is None else [int(k) for k in np.unique(components)]
     caption = _caption(plane, len(shown), len(w), components is not None)
     if components is not None and labels is not None:
         caption += " Matched components and labels share a colour."
@@ -71,7 +72,7 @@ def latent_space(
         if w.shape[1] == 1:
             _draw_line(axes, plane, panel)
         else:
-            _draw_plane(axes, plane, panel, shown, components is not None)
+            _draw_plane(axes, plane, panel, shown, in_use)
     return figure
 
 
@@ -148,7 +149,7 @@ def _caption(plane: _Plane, shown: int, total: int, has_components: bool) -> str
 
 
 def _draw_plane(
-    axes: Axes, plane: _Plane, panel: _Panel, shown: NDArray, has_components: bool
+    axes: Axes, plane: _Plane, panel: _Panel, shown: NDArray, in_use: list[int]
 ) -> None:
     dress(axes, panel.title, *plane.axis_names)
     size = float(np.clip(9000 / len(shown), 3, 16))
@@ -162,8 +163,8 @@ def _draw_plane(
         )  # fmt: skip
     used = [] if panel.groups is None else [int(g) for g in np.unique(panel.groups)]
     alive = used if panel.shows_components else []
-    _set_limits(axes, plane, alive)
-    if panel.shows_components or not has_components:
+    _set_limits(axes, plane, in_use)
+    if panel.shows_components or not in_use:
         _draw_mixture(axes, plane, panel, alive)
     _number(axes, _places(plane, panel, used), panel, used)
 
@@ -206,10 +207,25 @@ def _set_limits(axes: Axes, plane: _Plane, alive: list[int]) -> None:
     if plane.means is not None and alive:
         low = np.minimum(low, plane.means[alive].min(0))
         high = np.maximum(high, plane.means[alive].max(0))
+        low, high = _with_contours(plane, alive, low, high)
     centre, reach = (low + high) / 2, 0.56 * float(max((high - low).max(), 1e-6))
     axes.set_aspect("equal", adjustable="box")  # circles must look like circles
     axes.set_xlim(centre[0] - reach, centre[0] + reach)
     axes.set_ylim(centre[1] - reach, centre[1] + reach)
+
+
+def _with_contours(
+    plane: _Plane, alive: list[int], low: NDArray, high: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Widen the frame to the contours, up to half as much again: points must stay in sight."""
+    if plane.means is None or plane.covariances is None:
+        return low, high
+    reach = 2 * np.sqrt(np.diagonal(plane.covariances[alive], axis1=1, axis2=2))
+    room = 0.25 * (high - low)
+    return (
+        np.maximum((plane.means[alive] - reach).min(0), low - room).clip(max=low),
+        np.minimum((plane.means[alive] + reach).max(0), high + room).clip(min=high),
+    )
 
 
 def _draw_line(axes: Axes, plane: _Plane, panel: _Panel) -> None:
