@@ -15,17 +15,22 @@ from pyvae.training.metrics import active_units, occupancy
 
 @torch.no_grad()
 def latent_figures(
-    model: LatentVariableModel, batches: Iterable[Tensor], device: torch.device
+    model: LatentVariableModel,
+    batches: Iterable[Tensor],
+    device: torch.device,
+    *,
+    pretrain: bool = False,
 ) -> dict[str, Any]:
     """Return occupancy and posterior entropy of the components, and the active units.
 
-    All at the mean of q(w | x). A model without components has None for what is theirs.
+    All at the mean of q(w | x). A model without components, or one in pretraining, has None for
+    what is theirs.
     """
     means, responsibilities = [], []
     for batch in batches:
         x = batch.to(device)
         means.append(model.encode(x)[0])
-        if isinstance(model, GMVAE):
+        if isinstance(model, GMVAE) and not pretrain:
             responsibilities.append(model.predict_proba(x))
     figures: dict[str, Any] = dict.fromkeys(
         ("effective_components", "smallest_share", "posterior_entropy")
@@ -37,13 +42,19 @@ def latent_figures(
 
 @torch.no_grad()
 def mean_bound(
-    model: LatentVariableModel, batches: Iterable[Tensor], device: torch.device, seed: int = 0
+    model: LatentVariableModel,
+    batches: Iterable[Tensor],
+    device: torch.device,
+    seed: int = 0,
+    *,
+    pretrain: bool = False,
 ) -> dict[str, float]:
     """Return the bound and its parts in nats per example, with the same noise at every call."""
     generator = torch.Generator(device).manual_seed(seed)
     sums, count = torch.zeros(len(Elbo._fields), dtype=torch.float64), 0
+    bound_of = model.pretraining_elbo if pretrain else model.elbo
     for batch in batches:
-        bound = model.elbo(batch.to(device), generator=generator)
+        bound = bound_of(batch.to(device), generator=generator)
         sums += torch.stack([part.double().sum() for part in bound]).cpu()
         count += len(batch)
     return bound_figures(sums / count)

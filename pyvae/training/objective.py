@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What is maximised: the bound, or in pretraining that of a VAE."""
+"""What is maximised: the bound, or in pretraining that under a standard normal prior."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from pyvae.models import Elbo, LatentVariableModel
-from pyvae.ops import gaussian_kl
+from pyvae.models import LatentVariableModel
 
 
 class Objective(nn.Module):
@@ -19,23 +18,6 @@ class Objective(nn.Module):
 
     def forward(self, x: Tensor, beta: Tensor, pretrain: bool) -> tuple[Tensor, Tensor]:
         """Return the loss and the four parts of the bound, means over the batch."""
-        bound = self._pretraining_bound(x) if pretrain else self.model.elbo(x)
+        bound = self.model.pretraining_elbo(x) if pretrain else self.model.elbo(x)
         loss = -bound.weighted(beta).mean()
         return loss, torch.stack([part.mean() for part in bound]).detach()
-
-    def _pretraining_bound(self, x: Tensor) -> Elbo:
-        """Return the bound under p(w) = N(0, I).
-
-        The mixture takes no part: before its components stand in the data it would only pull the
-        codes to where it happened to start.
-        """
-        mean, logvar = self.model.encode(x)
-        std = torch.exp(0.5 * logvar)
-        w = mean + std * torch.randn_like(std)
-        entropy = torch.distributions.Normal(mean, std, validate_args=False).entropy().sum(-1)
-        return Elbo(
-            reconstruction=self.model.likelihood(w).log_prob(x.flatten(1).to(w.dtype)),
-            log_prob_w=-gaussian_kl(mean, logvar) - entropy,
-            neg_kl_z=torch.zeros_like(entropy),
-            entropy_w=entropy,
-        )

@@ -110,7 +110,7 @@ class Run:
             "beta": beta,
             "objective": float(bound.weighted(beta)),
             **figures,
-            **self._evaluation(),
+            **self._evaluation(pretrain=joint < 0),
             "seconds": round(time.perf_counter() - started, 4),
         }
         self._finish(row, warm=scale == 1.0 and joint >= 0)
@@ -147,11 +147,12 @@ class Run:
                 seed=self.settings.seed,
             )
 
-    def _evaluation(self) -> dict[str, Any]:
+    def _evaluation(self, *, pretrain: bool) -> dict[str, Any]:
         device = self.engine.device
-        figures = latent_figures(self.model, self.train.in_order(_MONITORED_EXAMPLES), device)
+        batches = self.train.in_order(_MONITORED_EXAMPLES)
+        figures = latent_figures(self.model, batches, device, pretrain=pretrain)
         if self.validation is not None:
-            held_out = mean_bound(self.model, self.validation.in_order(), device)
+            held_out = mean_bound(self.model, self.validation.in_order(), device, pretrain=pretrain)
             figures |= {f"val_{name}": value for name, value in held_out.items()}
         return figures
 

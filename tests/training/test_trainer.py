@@ -51,6 +51,18 @@ def test_phases_and_warmup():
     assert history.column("neg_kl_z")[:2] == [0.0, 0.0]
 
 
+def test_pretraining_logs_its_own_bound():
+    x = blobs()
+    model = small_model()
+    history = small_trainer(epochs=0, pretrain_epochs=1).fit(model, x, x)
+    row = history[0]
+    figures = mean_bound(model, [x], torch.device("cpu"), pretrain=True)
+    assert row["val_bound"] == pytest.approx(figures["bound"])
+    assert row["val_neg_kl_z"] == 0.0
+    assert row["effective_components"] is None
+    assert row["posterior_entropy"] is None
+
+
 def test_pretraining_leaves_the_mixture_and_the_start_moves_it():
     model = small_model()
     before = model.component_means.clone()
