@@ -50,6 +50,33 @@ def test_posterior_sums_to_one(dtype: torch.dtype, form: str) -> None:
 
 @both_forms
 @each_dtype
+def test_far_from_every_component(dtype: torch.dtype, form: str) -> None:
+    """Where every density underflows, an ``exp(...) + 1e-10`` has lost which one is the nearest."""
+    case = CASES[f"mixture_posterior{form}"]
+    inputs = case.draw(SIZE, dtype)
+    inputs["logvars"] = torch.zeros_like(inputs["logvars"])
+    inputs["x"] = 300.0 + inputs["x"]
+    log_posterior, log_prob = case(**inputs)
+    assert (log_prob < -1e5).all()
+    _close(torch.logsumexp(log_posterior, -1), torch.zeros(SIZE["n"], dtype=dtype))
+    distance = (inputs["x"].unsqueeze(1) - inputs["means"]).square().sum(-1)
+    nearest = (inputs["log_weights"] - 0.5 * distance).argmax(-1)
+    assert torch.equal(log_posterior.argmax(-1), nearest)
+    assert all(gradient.isfinite().all() for gradient in gradients(case, inputs).values())
+
+
+@both_forms
+@each_dtype
+def test_weights_count_once(dtype: torch.dtype, form: str) -> None:
+    """log pi outside the sum over the features: a factor on all weights shifts by its logarithm."""
+    inputs = CASES[f"mixture_log_prob{form}"].draw(SIZE, dtype)
+    before = ops.mixture_log_prob(**inputs)
+    inputs["log_weights"] = inputs["log_weights"] + 2.5
+    _close(ops.mixture_log_prob(**inputs), before + 2.5)
+
+
+@both_forms
+@each_dtype
 def test_posterior_as_logits_gives_the_exact_terms(dtype: torch.dtype, form: str) -> None:
     """log_posterior and log_posterior plus any constant a row are the same q(z)."""
     inputs = _case(form, "exact").draw(SIZE, dtype)

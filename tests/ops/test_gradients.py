@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.ops.cases import SMALL, OpCase, each_case, each_dtype
+from tests.ops.cases import SMALL, TILED, OpCase, each_case, each_dtype
 from tests.ops.checks import (
     assert_gradients,
     doubled,
@@ -77,12 +77,16 @@ def test_second_gradients_with_excluded_components(case: OpCase, dtype: torch.dt
 @each_dtype
 @each_case
 def test_gradient_of_one_argument_alone(case: OpCase, dtype: torch.dtype) -> None:
-    inputs = case.draw(MIDDLE, dtype)
-    everything = gradients(case, inputs)
-    rtol = gradient_rtol(case.rtol[dtype], case(**inputs))
-    for name in inputs:
-        alone = gradients(case, inputs, wanted=[name])
-        assert_gradients(alone, {name: everything[name]}, rtol, f"{case.name} {dtype}")
+    """Kernels leave out what is not wanted, and what is wanted stays the same."""
+    for size in (MIDDLE, TILED):
+        inputs = case.draw(size, dtype)
+        everything = gradients(case, inputs)
+        rtol = gradient_rtol(case.rtol[dtype], case(**inputs))
+        for name in inputs:
+            for wanted in ([name], [other for other in inputs if other != name]):
+                got = gradients(case, inputs, wanted=wanted)
+                want = {key: everything[key] for key in wanted}
+                assert_gradients(got, want, rtol, f"{wanted} alone, {case.name} {dtype} {size}")
 
 
 @each_dtype

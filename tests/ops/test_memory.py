@@ -32,6 +32,11 @@ for case in MIXTURE_CASES:
     gradients(case, small)
     found[case.name] = peak_growth(lambda: gradients(case, large))
     found[case.name + " reference"] = peak_growth(lambda: gradients(case.expected, small))
+    shared = {name: tensor for name, tensor in large.items() if name in case.point_arguments()}
+    batched = {name: tensor[..., :8, :] if name in ("means", "logvars") else tensor[..., :8]
+               for name, tensor in large.items() if name not in shared}
+    batched = {name: tensor.expand(16, *tensor.shape).clone() for name, tensor in batched.items()}
+    found[case.name + " batch"] = peak_growth(lambda: case(**shared, **batched))
 print(json.dumps(found))
 """
 
@@ -61,3 +66,11 @@ def test_peak_of_forward_and_backward(case: OpCase, growth: dict[str, int]) -> N
 def test_the_measure_sees_the_tensor_of_the_reference(case: OpCase, growth: dict[str, int]) -> None:
     """Otherwise the test above would pass whatever the ops did."""
     assert growth[f"{case.name} reference"] > FLOAT * SMALLER["n"] * SMALLER["k"] * SMALLER["d"]
+
+
+@pytest.mark.parametrize("case", MIXTURE_CASES, ids=lambda case: case.name)
+def test_broadcast_points_are_not_copied(case: OpCase, growth: dict[str, int]) -> None:
+    """Sixteen small mixtures at the same points: room for the results, not for sixteen copies."""
+    rows = FLOAT * 16 * SIZE["n"]
+    results = rows * (9 if case.outputs[0] == "n k" else 3)
+    assert growth[f"{case.name} batch"] < results + rows * SIZE["d"] // 4

@@ -33,6 +33,19 @@ def test_sizes(case: OpCase, dtype: torch.dtype) -> None:
 
 @each_dtype
 @each_case
+def test_lopsided_sizes(case: OpCase, dtype: torch.dtype) -> None:
+    """One dimension long and the others short."""
+    for size in (
+        {"n": 3, "k": 2, "d": 1000},
+        {"n": 2, "k": 1500, "d": 3},
+        {"n": 2000, "k": 1, "d": 1},
+        {"n": 1, "k": 1, "d": 1},
+    ):
+        check_case(case, case.draw(size, dtype), size)
+
+
+@each_dtype
+@each_case
 def test_empty_sizes(case: OpCase, dtype: torch.dtype) -> None:
     for empty in ("n", "k", "d", "nk", "kd", "nd", "nkd"):
         size = {dim: 0 if dim in empty else value for dim, value in SMALL.items()}
