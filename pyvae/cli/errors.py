@@ -37,7 +37,12 @@ def mistakes() -> Iterator[None]:
     except ImportError as error:
         if error.name is not None and not error.name.startswith("pyvae"):
             raise
-        raise UserError(str(error)) from error  # no compiled part, or a wrong PYVAE_CPU_ISA
+        if error.name == "pyvae._C":
+            raise UserError(
+                "the compiled part of pyvae is not there; install the package (pip install .) "
+                "instead of running it from its sources"
+            ) from error
+        raise UserError(str(error)) from error  # a wrong PYVAE_CPU_ISA, say
     except (ValueError, TypeError) as error:
         if not _raised_by_us(error):
             raise
