@@ -22,12 +22,14 @@ def info(as_json: bool) -> None:
     general = table(console, "pyvae", "", "")
     for name, value in facts.items():
         if name != "ops":
-            general.add_row(name.replace("_", " "), _text(value))
+            general.add_row(name if name.isupper() else name.replace("_", " "), _text(value))
     show(console, general)
     say(console, "")
     ops = table(console, "Ops", "op", "shapes", "runs on")
     for op in facts["ops"]:
-        ops.add_row(op["name"], op["signature"], ", ".join(op["runs_on"]))
+        shapes = op["signature"].replace("),(", "), (").replace("->", " -> ")
+        ops.add_row(op["name"], shapes, ", ".join(op["runs_on"]))
+    ops.columns[0].no_wrap = True
     show(console, ops)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel
 
 MODEL_NAMES = {"gmvae": "GM-VAE", "vae": "VAE"}
+_ROWS_LOOKED_AT = 10_000
+_UNEVEN = 30
 _PARTS = {
     "bound": "evidence lower bound",
     "reconstruction": "  reconstruction, E[log p(x|w)]",
@@ -49,8 +51,21 @@ def opening(
         f"model  {type(model).__name__} {model.config['likelihood']}, {size:,} parameters",
         f"device {where}, {threads} thread{'s' * (threads != 1)}",
     ]
-    for line in lines:
+    for line in lines + _scale_warning(data):
         say(console, line)
+
+
+def _scale_warning(data: Data) -> list[str]:
+    """Warn of columns in different units: one column then outweighs the others."""
+    spread = data.rows(slice(0, _ROWS_LOOKED_AT)).std(0, unbiased=False)
+    varying = spread[spread > 0]
+    if data.unit_interval or len(varying) == 0 or varying.max() < _UNEVEN * varying.min():
+        return []
+    ratio = float(varying.max() / varying.min())
+    return [
+        f"note   the features' standard deviations differ by a factor of {ratio:,.0f}; "
+        "standardised columns train better"
+    ]
 
 
 def figures(console: Console, found: dict[str, Any], model: str) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +81,6 @@ def _train(folder: RunFolder, options: dict[str, Any]) -> None:
         folder.begin()
         _record(folder, options, data)
     report.opening(console, data, model, device, options["threads"])
-    started = time.perf_counter()
     try:
         history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
     except (TrainingDivergedError, ValueError, TypeError) as error:
@@ -93,7 +91,8 @@ def _train(folder: RunFolder, options: dict[str, Any]) -> None:
         raise
     _record(folder, options, data)  # once more: a resumed run may have been given more epochs
     model.cpu().save_pretrained(folder.model)
-    say(console, f"trained {len(history)} epochs in {time.perf_counter() - started:.0f} s")
+    seconds = sum(row["seconds"] for row in history)
+    say(console, f"{len(history)} epochs took {seconds:.0f} s")
     if _compares(options, data):
         say(console, "scoring it beside scikit-learn's k-means and GaussianMixture")
     figures = evaluate(model, data, compare=options["baselines"], seed=options["seed"])

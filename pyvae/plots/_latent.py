@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ._matching import check_pair, match
 from ._style import FAINT, color, dress, marker, new_figure, write_numbers
 
+_WIDEST = 3.0  # contours wider than so many times the frame are left out
 _MOST_POINTS = 6000  # more only paint one another over
 
 
@@ -140,7 +141,7 @@ def _caption(plane: _Plane, shown: int, total: int, has_components: bool) -> str
         parts.append("The plane of the two principal components.")
     if plane.covariances is not None and not flat and has_components:
         kind = "projected components" if plane.is_projection else "components p(w|z)"
-        parts.append(f"Ellipses: 2σ of the {kind}; numbers at their means.")
+        parts.append(f"Ellipses: 2σ of the {kind}, where they fit; numbers at their means.")
     elif plane.covariances is not None and not flat:
         parts.append("Dotted: 2σ of the prior.")
     if shown < total and not flat:
@@ -185,6 +186,8 @@ def _draw_mixture(axes: Axes, plane: _Plane, panel: _Panel, alive: list[int]) ->
             variances, directions = np.linalg.eigh(plane.covariances[k])
             angle = np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
             width, height = 4 * np.sqrt(np.maximum(variances[::-1], 0))  # 2 sigma either side
+            if width > _WIDEST * np.ptp(axes.get_xlim()):
+                continue  # no ellipse to the eye, and a dotted line that long takes minutes to draw
             axes.add_patch(
                 Ellipse(
                     (mean[0], mean[1]), width, height, angle=float(angle), fill=False,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
@@ -46,6 +48,7 @@ def new_figure(width: float, height: float, title: str, caption: str = "") -> Fi
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.07, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
     figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
     if caption:
+        caption = textwrap.fill(caption, int(width * 72 / (0.56 * TICK)))  # mean width of a letter
         figure.supxlabel(caption, x=0.012, ha="left", fontsize=TICK, color=QUIET)
     return figure
 

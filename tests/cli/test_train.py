@@ -147,6 +147,18 @@ def test_plain_output_needs_no_more_than_ascii(
     assert b"clustering accuracy" in written.getvalue()
 
 
+@pytest.mark.parametrize(("scale", "told"), [(1.0, False), (50.0, True)])
+def test_columns_in_different_units_are_told(cli: Cli, tmp_path: Path, scale: float, told: bool):
+    x = np.random.default_rng(0).normal(size=(60, 4)) * [1, 1, 1, scale]
+    np.savetxt(tmp_path / "x.csv", x, delimiter=",")
+    result = cli(
+        "train", "--data", tmp_path / "x.csv", *SMALL, "--output", tmp_path / "run",
+        "--no-pictures",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert ("standardised columns" in result.out) == told
+
+
 def test_quiet_prints_nothing(cli: Cli, tmp_path: Path, digits_file: Path):
     result = cli(
         "train", "--data", digits_file, *SMALL, "--output", tmp_path / "run", "--quiet",
