@@ -107,12 +107,27 @@ PYVAE_HD inline V expm1(V x) {
   return expm1_of(reduce(clamp(x, Table::kMinusOne, Table::kHighest)));
 }
 
-// e^x - 1 - x: never negative, and keeps its digits near 0, where expm1(x) - x would lose them.
+// f(x) = e^x - 1 - x from f(x / 2): with t = e^(x/2) - 1 = x/2 + f(x/2) it is t^2 + 2 f(x/2), in
+// which both terms are positive, so nothing cancels.
+template <class V>
+PYVAE_HD inline V double_tangent(V half_x, V at_half) {
+  const V t = half_x + at_half;
+  return t * t + ScalarOf<V>(2) * at_half;
+}
+
+// e^x - 1 - x: never negative, float and double within 4 ulp; NaN -> NaN; +-inf -> inf. Below 1.25
+// in size expm1(x) - x would lose digits, and the series at x / 4 is doubled twice instead.
 template <class V>
 PYVAE_HD inline V exp_minus_tangent(V x) {
   using Table = ExpTable<ScalarOf<V>>;
-  const Reduced<V> reduced = reduce(clamp(x, Table::kMinusOne, Table::kHighest));
-  return reduced.n == 0 ? reduced.tail : expm1_of(reduced) - x;
+  using T = ScalarOf<V>;
+  const V highest = Table::kHighest - V{};
+  const V below = x > Table::kHighest ? highest : x;  // inf - inf would be NaN
+  const V far = expm1_of(reduce(clamp(x, Table::kMinusOne, Table::kHighest))) - below;
+  const V small = clamp(x, T(-1.25), T(1.25));
+  const V half = double_tangent(T(0.25) * small, reduce(T(0.25) * small).tail);
+  const V near = double_tangent(T(0.5) * small, half);
+  return (x > T(-1.25)) & (x < T(1.25)) ? near : far;
 }
 
 }  // namespace

@@ -68,6 +68,9 @@ _elbo_exact, _elbo_gaussian, _elbo_sampled, _elbo_logits = (
 )
 
 
+_elbo_logits_at_point = _elbo_logits.renamed(mean_q="w", logvar_q="w")
+
+
 def mixture_log_prob(
     x: Float[Tensor, "*#batch n d"],
     log_weights: Float[Tensor, "*#batch k"],
@@ -223,7 +226,7 @@ def mixture_elbo_terms(
             )
         if logits_q is None:
             return MixtureElboTerms(*_elbo_exact(w, *mixture))
-        return MixtureElboTerms(*_elbo_logits(w, _no_variance(w), logits_q, *mixture))
+        return MixtureElboTerms(*_elbo_logits_at_point(w, _no_variance(w), logits_q, *mixture))
     if logits_q is not None:
         return MixtureElboTerms(*_elbo_logits(mean_q, logvar_q, logits_q, *mixture))
     if w is None:

@@ -11,6 +11,7 @@ backward differentiates the reference.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,14 +59,20 @@ class Op:
 
     def __call__(self, *tensors: Tensor) -> Tensors:
         """Check, broadcast and convert the arguments; the op's differentiable results."""
-        autocast = tensors[0].device.type if isinstance(tensors[0], Tensor) else "cpu"
-        casting = torch.is_autocast_enabled(autocast)
+        device = tensors[0].device.type if isinstance(tensors[0], Tensor) else "cpu"
+        casting = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         self.signature.check(tensors, mixed=casting)
         dtype = torch.float32 if casting else tensors[0].dtype
         compute = torch.float32 if dtype in _HALF else dtype
         tensors, rows = self.signature.broadcast(tuple(t.to(compute) for t in tensors))
         results = self.run(tensors)[: self.differentiable]
         return tuple(self.signature.restore(r, rows).to(dtype) for r in results)
+
+    def renamed(self, **names: str) -> Op:
+        """The same op, whose messages speak of other argument names."""
+        op = copy.copy(self)
+        op.signature = self.signature.renamed(names)
+        return op
 
     def run(self, tensors: Tensors) -> Tensors:
         """Run on tensors of one dtype and one batch shape; all results."""

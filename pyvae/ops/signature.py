@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 
@@ -24,6 +25,12 @@ class Signature:
         self.cores = tuple(_parse(inputs))
         self.result_cores = tuple(_parse(outputs))
         self.ranks = tuple(len(core) for core in self.cores)
+
+    def renamed(self, names: dict[str, str]) -> Signature:
+        """The same signature with some arguments called otherwise in its messages."""
+        signature = copy.copy(self)
+        signature.arguments = tuple(names.get(name, name) for name in self.arguments)
+        return signature
 
     def check(self, tensors: tuple[Tensor, ...], *, mixed: bool = False) -> None:
         """Raise TypeError or ValueError unless the tensors fit; ``mixed`` allows mixed dtypes."""
