@@ -26,7 +26,10 @@ PARTS = ("reconstruction", "log_prob_w", "neg_kl_z", "entropy_w")
 
 def test_the_bound_rises_and_is_the_sum_of_its_parts():
     history = small_trainer(epochs=30, warmup_epochs=5, lr=1e-2).fit(small_model(), blobs())
-    assert history[-1]["bound"] > history[0]["bound"] + 0.1
+    # The most that a model can reach which ignores its latents: every pixel at its mean.
+    mean = blobs().mean(0)
+    without_latents = -torch.distributions.Bernoulli(mean).entropy().sum().item()
+    assert history[-1]["bound"] > max(without_latents, history[0]["bound"])
     for row in history:
         assert row["bound"] == pytest.approx(sum(row[part] for part in PARTS))
         rest = row["log_prob_w"] + row["neg_kl_z"] + row["entropy_w"]
