@@ -23,6 +23,10 @@ from pyvae import _C
 from pyvae.ops.signature import Signature
 
 _HALF = (torch.float16, torch.bfloat16)
+# Asked once: the question itself cannot be traced by torch 2.10's compiler.
+_AUTOCAST_DEVICES = frozenset(
+    device for device in ("cpu", "cuda", "xpu", "mps") if torch.amp.is_autocast_available(device)
+)
 Tensors = tuple[Tensor, ...]
 _TABLE: dict[str, dict[str, Any]] = {line["name"]: line for line in _C.op_table()}
 
@@ -60,7 +64,7 @@ class Op:
     def __call__(self, *tensors: Tensor) -> Tensors:
         """Check, broadcast and convert the arguments; the op's differentiable results."""
         device = tensors[0].device.type if isinstance(tensors[0], Tensor) else "cpu"
-        casting = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        casting = device in _AUTOCAST_DEVICES and torch.is_autocast_enabled(device)
         self.signature.check(tensors, mixed=casting)
         dtype = torch.float32 if casting else tensors[0].dtype
         compute = torch.float32 if dtype in _HALF else dtype
