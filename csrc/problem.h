@@ -9,15 +9,16 @@
 namespace pyvae {
 
 inline constexpr int kMaxBatchRank = 8;
+inline constexpr int kMaxCoreRank = 3;
 inline constexpr int kMaxOperands = 20;
 
-// A tensor whose last one or two dimensions belong to the op and whose leading ones are the batch.
-// Strides count elements; a broadcast dimension has stride 0. `data` is null where a gradient is
-// not wanted.
+// A tensor whose last one to three dimensions belong to the op and whose leading ones are the
+// batch. Strides count elements; a broadcast dimension has stride 0. `data` is null where a
+// gradient is not wanted.
 struct Operand {
   void* data = nullptr;
-  int64_t size[2] = {1, 1};
-  int64_t stride[2] = {0, 0};
+  int64_t size[kMaxCoreRank] = {1, 1, 1};
+  int64_t stride[kMaxCoreRank] = {0, 0, 0};
   int64_t batch_stride[kMaxBatchRank] = {};
 };
 
@@ -67,7 +68,7 @@ struct Runtime {
 
 using Kernel = void (*)(const Problem&, const Runtime&);
 
-// One op on one instruction set, for float and for double.
+// One op on one instruction set, for float and for double. Ops without a gradient have no backward.
 struct KernelPair {
   Kernel forward[2], backward[2];
 };

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyvae import ops
-    from pyvae.ops import gaussian_kl, mixture_elbo_terms, mixture_log_prob, mixture_posterior
+    from pyvae.ops import (
+        gaussian_kl,
+        mixture_elbo_terms,
+        mixture_log_prob,
+        mixture_log_prob_tril,
+        mixture_posterior,
+        mixture_posterior_tril,
+        mixture_statistics,
+        mixture_statistics_tril,
+    )
 
     __version__: str
 
@@ -14,7 +23,11 @@ __all__ = [
     "gaussian_kl",
     "mixture_elbo_terms",
     "mixture_log_prob",
+    "mixture_log_prob_tril",
     "mixture_posterior",
+    "mixture_posterior_tril",
+    "mixture_statistics",
+    "mixture_statistics_tril",
     "ops",
 ]
 

@@ -29,9 +29,11 @@ PYTHON: dict[str, set[str]] = {
 # What each folder of csrc may include of it, and the headers that only some may include.
 CPP: dict[str, set[str]] = {
     "math": set(),
-    "rows": {"math"},
-    "tiles": {"math"},
-    "cpu": {"math", "rows", "tiles"},
+    "common": {"math"},
+    "rows": {"math", "common"},
+    "tiles": {"math", "common"},
+    "full": {"math", "common"},
+    "cpu": {"math", "common", "rows", "tiles", "full"},
     "bind": {"cpu"},
 }
 FOREIGN: dict[str, set[str]] = {"torch": {"bind"}, "pybind11": {"bind"}}

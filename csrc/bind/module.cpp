@@ -41,6 +41,7 @@ py::list op_table() {
     row["signature"] = line.signature;
     row["auxiliary"] = line.auxiliary;
     row["backward_uses_results"] = line.backward_uses_results;
+    row["statistics"] = line.statistics;
     table.append(row);
   }
   return table;

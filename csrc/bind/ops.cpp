@@ -20,7 +20,7 @@ std::vector<Core> cores(const std::string& text) {
     if (letter == '(')
       found.emplace_back();
     else if (letter == '1')
-      found.back().last_may_be_one = true;
+      found.back().relaxed += found.back().letters.back();
     else if (letter >= 'a' && letter <= 'z')
       found.back().letters += letter;
   }

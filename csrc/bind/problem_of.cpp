@@ -21,6 +21,7 @@ std::string shape_text(const Tensor& tensor) {
 
 Shapes::Shapes(const std::string& op, const std::vector<Bound>& known) : op_(op) {
   std::fill(std::begin(size_), std::end(size_), int64_t(-1));
+  std::fill(std::begin(relaxed_), std::end(relaxed_), int64_t(-1));
   const Tensor& first = known[0].tensor;
   double_ = first.scalar_type() == ScalarType::Double;
   STD_TORCH_CHECK(
@@ -46,18 +47,23 @@ void Shapes::read(const Bound& bound) {
       same, op_, ": ", *bound.name, " has shape ", shape_text(tensor),
       ", whose batch dimensions are not those of the first argument; expand them first");
   for (int64_t i = 0; i < core_rank; ++i) {
-    int64_t& known = size_[core.letters[i] - 'a'];
+    const char letter = core.letters[i];
+    int64_t& known = size_[letter - 'a'];
     const int64_t size = tensor.size(rank + i);
-    if (core.last_may_be_one && i == core_rank - 1 && size == 1) continue;
+    if (core.may_be_one(letter)) {
+      relaxed_[letter - 'a'] = size;
+      if (size == 1) continue;
+    }
     if (known < 0) known = size;
-    STD_TORCH_CHECK(known == size, op_, ": ", *bound.name, " has ", core.letters[i], "=", size,
+    STD_TORCH_CHECK(known == size, op_, ": ", *bound.name, " has ", letter, "=", size,
                     ", expected ", known);
   }
 }
 
 std::vector<int64_t> Shapes::of(const Core& core) const {
   std::vector<int64_t> shape = batch_;
-  for (const char letter : core.letters) shape.push_back(size_[letter - 'a']);
+  for (const char letter : core.letters)
+    shape.push_back((core.may_be_one(letter) ? relaxed_ : size_)[letter - 'a']);
   return shape;
 }
 

@@ -24,7 +24,7 @@ class Shapes {
  public:
   Shapes(const std::string& op, const std::vector<Bound>& known);
 
-  // The shape of a tensor with this core; a core that may end in 1 takes `like`'s last size.
+  // The shape of a tensor with this core; a dimension that may be 1 is as the arguments had it.
   std::vector<int64_t> of(const Core& core) const;
   Problem problem(const std::vector<Bound>& operands) const;
   bool is_double() const { return double_; }
@@ -34,7 +34,7 @@ class Shapes {
 
   std::string op_;
   std::vector<int64_t> batch_;
-  int64_t size_[26];
+  int64_t size_[26], relaxed_[26];  // by letter, -1: not seen; relaxed: where it may be 1
   bool double_ = false;
 };
 

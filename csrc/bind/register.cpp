@@ -12,6 +12,7 @@
 namespace pyvae {
 namespace {
 
+using torch::headeronly::ScalarType;
 using torch::stable::detail::from;
 using torch::stable::detail::to;
 
@@ -67,9 +68,10 @@ void forward(StableIValue* stack, uint64_t, uint64_t) {
   size_t next = 0;
   bind(bound, tensors, next, op.arguments, op.argument_cores, op.arguments.size());
   const Shapes shapes(kOps[kIndex].name, bound);
+  const auto kind = kOps[kIndex].statistics ? ScalarType::Double : tensors[0].scalar_type();
   for (size_t i = 0; i < op.results.size(); ++i)
     bound.push_back({&op.results[i], &op.result_cores[i],
-                     torch::stable::new_empty(tensors[0], shapes.of(op.result_cores[i]))});
+                     torch::stable::new_empty(tensors[0], shapes.of(op.result_cores[i]), kind)});
   const KernelPair& kernels = chosen().table->*kOps[kIndex].kernels;
   run_kernel(kernels.forward[shapes.is_double()], shapes.problem(bound));
   for (size_t i = 0; i < op.results.size(); ++i)
@@ -103,11 +105,17 @@ void backward(StableIValue* stack, uint64_t arguments, uint64_t) {
     stack[i] = from(bound[tensors.size() + i].tensor);
 }
 
+template <int kIndex>
+void implement(torch::stable::detail::StableLibrary& library) {
+  const std::string name = kOps[kIndex].name;
+  library.impl(name.c_str(), forward<kIndex>);
+  if (!kOps[kIndex].statistics) library.impl((name + "_backward").c_str(), backward<kIndex>);
+}
+
 template <int... kIndices>
-void implement(torch::stable::detail::StableLibrary& library,
-               std::integer_sequence<int, kIndices...>) {
-  (library.impl(kOps[kIndices].name, forward<kIndices>), ...);
-  (library.impl((std::string(kOps[kIndices].name) + "_backward").c_str(), backward<kIndices>), ...);
+void implement_all(torch::stable::detail::StableLibrary& library,
+                   std::integer_sequence<int, kIndices...>) {
+  (implement<kIndices>(library), ...);
 }
 
 }  // namespace
@@ -116,10 +124,10 @@ void implement(torch::stable::detail::StableLibrary& library,
 STABLE_TORCH_LIBRARY(pyvae, library) {
   for (int i = 0; i < pyvae::kOpCount; ++i) {
     library.def(pyvae::schema(i).c_str());
-    library.def(pyvae::backward_schema(i).c_str());
+    if (!pyvae::kOps[i].statistics) library.def(pyvae::backward_schema(i).c_str());
   }
 }
 
 STABLE_TORCH_LIBRARY_IMPL(pyvae, CPU, library) {
-  pyvae::implement(library, std::make_integer_sequence<int, pyvae::kOpCount>());
+  pyvae::implement_all(library, std::make_integer_sequence<int, pyvae::kOpCount>());
 }

@@ -16,6 +16,10 @@ struct KernelTable {
   KernelPair mixture_elbo_terms_gaussian;
   KernelPair mixture_elbo_terms_sampled;
   KernelPair mixture_elbo_terms_logits;
+  KernelPair mixture_statistics;
+  KernelPair mixture_log_prob_tril;
+  KernelPair mixture_posterior_tril;
+  KernelPair mixture_statistics_tril;
   // The math primitives one number at a time, for the tests of their error bounds.
   void (*evaluate[2])(MathFunction, const void* from, void* to, int64_t count);
 };

@@ -2,9 +2,11 @@
 // Every kernel on one instruction set. The build compiles this file once for each, naming it in
 // PYVAE_VARIANT.
 #include "cpu/table.h"
+#include "full/density.h"
+#include "full/statistics.h"
 #include "rows/gaussian_kl.h"
-#include "tiles/density.h"
 #include "tiles/elbo_backward.h"
+#include "tiles/statistics.h"
 
 namespace pyvae {
 namespace {
@@ -51,6 +53,12 @@ extern const KernelTable PYVAE_TABLE(PYVAE_VARIANT) = {
      {elbo_backward<Sampled, Float>, elbo_backward<Sampled, Double>}},
     {{elbo_forward<Logits, Float>, elbo_forward<Logits, Double>},
      {elbo_backward<Logits, Float>, elbo_backward<Logits, Double>}},
+    {{mixture_statistics<Float>, mixture_statistics<Double>}, {}},
+    {{full_forward<false, Float>, full_forward<false, Double>},
+     {full_log_prob_backward<Float>, full_log_prob_backward<Double>}},
+    {{full_forward<true, Float>, full_forward<true, Double>},
+     {full_posterior_backward<Float>, full_posterior_backward<Double>}},
+    {{full_statistics<Float>, full_statistics<Double>}, {}},
     {evaluate<Float>, evaluate<Double>},
 };
 

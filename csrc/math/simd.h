@@ -66,6 +66,13 @@ inline void store(ScalarOf<V>* to, V value) {
   __builtin_memcpy(to, &value, sizeof(V));
 }
 
+// Adds lanes of float or double to doubles.
+template <class V>
+inline void add_to(double* to, V value) {
+  using Wide = Vector<double, kLanesOf<V>* int(sizeof(double))>;
+  store<Wide>(to, load<Wide>(to) + __builtin_convertvector(value, Wide));
+}
+
 // Sums and maxima over the lanes, halving in registers. A NaN lane makes the sum NaN; the maximum
 // passes it over.
 template <class V>

@@ -2,8 +2,8 @@
 // KL divergence between diagonal Gaussians: one row of coordinates in, one number out.
 #pragma once
 
+#include "common/parallel.h"
 #include "math/gaussian.h"
-#include "parallel.h"
 #include "rows/row.h"
 
 namespace pyvae {

@@ -3,8 +3,8 @@
 // over threads.
 #pragma once
 
+#include "common/parallel.h"
 #include "math/simd.h"
-#include "parallel.h"
 
 namespace pyvae {
 namespace {

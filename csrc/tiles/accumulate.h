@@ -13,23 +13,22 @@
 namespace pyvae {
 namespace {
 
-// Gradients of one block of points: sums over the components seen so far.
+// Gradients of one block of points: sums over the components seen so far; null where not wanted.
 template <class V>
 struct PointGradient {
-  ScalarOf<V>* by_point = nullptr;   // (kBlock, padded_d): sum_k g z/sigma; null where not wanted
+  ScalarOf<V>* by_point = nullptr;   // (kBlock, padded_d): sum_k g z/sigma
   ScalarOf<V>* by_spread = nullptr;  // (kBlock, padded_d): sum_k g (s/sigma)^2
 };
 
-// Sums over points for every component, one set a task: a block is summed by itself first, which
-// keeps the rounding error of long sums small.
+// Sums over points for every component, one set a task. A block is summed by itself first, and the
+// blocks in double.
 template <class V>
 struct ComponentSums {
-  using T = ScalarOf<V>;
-  T *z = nullptr, *squares = nullptr;  // (padded_k, padded_d): sum_n g z, sum_n g (z^2 + ...)
-  T *coefficients = nullptr, *log_weights = nullptr;  // (padded_k)
+  double *z, *squares;                 // (padded_k, padded_d): sum_n g z, sum_n g (z^2 + ...)
+  double *coefficients, *log_weights;  // (padded_k)
 
   static int64_t footprint(const Components<V>& of) { return 2 * of.padded_k * (of.padded_d + 1); }
-  ComponentSums(T* memory, const Components<V>& of) {
+  ComponentSums(double* memory, const Components<V>& of) {
     z = memory;
     squares = z + of.padded_k * of.padded_d;
     coefficients = squares + of.padded_k * of.padded_d;
@@ -52,7 +51,7 @@ struct Pass {
 };
 
 // One group of points against all components of the chunk, at one vector of coordinates.
-template <bool kCentred, bool kSpread, class V>
+template <bool kCentred, bool kSpread, bool kByPoint, class V>
 inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
                              const PointGradient<V>& gradient, V* z_sum, V* square_sum) {
   constexpr int kPoints = kGroup<kSpread>;
@@ -72,7 +71,7 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
       const V coefficient = splat<V>(g[p * kChunk<V> + c]);
       const V z = standardise<kCentred>(x[p], inverse_scale, shift);
       const V weighted = coefficient * z;
-      by_point[p] += weighted * inverse_scale;
+      if constexpr (kByPoint) by_point[p] += weighted * inverse_scale;
       z_here += weighted;
       square_here += weighted * z;
       if constexpr (kSpread) {
@@ -86,47 +85,54 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
   }
   for (int p = 0; p < kPoints; ++p) {
     const int64_t at = (n + p) * stride + d;
-    if (gradient.by_point)
+    if constexpr (kByPoint)
       store<V>(gradient.by_point + at, load<V>(gradient.by_point + at) + by_point[p]);
     if (kSpread && gradient.by_spread)
       store<V>(gradient.by_spread + at, load<V>(gradient.by_spread + at) + by_spread[p]);
   }
 }
 
-template <bool kCentred, bool kSpread, class V>
+template <bool kCentred, bool kSpread, bool kByPoint, class V>
 void accumulate_as(const Pass<V>& pass, const PointGradient<V>& gradient, ComponentSums<V>& sums) {
   const int64_t stride = pass.points.padded_d;
   V z_sum[kChunk<V>], square_sum[kChunk<V>];
   for (int64_t d = 0; d < stride; d += kLanesOf<V>) {
     for (int64_t c = 0; c < pass.chunk.columns; ++c) z_sum[c] = square_sum[c] = V{};
     for (int64_t n = 0; n < pass.points.count; n += kGroup<kSpread>)
-      accumulate_group<kCentred, kSpread, V>(pass, n, d, gradient, z_sum, square_sum);
+      accumulate_group<kCentred, kSpread, kByPoint, V>(pass, n, d, gradient, z_sum, square_sum);
     for (int64_t c = 0; c < pass.chunk.columns; ++c) {
       const int64_t at = (pass.chunk.first + c) * stride + d;
-      store<V>(sums.z + at, load<V>(sums.z + at) + z_sum[c]);
-      store<V>(sums.squares + at, load<V>(sums.squares + at) + square_sum[c]);
+      add_to<V>(sums.z + at, z_sum[c]);
+      add_to<V>(sums.squares + at, square_sum[c]);
     }
   }
 }
 
 template <class V>
-void add_rows(const ScalarOf<V>* strip, int64_t count, const Chunk& chunk, ScalarOf<V>* to) {
+void add_rows(const ScalarOf<V>* strip, int64_t count, const Chunk& chunk, double* to) {
   for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>) {
     V total{};
     for (int64_t n = 0; n < count; ++n) total += load<V>(strip + n * kChunk<V> + c);
-    store<V>(to + chunk.first + c, load<V>(to + chunk.first + c) + total);
+    add_to<V>(to + chunk.first + c, total);
   }
+}
+
+template <bool kCentred, class V>
+void accumulate_centred(const Pass<V>& pass, const PointGradient<V>& gradient,
+                        ComponentSums<V>& sums) {
+  if (pass.scales)
+    accumulate_as<kCentred, true, true, V>(pass, gradient, sums);
+  else if (gradient.by_point)
+    accumulate_as<kCentred, false, true, V>(pass, gradient, sums);
+  else
+    accumulate_as<kCentred, false, false, V>(pass, gradient, sums);
 }
 
 template <class V>
 void accumulate(const Pass<V>& pass, const PointGradient<V>& gradient, ComponentSums<V>& sums) {
   add_rows<V>(pass.coefficients, pass.points.count, pass.chunk, sums.coefficients);
-  if (pass.scales)
-    pass.components.centred ? accumulate_as<true, true, V>(pass, gradient, sums)
-                            : accumulate_as<false, true, V>(pass, gradient, sums);
-  else
-    pass.components.centred ? accumulate_as<true, false, V>(pass, gradient, sums)
-                            : accumulate_as<false, false, V>(pass, gradient, sums);
+  pass.components.centred ? accumulate_centred<true, V>(pass, gradient, sums)
+                          : accumulate_centred<false, V>(pass, gradient, sums);
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 // and the constant -inf: they cannot contribute.
 #pragma once
 
+#include "common/parallel.h"
 #include "math/gaussian.h"
-#include "parallel.h"
 
 namespace pyvae {
 namespace {

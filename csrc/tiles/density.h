@@ -3,8 +3,8 @@
 // themselves.
 #pragma once
 
-#include "tiles/log_sum_exp.h"
-#include "tiles/schedule.h"
+#include "common/log_sum_exp.h"
+#include "tiles/workspace.h"
 
 namespace pyvae {
 namespace {
@@ -14,7 +14,7 @@ template <bool kPosterior, class V>
 void mixture_forward(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
   const PackedMixture<V> mixture(problem, runtime, 1, false);
-  const Schedule schedule(problem, runtime);
+  const Schedule schedule = tile_schedule<V>(problem, runtime);
   const Scratch<V> scratch(problem, runtime, schedule, 1, 1);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = mixture.entries[block.entry];
@@ -38,11 +38,7 @@ void mixture_forward(const Problem& problem, const Runtime& runtime) {
     for (int64_t n = 0; n < block.count; ++n) {
       const T value = points.unreachable[n] ? -kInfinity<T> : total[n].value();
       log_prob.at(block.first + n) = value;
-      if constexpr (kPosterior)
-        for (int64_t k = 0; k < problem.k; ++k) {
-          T& entry = log_posterior.at(block.first + n, k);
-          entry = value == -kInfinity<T> ? value : entry - value;
-        }
+      if constexpr (kPosterior) normalise_row(log_posterior, block.first + n, problem.k, value);
     }
   });
 }
@@ -55,9 +51,9 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
                       int out, bool needs_scores, const Weigh& weigh, const Fill& fill) {
   using T = ScalarOf<V>;
   const PackedMixture<V> mixture(problem, runtime, first + 1, true);
-  const Schedule schedule(problem, runtime);
+  const Schedule schedule = tile_schedule<V>(problem, runtime);
   const Scratch<V> scratch(problem, runtime, schedule, 2, 1);
-  const GradientSums<V> gradients(problem, runtime, schedule, mixture);
+  const TaskSums<V> totals(problem, runtime, schedule, mixture);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = mixture.entries[block.entry];
     const Column<T> log_prob(problem, log_prob_at, block.entry), by_x(problem, out, block.entry);
@@ -66,14 +62,16 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
     points.row = scratch.rows(block.worker, 0);
     points.load(Column<const T>(problem, first, block.entry), block.first, block.count, components);
     PointGradient<V> gradient;
-    gradient.by_point = scratch.rows(block.worker, 1);
-    clear(gradient.by_point, scratch.row_size);
+    if (by_x.data) {
+      gradient.by_point = scratch.rows(block.worker, 1);
+      clear(gradient.by_point, scratch.row_size);
+    }
     T weight[kBlock];
     for (int64_t n = 0; n < block.count; ++n) {
       weight[n] = weigh(block.entry, block.first + n);
       if (log_prob.at(block.first + n) == -kInfinity<T>) points.clear(n);
     }
-    ComponentSums<V> sums = gradients.of_task(block.task);
+    ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
       if (needs_scores) score_chunk<V>(components, points, nullptr, chunk, strip);
       for (int64_t n = 0; n < kBlock; ++n) {
@@ -90,7 +88,8 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
       for (int64_t d = 0; d < problem.d; ++d)
         by_x.at(block.first + n, d) = -gradient.by_point[n * components.padded_d + d];
   });
-  gradients.write(runtime, out + 1);
+  totals.add_up(runtime);
+  write_gradients(problem, runtime, totals, mixture, out + 1);
 }
 
 // Operands: the gradient of log_prob; x, log_weights, means, logvars; log_prob; then the four
@@ -110,25 +109,16 @@ void mixture_log_prob_backward(const Problem& problem, const Runtime& runtime) {
 }
 
 // Operands: the gradients of log_posterior and log_prob; the four arguments; log_posterior,
-// log_prob; four gradients. By score k: g_k + q_k (g_log_prob - sum_j g_j). Entries of -inf are
-// constants and pass none.
+// log_prob; four gradients.
 template <class V>
 void mixture_posterior_backward(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
-  const auto masked = [&](int64_t entry, int64_t n, int64_t k) {
-    const bool excluded = Column<T>(problem, 6, entry).at(n, k) == -kInfinity<T>;
-    return excluded ? T(0) : Column<T>(problem, 0, entry).at(n, k);
-  };
-  const auto rest = [&](int64_t entry, int64_t n) {
-    T left = Column<T>(problem, 1, entry).at(n);
-    for (int64_t k = 0; k < problem.k; ++k) left -= masked(entry, n, k);
-    return left;
-  };
+  const PosteriorGradient<T> by{problem, 0, 1, 6};
+  const auto rest = [&](int64_t entry, int64_t n) { return by.rest(entry, n); };
   const auto fill = [&](int64_t entry, int64_t n, T weight, const Chunk& chunk, T* row) {
-    const Column<T> log_posterior(problem, 6, entry);
     for (int64_t c = 0; c < chunk.columns; ++c) {
       const int64_t k = chunk.first + c;
-      row[c] = k < problem.k ? masked(entry, n, k) + exp(log_posterior.at(n, k)) * weight : T(0);
+      row[c] = k < problem.k ? by.by_score(entry, n, k, weight) : T(0);
     }
   };
   mixture_backward<V>(problem, runtime, 2, 7, 8, false, rest, fill);

@@ -154,7 +154,7 @@ void elbo_forward(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
   constexpr int kFirst = Source::kArguments, kOut = kFirst + 3;
   const PackedMixture<V> mixture(problem, runtime, kFirst, false);
-  const Schedule schedule(problem, runtime);
+  const Schedule schedule = tile_schedule<V>(problem, runtime);
   const Scratch<V> scratch(problem, runtime, schedule, ElboBlock<Source, V>::kRows,
                            ElboBlock<Source, V>::kStrips);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {

@@ -57,19 +57,20 @@ class ElboBackward {
   ElboBackward(const Problem& problem, const Runtime& runtime)
       : problem_(problem),
         mixture_(problem, runtime, kParameters, true),
-        schedule_(problem, runtime),
+        schedule_(tile_schedule<V>(problem, runtime)),
         scratch_(problem, runtime, schedule_, ElboBlock<Source, V>::kRows,
                  ElboBlock<Source, V>::kStrips + 1),
-        gradients_(problem, runtime, schedule_, mixture_) {
+        totals_(problem, runtime, schedule_, mixture_) {
     for_each_block(problem, runtime, schedule_, [&](const Block& block) { run(block); });
-    gradients_.write(runtime, kGradients + Source::kArguments);
+    totals_.add_up(runtime);
+    write_gradients(problem, runtime, totals_, mixture_, kGradients + Source::kArguments);
   }
 
  private:
   void run(const Block& block) const {
     const Components<V>& components = mixture_.entries[block.entry];
     ElboBlock<Source, V> work(problem_, components, block, scratch_, kFirst);
-    ComponentSums<V> sums = gradients_.of_task(block.task);
+    ComponentSums<V> sums = totals_.of_task(block.task);
     for (int64_t n = 0; n < block.count; ++n) {
       const ElboPoint<T> point(problem_, block.entry, block.first + n, kOut);
       if (!point.reachable() || !point.dense) work.clear_point(n);
@@ -145,7 +146,7 @@ class ElboBackward {
   const PackedMixture<V> mixture_;
   const Schedule schedule_;
   const Scratch<V> scratch_;
-  const GradientSums<V> gradients_;
+  const TaskSums<V> totals_;
 };
 
 template <class Source, class V>

@@ -3,6 +3,7 @@
 // mixture's centre.
 #pragma once
 
+#include "common/column.h"
 #include "tiles/components.h"
 
 namespace pyvae {
@@ -10,20 +11,6 @@ namespace {
 
 // Points handled together: they and one panel stay in the first-level cache.
 inline constexpr int kBlock = 64;
-
-// One value a point, or a row of values a point, in the caller's strides.
-template <class T>
-struct Column {
-  T* data;
-  int64_t stride[2];
-
-  Column(const Problem& problem, int operand, int64_t entry) {
-    data = data_of<T>(problem, operand, entry);
-    for (int dim = 0; dim < 2; ++dim) stride[dim] = problem.operand[operand].stride[dim];
-  }
-  T& at(int64_t n) const { return data[n * stride[0]]; }
-  T& at(int64_t n, int64_t k) const { return data[n * stride[0] + k * stride[1]]; }
-};
 
 template <class V>
 struct PointBlock {

@@ -12,14 +12,21 @@ from pyvae.ops.mixture import (
     mixture_log_prob,
     mixture_posterior,
 )
+from pyvae.ops.mixture_tril import mixture_log_prob_tril, mixture_posterior_tril
+from pyvae.ops.statistics import MixtureStatistics, mixture_statistics, mixture_statistics_tril
 
 __all__ = [
     "MixtureElboTerms",
     "MixturePosterior",
+    "MixtureStatistics",
     "build_info",
     "gaussian_kl",
     "mixture_elbo_terms",
     "mixture_log_prob",
+    "mixture_log_prob_tril",
     "mixture_posterior",
+    "mixture_posterior_tril",
+    "mixture_statistics",
+    "mixture_statistics_tril",
     "op_table",
 ]

@@ -43,6 +43,54 @@ def mixture_posterior(
     return _log_normalise(log_joint, log_prob), log_prob
 
 
+def mixture_log_prob_tril(
+    x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor
+) -> Tensor:
+    """Return log sum_k exp(log_weights_k) N(x; mu_k, L_k L_k')."""
+    return _logsumexp(_log_joint_tril(x, log_weights, means, scale_trils))
+
+
+def mixture_posterior_tril(
+    x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return log p(z | x) and log p(x)."""
+    log_joint = _log_joint_tril(x, log_weights, means, scale_trils)
+    log_prob = _logsumexp(log_joint)
+    return _log_normalise(log_joint, log_prob), log_prob
+
+
+def mixture_statistics(
+    x: Tensor,
+    log_weights: Tensor,
+    means: Tensor,
+    logvars: Tensor,
+    sample_weight: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return sum_n w log p(x), and sums over points of w r, w r (x - mu) and w r (x - mu)^2."""
+    log_joint = _log_joint(x, log_weights, means, logvars)
+    log_likelihood, r, gap = _responsibilities(x, log_joint, means, sample_weight)
+    squares = (r.unsqueeze(-1) * gap.square()).sum(-3)
+    if logvars.shape[-1] == 1:
+        squares = squares.sum(-1, keepdim=True)
+    return log_likelihood, r.sum(-2), (r.unsqueeze(-1) * gap).sum(-3), squares
+
+
+def mixture_statistics_tril(
+    x: Tensor,
+    log_weights: Tensor,
+    means: Tensor,
+    scale_trils: Tensor,
+    sample_weight: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the same with outer products of x - mu, summed over components where they are tied."""
+    log_joint = _log_joint_tril(x, log_weights, means, scale_trils)
+    log_likelihood, r, gap = _responsibilities(x, log_joint, means, sample_weight)
+    outer = torch.einsum("...nk,...nki,...nkj->...kij", r, gap, gap)
+    if scale_trils.shape[-3] == 1:
+        outer = outer.sum(-3, keepdim=True)
+    return log_likelihood, r.sum(-2), (r.unsqueeze(-1) * gap).sum(-3), outer
+
+
 def mixture_elbo_terms(
     w: Tensor | None,
     log_weights: Tensor,
@@ -124,6 +172,44 @@ def _log_joint(
     log_weights = log_weights.unsqueeze(-2)
     alive = _alive(log_weights) & ~_is_infinite(x).unsqueeze(-1)
     return torch.where(alive, torch.where(alive, log_weights, 0.0) + log_normal, -_INF)
+
+
+def _log_joint_tril(x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor) -> Tensor:
+    """Return log(weight_k N(x; mu_k, L_k L_k')), (..., N, K); as for ``_log_normal``, stand-ins."""
+    alive = _alive(log_weights)
+    infinite = _is_infinite(x).unsqueeze(-1)
+    used = alive.any(-1, keepdim=True) if scale_trils.shape[-3] == 1 else alive
+    identity = torch.eye(means.shape[-1], dtype=means.dtype, device=means.device)
+    factors = torch.where(used[..., None, None], torch.tril(scale_trils), identity)
+    means = torch.where(alive.unsqueeze(-1), means, 0.0).unsqueeze(-2)
+    gap = torch.where(infinite, 0.0, x).unsqueeze(-3) - means  # (..., K, N, D)
+    z = torch.linalg.solve_triangular(factors, gap.mT, upper=False)
+    log_determinant = torch.diagonal(factors, dim1=-2, dim2=-1).log().sum(-1)
+    constant = log_determinant + 0.5 * _LOG_2PI * x.shape[-1]
+    log_normal = (-0.5 * z.square().sum(-2) - constant.unsqueeze(-1)).mT
+    counts = alive.unsqueeze(-2) & ~infinite
+    log_weights = torch.where(alive, log_weights, 0.0).unsqueeze(-2)
+    return torch.where(counts, log_weights + log_normal, -_INF)
+
+
+def _responsibilities(
+    x: Tensor, log_joint: Tensor, means: Tensor, sample_weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted log-likelihood, weighted responsibilities (..., N, K), and x - mu (..., N, K, D).
+
+    Points of no weight or no density, and components of no weight, count for nothing.
+    """
+    weight = torch.ones_like(x[..., 0]) if sample_weight is None else sample_weight
+    log_prob = _logsumexp(log_joint)
+    weight = weight.broadcast_to(torch.broadcast_shapes(weight.shape, log_prob.shape))
+    log_likelihood = torch.where(weight == 0, 0.0, weight * log_prob).sum(-1)
+    counts = ((weight != 0) & (log_prob != -_INF)).unsqueeze(-1)
+    posterior = torch.exp(_log_normalise(log_joint, log_prob))
+    r = torch.where(counts, weight.unsqueeze(-1) * posterior, 0.0)
+    x = torch.where(counts, x, 0.0)
+    gap = x.unsqueeze(-2) - means.unsqueeze(-3)
+    dead = (log_joint == -_INF).all(-2, keepdim=True).unsqueeze(-1)
+    return log_likelihood, r, torch.where(dead, 0.0, gap)
 
 
 def _logsumexp(a: Tensor) -> Tensor:

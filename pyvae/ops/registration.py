@@ -49,27 +49,34 @@ class Op:
         self, name: str, reference: Callable[..., Tensor | Tensors], title: str | None = None
     ) -> None:
         line = _TABLE[name]
+        self.statistics: bool = line["statistics"]
         self.signature = Signature(title or name, tuple(line["arguments"]), line["signature"])
         self.arguments = len(line["arguments"])
         self.results = len(line["results"])
-        self.differentiable = self.results - line["auxiliary"]
+        self.returned = self.results - line["auxiliary"]
+        self.differentiable = 0 if self.statistics else self.returned
         self.saves_results: bool = line["backward_uses_results"]
         self.reference = reference
         self.kernel = getattr(torch.ops.pyvae, name).default
+        if self.statistics:
+            _register_statistics(self)
+            return
         self.backward_kernel = getattr(torch.ops.pyvae, f"{name}_backward").default
         self.forward_function = _forward_function(self)
         self.backward_function = _backward_function(self)
         _register(self)
 
     def __call__(self, *tensors: Tensor) -> Tensors:
-        """Check, broadcast and convert the arguments; the op's differentiable results."""
+        """Check, broadcast and convert the arguments; the op's results but the auxiliary ones."""
         device = tensors[0].device.type if isinstance(tensors[0], Tensor) else "cpu"
         casting = device in _AUTOCAST_DEVICES and torch.is_autocast_enabled(device)
         self.signature.check(tensors, mixed=casting)
         dtype = torch.float32 if casting else tensors[0].dtype
         compute = torch.float32 if dtype in _HALF else dtype
         tensors, rows = self.signature.broadcast(tuple(t.to(compute) for t in tensors))
-        results = self.run(tensors)[: self.differentiable]
+        if self.statistics:
+            return _tuple(self.kernel(*(t.detach() for t in tensors)))
+        results = self.run(tensors)[: self.returned]
         return tuple(self.signature.restore(r, rows).to(dtype) for r in results)
 
     def renamed(self, **names: str) -> Op:
@@ -198,6 +205,20 @@ def _register(op: Op) -> None:
     )
     torch.library.register_vmap(name, lambda info, dims, *i: _forward_vmap(op, info, dims, *i))
     torch.library.register_vmap(backward, lambda info, dims, *i: _backward_vmap(op, info, dims, *i))
+
+
+def _register_statistics(op: Op) -> None:
+    """Sums over points: float64, without a gradient, so that fake and ``vmap`` rules are all."""
+    name = op.kernel._name
+    torch.library.register_fake(
+        name, lambda *inputs: op.signature.fake_results(inputs, dtype=torch.float64)
+    )
+
+    def vmap(info: Any, in_dims: Sequence[int | None], *inputs: Tensor) -> tuple[Any, Any]:
+        results = op.kernel(*_batched(info.batch_size, in_dims, inputs))
+        return results, (0,) * len(results)
+
+    torch.library.register_vmap(name, vmap)
 
 
 def _fake_gradients(op: Op, inputs: Sequence[Any]) -> Tensor | Tensors:

@@ -61,8 +61,8 @@ class Signature:
     def broadcast(self, tensors: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Shape | None]:
         """Give all tensors one batch shape without copying.
 
-        Points in batches against one mixture become one long row of points; the shape to give back
-        to that row in the results is returned then.
+        Points in batches against one mixture become one long row of points, where every result has
+        a row a point; the shape to give back to that row is returned then.
         """
         batches = [t.shape[: t.dim() - rank] for t, rank in zip(tensors, self.ranks, strict=True)]
         if all(len(batch) == 0 for batch in batches):
@@ -73,7 +73,7 @@ class Signature:
             for t, b in zip(tensors, batches, strict=True)
         )
         pairs = list(zip(self.cores, batches, strict=True))
-        folds = any("n" in core for core in self.cores)
+        folds = all("n" in core for core in self.result_cores)
         if not folds or any("n" not in core and math.prod(b) != 1 for core, b in pairs):
             return expanded, None
         points = expanded[0].shape[-2]
@@ -94,16 +94,18 @@ class Signature:
         """Undo the folding of ``broadcast`` on a result, whose first dimension is the points."""
         return result if rows is None else result.reshape(*rows, *result.shape[1:])
 
-    def fake_results(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def fake_results(
+        self, tensors: tuple[Tensor, ...], dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, ...]:
         """Empty results of the right shapes, for tensors of one batch shape."""
         first = tensors[0]
         batch = first.shape[: first.dim() - self.ranks[0]]
-        letters: dict[str, int] = {}
+        letters: dict[str, int] = {}  # "d|1" is a letter of its own
         for core, tensor in zip(self.cores, tensors, strict=True):
             shape = tensor.shape[tensor.dim() - len(core) :]
-            letters.update({c: s for c, s in zip(core, shape, strict=True) if "|" not in c})
+            letters.update(zip(core, shape, strict=True))
         return tuple(
-            first.new_empty((*batch, *(letters[letter] for letter in core)))
+            first.new_empty((*batch, *(letters[letter] for letter in core)), dtype=dtype)
             for core in self.result_cores
         )
 

@@ -46,6 +46,24 @@ def log_simplex() -> Draw:
     return draw
 
 
+def uniform() -> Draw:
+    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    return draw
+
+
+def cholesky() -> Draw:
+    """Lower factors of covariances near the identity: well conditioned in any dimension."""
+
+    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        noise = 0.3 * torch.randn(shape, generator=generator, dtype=torch.float64)
+        below = noise.tril(-1) / max(1, shape[-1]) ** 0.5
+        return below + torch.diag_embed(torch.diagonal(noise, dim1=-2, dim2=-1).exp())
+
+    return draw
+
+
 @dataclass(frozen=True)
 class Argument:
     """One tensor argument: its core dimensions, as in ``"n d"``, and its ordinary values."""
@@ -97,6 +115,11 @@ class OpCase:
     def expected(self, **inputs: Tensor) -> tuple[Tensor, ...]:
         """The reference's results, in the dtype of the inputs."""
         return as_tuple(self.reference(**self.fixed, **inputs))
+
+    @property
+    def spread(self) -> str:
+        """The argument that holds the components' covariances."""
+        return "scale_trils" if "scale_trils" in self.arguments else "logvars"
 
     def point_arguments(self) -> tuple[str, ...]:
         """Arguments with one row per point and the point's coordinates in it."""
@@ -240,9 +263,64 @@ def _standard_normal(case: OpCase) -> OpCase:
     return replace(case, name=f"{case.name}-standard", arguments=arguments, hard=hard)
 
 
+def _full(case: OpCase, op: Callable, expected: Callable) -> OpCase:
+    """The same case with Cholesky factors."""
+    arguments = {name: case.arguments[name] for name in case.arguments if name != "logvars"}
+    before, after = list(arguments.items())[:3], list(arguments.items())[3:]
+    return replace(
+        case,
+        name=f"{case.name}_tril",
+        op=op,
+        reference=expected,
+        arguments=dict([*before, ("scale_trils", Argument("k d d", cholesky())), *after]),
+        sizes=case.sizes[::3],  # D of its columns takes the part of K in filling vectors
+        benchmark_sizes=(
+            {"n": 100_000, "k": 16, "d": 32},
+            {"n": 65536, "k": 64, "d": 16},
+            {"n": 16384, "k": 64, "d": 64},
+        ),
+        hard=({"log_weights": -200.0}, {"log_weights": 50.0}),
+    )
+
+
+def _tied(case: OpCase) -> OpCase:
+    """The same case with one factor for all components."""
+    arguments = {**case.arguments, "scale_trils": Argument("1 d d", cholesky())}
+    return replace(case, name=f"{case.name}-tied", arguments=arguments)
+
+
+_FULL = (
+    _full(_LOG_PROB, ops.mixture_log_prob_tril, reference.mixture_log_prob_tril),
+    _full(_POSTERIOR, ops.mixture_posterior_tril, reference.mixture_posterior_tril),
+)
 _MIXTURES = (_LOG_PROB, _POSTERIOR, *_ELBO_TERMS)
-MIXTURE_CASES = tuple(form for case in _MIXTURES for form in (case, _isotropic(case)))
+MIXTURE_CASES = (
+    *(form for case in _MIXTURES for form in (case, _isotropic(case))),
+    *(form for case in _FULL for form in (case, _tied(case))),
+)
 CASES = (_KL, _standard_normal(_KL), *MIXTURE_CASES)
+
+
+def _statistics(case: OpCase) -> OpCase:
+    """The sums of an EM step: float64 whatever comes in, and no gradient."""
+    return replace(
+        case,
+        name="mixture_statistics",
+        op=ops.mixture_statistics,
+        reference=reference.mixture_statistics,
+        arguments={**case.arguments, "sample_weight": Argument("n", uniform())},
+        outputs=("", "k", "k d", "k d"),
+        benchmark_sizes=({"n": 65536, "k": 256, "d": 64},),
+    )
+
+
+_SUMS = _statistics(_LOG_PROB)
+_FULL_SUMS = replace(
+    _full(_SUMS, ops.mixture_statistics_tril, reference.mixture_statistics_tril),
+    outputs=("", "k", "k d", "k d d"),
+    benchmark_sizes=({"n": 100_000, "k": 16, "d": 32},),
+)
+STATISTICS_CASES = (_SUMS, _isotropic(_SUMS), _FULL_SUMS, _tied(_FULL_SUMS))
 
 
 def _each(cases: tuple[OpCase, ...]) -> pytest.MarkDecorator:
@@ -251,4 +329,5 @@ def _each(cases: tuple[OpCase, ...]) -> pytest.MarkDecorator:
 
 each_case = _each(CASES)
 each_mixture = _each(MIXTURE_CASES)
+each_statistics = _each(STATISTICS_CASES)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=("float32", "float64"))

@@ -24,7 +24,10 @@ INF, NAN = torch.inf, torch.nan
 def points_near_components(case: OpCase, size: dict[str, int], sigma: float) -> dict[str, Tensor]:
     """Components of one standard deviation, and points that each of them could have made."""
     inputs = case.draw(size, torch.float64)
-    inputs["logvars"] = torch.full_like(inputs["logvars"], sigma).log().mul(2.0)
+    if "logvars" in inputs:
+        inputs["logvars"] = torch.full_like(inputs["logvars"], sigma).log().mul(2.0)
+    else:
+        inputs["scale_trils"] = sigma * inputs["scale_trils"]
     if "logvar_q" in inputs:
         inputs["logvar_q"] = inputs["logvar_q"] + 2.0 * math.log(sigma)
     component = inputs["means"][torch.arange(size["n"]) % size["k"]]
@@ -57,7 +60,12 @@ def test_tight_and_wide_components_together(
     # A responsibility's gradient to a coordinate is in units of 1 / sigma.
     units = dict.fromkeys((*case.point_arguments(), "means"), 1e3)
     scales = torch.linspace(0.0, 14.0, size["k"], dtype=torch.float64)
-    inputs["logvars"] = inputs["logvars"] + 2.0 * scales[:, None]
+    if "logvars" in inputs:
+        inputs["logvars"] = inputs["logvars"] + 2.0 * scales[:, None]
+    else:
+        factors = inputs["scale_trils"]
+        inputs["scale_trils"] = scales[: len(factors), None, None].exp() * factors
+        units["scale_trils"] = 1e3
     inputs = {name: tensor.to(dtype) for name, tensor in inputs.items()}
     check_case(case, inputs, f"of mixed scales, {size}", rtol=case.hard_rtol, units=units)
 
@@ -73,23 +81,29 @@ def test_weight_of_minus_infinity(case: OpCase, dtype: torch.dtype, size: dict[s
     inputs["means"][dead] = (
         torch.tensor([NAN, INF, 1e30])[: dead.sum()].repeat(20)[: dead.sum(), None].to(dtype)
     )
-    inputs["logvars"][dead] = (
-        torch.tensor([INF, NAN, -INF, 1e30]).repeat(20)[: dead.sum(), None].to(dtype)
-    )
+    if case.arguments[case.spread].dims[0] == "k":
+        junk = torch.tensor([INF, NAN, -INF, 1e30]).repeat(20)[: dead.sum()].to(dtype)
+        rank = inputs[case.spread].ndim
+        inputs[case.spread][dead] = junk.reshape(-1, *(1,) * (rank - 1))
     if "logits_q" in inputs:
         inputs["logits_q"][:, dead] = -INF
     check_case(case, inputs, f"with dead components, {size}")
 
     upstream = upstream_of(case(**inputs))
     got = gradients(case, inputs, upstream)
-    for name in ("log_weights", "means", "logvars"):
+    for name in _of_components(case):
         assert (got[name][dead] == 0).all(), name
     assert_same_without(case, inputs, ~dead)
 
 
+def _of_components(case: OpCase) -> list[str]:
+    """Arguments with a row a component."""
+    return [name for name, argument in case.arguments.items() if argument.dims[0] == "k"]
+
+
 def assert_same_without(case: OpCase, inputs: dict[str, Tensor], alive: Tensor) -> None:
     """The living components alone give the same results and gradients."""
-    rows = {"log_weights", "means", "logvars"}
+    rows = _of_components(case)
     kept = {k: v[alive] if k in rows else v for k, v in inputs.items()}
     if "logits_q" in kept:
         kept["logits_q"] = kept["logits_q"][:, alive]
@@ -196,14 +210,15 @@ def test_nan_points_touch_only_their_rows(
     alive = inputs["log_weights"] != -INF
     assert after[point][rows][:, columns].isnan().all()
     assert after["means"][alive][:, columns].isnan().all()
-    assert (
-        after["logvars"][alive][
-            :, columns if case.arguments["logvars"].dims == "k d" else slice(None)
-        ]
-        .isnan()
-        .all()
-    )
-    for name in ("means", "logvars"):
+    spread = after[case.spread]
+    if case.spread == "scale_trils":
+        rows_alive = alive if len(spread) == len(alive) else slice(None)
+        lower = torch.ones_like(spread).tril().bool()[rows_alive]
+        assert spread[rows_alive][lower].isnan().all()
+    else:
+        kept = columns if case.arguments["logvars"].dims == "k d" else slice(None)
+        assert spread[alive][:, kept].isnan().all()
+    for name in _of_components(case):
         assert (after[name][~alive] == 0).all(), name
 
 
@@ -221,9 +236,9 @@ def test_nan_and_infinity_in_one_row(case: OpCase, dtype: torch.dtype) -> None:
 @each_mixture
 def test_nan_parameters_reach_every_row(case: OpCase, dtype: torch.dtype) -> None:
     """A component that counts and holds NaN is not ignored."""
-    for name in ("log_weights", "means", "logvars"):
+    for name in ("log_weights", "means", case.spread):
         inputs = case.draw(SIZES[0], dtype)
-        inputs[name][1] = NAN
+        inputs[name][-1] = NAN
         want = case.expected(**{key: tensor.double() for key, tensor in inputs.items()})
         for have, truth in zip(case(**inputs), want, strict=True):
             assert (have.isnan() | ~truth.isnan()).all(), name

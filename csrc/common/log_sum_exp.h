@@ -19,9 +19,9 @@ inline ScalarOf<V> row_max(const ScalarOf<V>* row, int64_t columns) {
 }
 
 // An infinite maximum would make e^(l - top) NaN where l is infinite too.
-template <class T>
-inline T finite_or_zero(T top) {
-  return __builtin_fabs(top) < kInfinity<T> ? top : T(0);
+template <class V>
+inline V finite_or_zero(V top) {
+  return top - top == V{} ? top : V{};
 }
 
 template <class T>

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// Operands with a number, or a row of numbers, for each point or component, in the caller's
+// strides.
+#pragma once
+
+#include "math/elementary.h"
+#include "problem.h"
+
+namespace pyvae {
+namespace {
+
+template <class T>
+struct Column {
+  T* data;
+  int64_t stride[2];
+
+  Column(const Problem& problem, int operand, int64_t entry) {
+    data = data_of<T>(problem, operand, entry);
+    for (int dim = 0; dim < 2; ++dim) stride[dim] = problem.operand[operand].stride[dim];
+  }
+  T& at(int64_t n) const { return data[n * stride[0]]; }
+  T& at(int64_t n, int64_t k) const { return data[n * stride[0] + k * stride[1]]; }
+};
+
+// Turns a row of log p(x, z) into log p(z | x); without a density all of it is -inf.
+template <class T>
+inline void normalise_row(const Column<T>& log_posterior, int64_t n, int64_t components,
+                          T log_prob) {
+  for (int64_t k = 0; k < components; ++k) {
+    T& entry = log_posterior.at(n, k);
+    entry = log_prob == -kInfinity<T> ? log_prob : entry - log_prob;
+  }
+}
+
+// The gradient of a log-posterior and a log-density by the scores: by score k it is
+// g_k + q_k (g_log_prob - sum_j g_j). Entries of -inf are constants and pass none.
+template <class T>
+struct PosteriorGradient {
+  const Problem& problem;
+  int by_posterior, by_log_prob, log_posterior;  // operands
+
+  T masked(int64_t entry, int64_t n, int64_t k) const {
+    const bool excluded = Column<T>(problem, log_posterior, entry).at(n, k) == -kInfinity<T>;
+    return excluded ? T(0) : Column<T>(problem, by_posterior, entry).at(n, k);
+  }
+  // g_log_prob - sum_j g_j
+  T rest(int64_t entry, int64_t n) const {
+    T left = Column<T>(problem, by_log_prob, entry).at(n);
+    for (int64_t k = 0; k < problem.k; ++k) left -= masked(entry, n, k);
+    return left;
+  }
+  T by_score(int64_t entry, int64_t n, int64_t k, T rest) const {
+    const T posterior = exp(Column<T>(problem, log_posterior, entry).at(n, k));
+    return masked(entry, n, k) + posterior * rest;
+  }
+};
+
+}  // namespace
+}  // namespace pyvae

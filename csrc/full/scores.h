@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// Scores log(weight_k N(x_n; mu_k, L_k L_k')) of a slab, and their log-sum-exp, lanes over points.
+#pragma once
+
+#include "common/log_sum_exp.h"
+#include "common/schedule.h"
+#include "full/products.h"
+
+namespace pyvae {
+namespace {
+
+// Components scored before the sums are brought up to date.
+inline constexpr int64_t kChunkComponents = 16;
+
+template <class V>
+Schedule full_schedule(const Problem& problem, const Runtime& runtime) {
+  return Schedule(problem, runtime, slab_points<V>(problem.d), problem.d * (problem.d + 1) / 2 + 8);
+}
+
+// The arrays of one worker: slabs (d, points), strips of numbers a point, and a group's x - mean.
+template <class V>
+class FullScratch {
+  using T = ScalarOf<V>;
+
+ public:
+  FullScratch(const Problem& problem, const Runtime& runtime, const Schedule& schedule, int slabs,
+              int64_t strips)
+      : points_(schedule.block), slab_(problem.d * points_) {
+    gap_ = problem.d * kGroupPoints<V>;
+    strips_ = gap_ + slabs * slab_;
+    each_ = strips_ + strips * points_;
+    memory_ = allocate<T>(runtime, schedule.workers * each_);
+    flags_ = allocate<bool>(runtime, schedule.workers * points_);
+  }
+  T* gap(int64_t worker) const { return memory_ + worker * each_; }
+  T* slab(int64_t worker, int index) const { return gap(worker) + gap_ + index * slab_; }
+  T* strip(int64_t worker, int64_t index) const { return gap(worker) + strips_ + index * points_; }
+  bool* flags(int64_t worker) const { return flags_ + worker * points_; }
+
+ private:
+  int64_t points_, slab_, gap_, strips_, each_;
+  T* memory_;
+  bool* flags_;
+};
+
+// The points of one block, in the worker's slab 0.
+template <class V>
+Slab<V> load_slab(const Problem& problem, const Block& block, const FullScratch<V>& scratch,
+                  int operand) {
+  Slab<V> slab;
+  slab.d = problem.d;
+  slab.x = scratch.slab(block.worker, 0);
+  slab.unreachable = scratch.flags(block.worker);
+  slab.load(Column<const ScalarOf<V>>(problem, operand, block.entry), block.first, block.count);
+  return slab;
+}
+
+// Scores of every point under one component; y = W (x - mean) is kept where `y` is given.
+template <class V>
+void score_component(const FullComponents<V>& components, int64_t k, const Slab<V>& slab,
+                     ScalarOf<V>* gap, ScalarOf<V>* y, ScalarOf<V>* scores) {
+  using T = ScalarOf<V>;
+  const T* const mean = components.mean + k * components.d;
+  for (int64_t g = 0; g < slab.groups; ++g) {
+    V squares[kVectors];
+    subtract_mean<V>(slab.x + slab.group(g), mean, components.d, gap);
+    standardise_group<V>(components, components.factor_of(k), gap, y ? y + slab.group(g) : nullptr,
+                         squares);
+    for (int v = 0; v < kVectors; ++v)
+      store<V>(scores + g * kGroupPoints<V> + v * kLanesOf<V>,
+               components.constant[k] - T(0.5) * squares[v]);
+  }
+}
+
+// A log-sum-exp a point, streamed over components.
+template <class V>
+struct LaneLogSumExp {
+  using T = ScalarOf<V>;
+  T *top, *sum;
+  int64_t points;
+
+  void clear() {
+    for (int64_t n = 0; n < points; ++n) top[n] = -kInfinity<T>, sum[n] = 0;
+  }
+  // `rows` rows of scores, `stride` numbers apart.
+  void add(const T* scores, int64_t rows, int64_t stride) {
+    for (int64_t n = 0; n < points; n += kLanesOf<V>) {
+      const V before = load<V>(top + n);
+      V highest = before;
+      for (int64_t r = 0; r < rows; ++r) {
+        const V value = load<V>(scores + r * stride + n);
+        highest = value > highest ? value : highest;
+      }
+      const V shift = finite_or_zero(highest);
+      V total = load<V>(sum + n);
+      total = total == T(0) ? V{} : total * exp(finite_or_zero(before) - shift);
+      for (int64_t r = 0; r < rows; ++r) total += exp(load<V>(scores + r * stride + n) - shift);
+      store<V>(top + n, highest), store<V>(sum + n, total);
+    }
+  }
+  T value(int64_t n) const {
+    return sum[n] == 0 ? -kInfinity<T> : finite_or_zero(top[n]) + T(__builtin_log(double(sum[n])));
+  }
+};
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Gaussian mixtures with full or tied covariances, by their Cholesky factors."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from pyvae.ops import reference
+from pyvae.ops.mixture import MixturePosterior
+from pyvae.ops.registration import Op
+
+_log_prob_tril = Op("mixture_log_prob_tril", reference.mixture_log_prob_tril)
+_posterior_tril = Op("mixture_posterior_tril", reference.mixture_posterior_tril)
+
+
+def mixture_log_prob_tril(
+    x: Float[Tensor, "*#batch n d"],
+    log_weights: Float[Tensor, "*#batch k"],
+    means: Float[Tensor, "*#batch k d"],
+    scale_trils: Float[Tensor, "*#batch c d d"],
+) -> Float[Tensor, "*batch n"]:
+    """Log-density of points under a mixture of Gaussians with full covariances.
+
+    Parameters
+    ----------
+    x, log_weights, means
+        As for :func:`mixture_log_prob`.
+    scale_trils
+        Lower Cholesky factors of the covariances, ``(..., K, D, D)``, or ``(..., 1, D, D)`` for one
+        covariance tied over the components. Diagonals must be positive, which is not checked: the
+        results are NaN where they are negative. What stands above the diagonal is not read.
+
+    Returns
+    -------
+    log sum_k exp(log_weights_k) N(x; mu_k, L_k L_k') in nats, ``(..., N)``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`mixture_log_prob`.
+
+    References
+    ----------
+    Bishop (2006), Pattern Recognition and Machine Learning, equations 2.43 and 9.7.
+
+    Examples
+    --------
+    >>> import torch
+    >>> weights = torch.tensor([0.5, 0.5]).log()
+    >>> x, means = torch.zeros(1, 2), torch.zeros(2, 2)
+    >>> mixture_log_prob_tril(x, weights, means, torch.eye(2).expand(2, 2, 2))
+    tensor([-1.8379])
+    """
+    return _log_prob_tril(x, log_weights, means, scale_trils)[0]
+
+
+def mixture_posterior_tril(
+    x: Float[Tensor, "*#batch n d"],
+    log_weights: Float[Tensor, "*#batch k"],
+    means: Float[Tensor, "*#batch k d"],
+    scale_trils: Float[Tensor, "*#batch c d d"],
+) -> MixturePosterior:
+    """Posterior of the component given a point, and the point's log-density, in one pass.
+
+    Parameters
+    ----------
+    x, log_weights, means, scale_trils
+        As for :func:`mixture_log_prob_tril`.
+
+    Returns
+    -------
+    MixturePosterior
+        As :func:`mixture_posterior`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`mixture_log_prob`.
+
+    References
+    ----------
+    Bishop (2006), equation 9.13.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, means = torch.tensor([[0.0], [9.0]]), torch.tensor([[0.0], [10.0]])
+    >>> weights, tied = torch.full((2,), 0.5).log(), torch.ones(1, 1, 1)
+    >>> mixture_posterior_tril(x, weights, means, tied).log_posterior.argmax(-1)
+    tensor([0, 1])
+    """
+    return MixturePosterior(*_posterior_tril(x, log_weights, means, scale_trils))
