@@ -5,6 +5,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <map>
+
 #include "bind/ops.h"
 
 namespace py = pybind11;
@@ -56,11 +58,16 @@ py::array evaluate_as(pyvae::MathFunction function, const py::array& input) {
 }
 
 py::array evaluate(const std::string& name, const py::array& x) {
-  const auto function = name == "exp"     ? pyvae::MathFunction::kExp
-                        : name == "expm1" ? pyvae::MathFunction::kExpm1
-                        : name == "exp_minus_tangent"
-                            ? pyvae::MathFunction::kExpMinusTangent
-                            : throw py::value_error("no math function named " + name);
+  using pyvae::MathFunction;
+  static const std::map<std::string, MathFunction> functions = {
+      {"exp", MathFunction::kExp},
+      {"expm1", MathFunction::kExpm1},
+      {"exp_minus_tangent", MathFunction::kExpMinusTangent},
+      {"exp_of_gap", MathFunction::kExpOfGap},
+      {"log", MathFunction::kLog}};
+  const auto found = functions.find(name);
+  if (found == functions.end()) throw py::value_error("no math function named " + name);
+  const MathFunction function = found->second;
   return x.dtype().itemsize() == 8 ? evaluate_as<double>(function, x)
                                    : evaluate_as<float>(function, x);
 }

@@ -20,16 +20,30 @@ struct Column {
   }
   T& at(int64_t n) const { return data[n * stride[0]]; }
   T& at(int64_t n, int64_t k) const { return data[n * stride[0] + k * stride[1]]; }
+
+  // Writes `count` numbers, times `factor`, from column `first` of row n on.
+  void write(int64_t n, int64_t first, const T* from, int64_t count, T factor = 1) const {
+    T* const to = data + n * stride[0] + first * stride[1];
+    if (stride[1] == 1)
+      for (int64_t i = 0; i < count; ++i) to[i] = factor * from[i];
+    else
+      for (int64_t i = 0; i < count; ++i) to[i * stride[1]] = factor * from[i];
+  }
 };
 
 // Turns a row of log p(x, z) into log p(z | x); without a density all of it is -inf.
 template <class T>
 inline void normalise_row(const Column<T>& log_posterior, int64_t n, int64_t components,
                           T log_prob) {
-  for (int64_t k = 0; k < components; ++k) {
-    T& entry = log_posterior.at(n, k);
-    entry = log_prob == -kInfinity<T> ? log_prob : entry - log_prob;
-  }
+  const bool none = log_prob == -kInfinity<T>;
+  T* const row = &log_posterior.at(n);
+  if (log_posterior.stride[1] == 1)
+    for (int64_t k = 0; k < components; ++k) row[k] = none ? log_prob : row[k] - log_prob;
+  else
+    for (int64_t k = 0; k < components; ++k) {
+      T& entry = row[k * log_posterior.stride[1]];
+      entry = none ? log_prob : entry - log_prob;
+    }
 }
 
 // The gradient of a log-posterior and a log-density by the scores: by score k it is

@@ -26,9 +26,23 @@ void evaluate(MathFunction function, const void* from, void* to, int64_t count) 
   using T = ScalarOf<V>;
   for (int64_t i = 0; i < count; ++i) {
     V x = splat<V>(static_cast<const T*>(from)[i]);
-    x = function == MathFunction::kExp     ? exp(x)
-        : function == MathFunction::kExpm1 ? expm1(x)
-                                           : exp_minus_tangent(x);
+    switch (function) {
+      case MathFunction::kExp:
+        x = exp(x);
+        break;
+      case MathFunction::kExpm1:
+        x = expm1(x);
+        break;
+      case MathFunction::kExpMinusTangent:
+        x = exp_minus_tangent(x);
+        break;
+      case MathFunction::kExpOfGap:
+        x = exp_of_gap(x);
+        break;
+      case MathFunction::kLog:
+        x = log(x);
+        break;
+    }
     static_cast<T*>(to)[i] = x[0];
   }
 }

@@ -23,23 +23,23 @@ void full_forward(const Problem& problem, const Runtime& runtime) {
     const Slab<V> slab = load_slab<V>(problem, block, scratch, 0);
     const Column<T> log_posterior(problem, 4, block.entry),
         log_prob(problem, kPosterior ? 5 : 4, block.entry);
-    LaneLogSumExp<V> total{scratch.strip(block.worker, kChunkComponents),
-                           scratch.strip(block.worker, kChunkComponents + 1), slab.points()};
+    LogSumExp<V> total{scratch.strip(block.worker, kChunkComponents),
+                       scratch.strip(block.worker, kChunkComponents + 1), slab.points()};
     total.clear();
     for (int64_t first = 0; first < problem.k; first += kChunkComponents) {
       const int64_t rows = smaller<int64_t>(kChunkComponents, problem.k - first);
       for (int64_t r = 0; r < rows; ++r)
         score_component<V>(components, first + r, slab, scratch.gap(block.worker), nullptr,
                            scratch.strip(block.worker, r));
-      total.add(scratch.strip(block.worker, 0), rows, schedule.block);
+      total.add_columns(scratch.strip(block.worker, 0), schedule.block, rows);
       for (int64_t n = 0; kPosterior && n < block.count; ++n)
         for (int64_t r = 0; r < rows; ++r)
           log_posterior.at(block.first + n, first + r) = scratch.strip(block.worker, r)[n];
     }
+    const T* const values = total.finish(slab.unreachable);
     for (int64_t n = 0; n < block.count; ++n) {
-      const T value = slab.unreachable[n] ? -kInfinity<T> : total.value(n);
-      log_prob.at(block.first + n) = value;
-      if constexpr (kPosterior) normalise_row(log_posterior, block.first + n, problem.k, value);
+      log_prob.at(block.first + n) = values[n];
+      if constexpr (kPosterior) normalise_row(log_posterior, block.first + n, problem.k, values[n]);
     }
   });
 }
@@ -106,7 +106,7 @@ void full_log_prob_backward(const Problem& problem, const Runtime& runtime) {
                         const T* normalizer, T* row) {
     for (int64_t n = 0; n < slab.points(); n += kLanesOf<V>) {
       const V log_prob = load<V>(normalizer + n);
-      const V found = load<V>(weight + n) * exp(load<V>(row + n) - log_prob);
+      const V found = load<V>(weight + n) * exp_of_gap(load<V>(row + n) - log_prob);
       store<V>(row + n, log_prob == splat<V>(-kInfinity<T>) ? V{} : found);
     }
   };

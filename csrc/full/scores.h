@@ -72,36 +72,5 @@ void score_component(const FullComponents<V>& components, int64_t k, const Slab<
   }
 }
 
-// A log-sum-exp a point, streamed over components.
-template <class V>
-struct LaneLogSumExp {
-  using T = ScalarOf<V>;
-  T *top, *sum;
-  int64_t points;
-
-  void clear() {
-    for (int64_t n = 0; n < points; ++n) top[n] = -kInfinity<T>, sum[n] = 0;
-  }
-  // `rows` rows of scores, `stride` numbers apart.
-  void add(const T* scores, int64_t rows, int64_t stride) {
-    for (int64_t n = 0; n < points; n += kLanesOf<V>) {
-      const V before = load<V>(top + n);
-      V highest = before;
-      for (int64_t r = 0; r < rows; ++r) {
-        const V value = load<V>(scores + r * stride + n);
-        highest = value > highest ? value : highest;
-      }
-      const V shift = finite_or_zero(highest);
-      V total = load<V>(sum + n);
-      total = total == T(0) ? V{} : total * exp(finite_or_zero(before) - shift);
-      for (int64_t r = 0; r < rows; ++r) total += exp(load<V>(scores + r * stride + n) - shift);
-      store<V>(top + n, highest), store<V>(sum + n, total);
-    }
-  }
-  T value(int64_t n) const {
-    return sum[n] == 0 ? -kInfinity<T> : finite_or_zero(top[n]) + T(__builtin_log(double(sum[n])));
-  }
-};
-
 }  // namespace
 }  // namespace pyvae

@@ -18,7 +18,7 @@ void responsibilities(const ScalarOf<V>* weight, const ScalarOf<V>* log_prob, in
   using T = ScalarOf<V>;
   for (int64_t n = 0; n < points; n += kLanesOf<V>) {
     const V sample_weight = load<V>(weight + n);
-    const V found = sample_weight * exp(load<V>(scores + n) - load<V>(log_prob + n));
+    const V found = sample_weight * exp_of_gap(load<V>(scores + n) - load<V>(log_prob + n));
     store<V>(scores + n, sample_weight == T(0) ? V{} : found);
   }
 }
@@ -51,23 +51,23 @@ void full_statistics(const Problem& problem, const Runtime& runtime) {
   enum { kX, kGap, kWeighted, kSlabs };
   const PackedFullMixture<V> mixture(problem, runtime, 1, false);
   const Schedule schedule = full_schedule<V>(problem, runtime);
-  const int64_t top = problem.k, sum = top + 1, weights = top + 2, log_probs = top + 3;
-  const FullScratch<V> scratch(problem, runtime, schedule, kSlabs, problem.k + 4);
+  const int64_t top = problem.k, sum = top + 1, weights = top + 2;
+  const FullScratch<V> scratch(problem, runtime, schedule, kSlabs, problem.k + 3);
   const FullTaskSums<V> totals(problem, runtime, schedule, mixture);
   const LogLikelihoods likelihoods(runtime, schedule);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const FullComponents<V>& components = mixture.entries[block.entry];
     const auto strip = [&](int64_t index) { return scratch.strip(block.worker, index); };
     Slab<V> slab = load_slab<V>(problem, block, scratch, 0);
-    LaneLogSumExp<V> total{strip(top), strip(sum), slab.points()};
+    LogSumExp<V> total{strip(top), strip(sum), slab.points()};
     total.clear();
     for (int64_t k = 0; k < problem.k; ++k)
       score_component<V>(components, k, slab, scratch.gap(block.worker), nullptr, strip(k));
-    total.add(strip(0), problem.k, schedule.block);
-    T *const weight = strip(weights), *const log_prob = strip(log_probs);
+    total.add_columns(strip(0), schedule.block, problem.k);
+    T* const weight = strip(weights);
+    const T* const log_prob = total.finish(slab.unreachable);
     const Column<const T> sample_weight(problem, 4, block.entry);
     for (int64_t n = 0; n < slab.points(); ++n) {
-      log_prob[n] = slab.unreachable[n] ? -kInfinity<T> : total.value(n);
       weight[n] = n < block.count
                       ? likelihoods.add(block.task, sample_weight.at(block.first + n), log_prob[n])
                       : T(0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// exp, expm1 and e^x - 1 - x over a scalar or a vector of float or double.
+// exp, expm1, e^x - 1 - x and log over a scalar or a vector of float or double.
 //
 // x = n ln 2 + r with |r| <= ln 2 / 2, and e^r - 1 = r + r^2 q(r), q a minimax polynomial (its
 // error on that interval is 7.2e-8 in float and 1.7e-18 in double, before the factor r^2).
@@ -19,7 +19,8 @@ struct ExpTable<float> {
   static constexpr float kLog2e = 0x1.715476p0f, kLn2High = 0x1.62e4p-1f, kLn2Low = 0x1.7f7d1cp-20f;
   static constexpr int kMantissa = 23, kBias = 127;
   static constexpr float kLowest = -105.0f, kHighest = 89.0f;
-  static constexpr float kMinusOne = -20.0f;  // expm1 is -1 to the last bit from here down
+  static constexpr float kSmallestNormal = -86.6f;  // its exponential, with room for rounding
+  static constexpr float kMinusOne = -20.0f;        // expm1 is -1 to the last bit from here down
   static constexpr float kTail[] = {1.3927684e-3f, 8.3643807e-3f, 4.1666545e-2f, 1.66665696e-1f,
                                     0.5f};
 };
@@ -30,6 +31,7 @@ struct ExpTable<double> {
                           kLn2Low = 0x1.cf79abc9e3b39p-40;
   static constexpr int kMantissa = 52, kBias = 1023;
   static constexpr double kLowest = -746.0, kHighest = 710.0;
+  static constexpr double kSmallestNormal = -707.7;
   static constexpr double kMinusOne = -40.0;
   static constexpr double kTail[] = {2.0916212837493853e-9,
                                      2.5107353767261877e-8,
@@ -42,6 +44,26 @@ struct ExpTable<double> {
                                      4.1666666666666670e-2,
                                      1.6666666666666672e-1,
                                      0.5};
+};
+
+template <class T>
+struct LogTable;
+template <>
+struct LogTable<float> {
+  static constexpr float kSmallestNormal = 0x1p-126f, kRaise = 0x1p25f, kRaisedBy = 25;
+  static constexpr float kHalfRoot = 0x1.6a09e6p-1f;  // sqrt(1/2)
+  static constexpr int kMantissa = 23, kBias = 127;
+  static constexpr float kTail[] = {0.24279078841f, 0.28498786688f, 0.40000972152f, 0.66666662693f};
+};
+template <>
+struct LogTable<double> {
+  static constexpr double kSmallestNormal = 0x1p-1022, kRaise = 0x1p54, kRaisedBy = 54;
+  static constexpr double kHalfRoot = 0x1.6a09e667f3bcdp-1;
+  static constexpr int kMantissa = 52, kBias = 1023;
+  static constexpr double kTail[] = {1.479819860511658591e-01, 1.531383769920937332e-01,
+                                     1.818357216161805012e-01, 2.222219843214978396e-01,
+                                     2.857142874366239149e-01, 3.999999999940941908e-01,
+                                     6.666666666666735130e-01};
 };
 
 // The reduced argument: x = n ln 2 + r, and tail = e^r - 1 - r.
@@ -89,6 +111,50 @@ PYVAE_HD inline V exp(V x) {
   const IntegerOf<V> half = reduced.n >> 1;
   const V mantissa = (reduced.r + reduced.tail) + ScalarOf<V>(1);
   return mantissa * power_of_two<V>(half) * power_of_two<V>(reduced.n - half);
+}
+
+// exp(x) for x <= 0, as sums of exponentials need it: within 2 ulp down to the smallest normal
+// number, and 0 below it; NaN -> NaN. Arguments up to 88 (709) are right too.
+template <class V>
+PYVAE_HD inline V exp_of_gap(V x) {
+  using Table = ExpTable<ScalarOf<V>>;
+  using T = ScalarOf<V>;
+  const Reduced<V> reduced = reduce(x);
+  const V mantissa = (reduced.r + reduced.tail) + T(1);
+  const V scaled = __builtin_bit_cast(
+      V, __builtin_bit_cast(IntegerOf<V>, mantissa) + (reduced.n << Table::kMantissa));
+  return x < Table::kSmallestNormal ? V{} : scaled;
+}
+
+// log(x): float and double within 1 ulp (fdlibm's e_log.c, Sun Microsystems 1993: s = f / (2 + f),
+// x = 2^n (1 + f)); 0 -> -inf; below 0 -> NaN; inf -> inf; NaN -> NaN.
+template <class V>
+PYVAE_HD inline V log(V x) {
+  using Table = LogTable<ScalarOf<V>>;
+  using T = ScalarOf<V>;
+  using Bits = IntegerOf<V>;
+  const auto subnormal = x < Table::kSmallestNormal;
+  const V raised = subnormal ? x * Table::kRaise : x;
+  const auto half_root = __builtin_bit_cast(IntegerOf<T>, Table::kHalfRoot);
+  const auto one = __builtin_bit_cast(IntegerOf<T>, T(1));
+  const Bits bits = __builtin_bit_cast(Bits, raised) + (one - half_root);
+  const Bits exponent = (bits >> Table::kMantissa) - Table::kBias;
+  const Bits mask = Bits{} + ((IntegerOf<T>(1) << Table::kMantissa) - 1);
+  const V f = __builtin_bit_cast(V, (bits & mask) + half_root) - T(1);
+  // Adding 1.5 * 2^mantissa in the bits turns a small integer into a float.
+  const auto round = __builtin_bit_cast(IntegerOf<T>, ExpTable<T>::kRound);
+  V n = __builtin_bit_cast(V, exponent + round) - ExpTable<T>::kRound;
+  n = subnormal ? n - Table::kRaisedBy : n;
+  const V s = f / (T(2) + f), z = s * s, half_square = T(0.5) * f * f;
+  V tail = Table::kTail[0] - V{};
+  for (unsigned i = 1; i < sizeof(Table::kTail) / sizeof(Table::kTail[0]); ++i)
+    tail = tail * z + Table::kTail[i];
+  const V value = n * ExpTable<T>::kLn2High -
+                  ((half_square - (s * (half_square + z * tail) + n * ExpTable<T>::kLn2Low)) - f);
+  const V nan = T(__builtin_nan("")) - V{}, top = kInfinity<T> - V{};
+  V found = x == T(0) ? -top : value;
+  found = x < T(0) ? nan : found;
+  return x < kInfinity<T> ? found : x;  // inf and NaN give themselves
 }
 
 // e^x - 1 from its reduced argument. Half the scale goes on at the end: 2^n can be out of range

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "math/host_device.h"
 
@@ -66,6 +67,14 @@ inline void store(ScalarOf<V>* to, V value) {
   __builtin_memcpy(to, &value, sizeof(V));
 }
 
+// The first `count` lanes, zero in the others.
+template <class V>
+inline V keep_first(V value, int64_t count) {
+  ScalarOf<V> lanes[kLanesOf<V>];
+  for (int lane = 0; lane < kLanesOf<V>; ++lane) lanes[lane] = ScalarOf<V>(lane);
+  return load<V>(lanes) < ScalarOf<V>(count) ? value : V{};
+}
+
 // Adds lanes of float or double to doubles.
 template <class V>
 inline void add_to(double* to, V value) {
@@ -91,6 +100,42 @@ inline ScalarOf<V> max_lanes(V value) {
     for (int lane = 0; lane < width; ++lane)
       lanes[lane] = lanes[lane + width] > lanes[lane] ? lanes[lane + width] : lanes[lane];
   return lanes[0];
+}
+
+// Lane i of the result is the reduction of the lanes of rows[i]: a transposition folded into the
+// reduction, at three operations a row instead of a store and a loop.
+struct Add {
+  template <class V>
+  V operator()(V a, V b) const {
+    return a + b;
+  }
+};
+struct Largest {
+  template <class V>
+  V operator()(V a, V b) const {
+    return b > a ? b : a;
+  }
+};
+template <int kHalf, class Reduce, class V, int... kIndices>
+inline V fold_pair(const Reduce& reduce, V a, V b, std::integer_sequence<int, kIndices...>) {
+  constexpr int kLanes = kLanesOf<V>;
+  const V low =
+      __builtin_shufflevector(a, b, ((kIndices & kHalf) ? kLanes + kIndices - kHalf : kIndices)...);
+  const V high =
+      __builtin_shufflevector(a, b, ((kIndices & kHalf) ? kLanes + kIndices : kIndices + kHalf)...);
+  return reduce(low, high);
+}
+template <int kHalf, class Reduce, class V>
+inline void fold_from(const Reduce& reduce, V* rows) {
+  for (int i = 0; i < kHalf; ++i)
+    rows[i] = fold_pair<kHalf>(reduce, rows[i], rows[i + kHalf],
+                               std::make_integer_sequence<int, kLanesOf<V>>());
+  if constexpr (kHalf > 1) fold_from<kHalf / 2>(reduce, rows);
+}
+template <class Reduce, class V>
+inline V fold_lanes(const Reduce& reduce, V (&rows)[kLanesOf<V>]) {
+  fold_from<kLanesOf<V> / 2>(reduce, rows);
+  return rows[0];
 }
 
 template <class T>

@@ -36,12 +36,6 @@ class Row {
 };
 
 template <class V>
-inline V keep_first(V value, int64_t count) {
-  for (int64_t lane = count; lane < kLanesOf<V>; ++lane) value[lane] = 0;
-  return value;
-}
-
-template <class V>
 inline void store_first(ScalarOf<V>* to, V value, int64_t count) {
   if (count == kLanesOf<V>)
     store<V>(to, value);

@@ -109,15 +109,16 @@ ScalarOf<V> pack_panel(Components<V>& packed, const Parameters<ScalarOf<V>>& fro
   V largest{};
   for (int64_t d = 0; d < packed.d; ++d) {
     for (int vector = 0; vector < 2; ++vector) {
-      V logvar{}, mean{}, use{};
+      T lanes[3][kLanes] = {};
       for (int lane = 0; lane < kLanes; ++lane) {
         const int64_t c = vector * kLanes + lane;
         if (!alive[c]) continue;
-        logvar[lane] = from.logvar(first + c, d);
-        mean[lane] = from.mean(first + c, d);
-        use[lane] = 1;
-        log_scale[c] += 0.5 * logvar[lane];
+        lanes[0][lane] = from.logvar(first + c, d);
+        lanes[1][lane] = from.mean(first + c, d);
+        lanes[2][lane] = 1;
+        log_scale[c] += 0.5 * lanes[0][lane];
       }
+      const V logvar = load<V>(lanes[0]), mean = load<V>(lanes[1]), use = load<V>(lanes[2]);
       const V inverse_scale = use * exp(T(-0.5) * logvar);
       const V shift = (mean - use * packed.centre[d]) * inverse_scale;
       const V size = shift < T(0) ? -shift : shift;

@@ -23,22 +23,23 @@ void mixture_forward(const Problem& problem, const Runtime& runtime) {
     T* const strip = scratch.strip(block.worker);
     PointBlock<V> points;
     points.row = scratch.rows(block.worker, 0);
-    points.load(Column<const T>(problem, 0, block.entry), block.first, block.count, components);
-    LogSumExp<T> total[kBlock];
+    points.load(Column<const T>(problem, 0, block.entry), block.first, block.count, problem.n,
+                components);
+    T top[kBlock], sum[kBlock];
+    LogSumExp<V> total{top, sum, padded_count<V>(block.count)};
+    total.clear();
     for_each_chunk(components, [&](const Chunk& chunk) {
       score_chunk<V>(components, points, nullptr, chunk, strip);
-      for (int64_t n = 0; n < block.count; ++n) {
-        const T* const row = strip + n * kChunk<V>;
-        total[n].template add<V>(row, chunk.columns);
-        if constexpr (kPosterior)
-          for (int64_t c = 0; c < chunk.columns && chunk.first + c < problem.k; ++c)
-            log_posterior.at(block.first + n, chunk.first + c) = row[c];
-      }
+      total.add_rows(strip, kChunk<V>, chunk.columns);
+      if constexpr (kPosterior)
+        for (int64_t n = 0; n < block.count; ++n)
+          log_posterior.write(block.first + n, chunk.first, strip + n * kChunk<V>,
+                              smaller(chunk.columns, problem.k - chunk.first));
     });
+    const T* const values = total.finish(points.unreachable);
     for (int64_t n = 0; n < block.count; ++n) {
-      const T value = points.unreachable[n] ? -kInfinity<T> : total[n].value();
-      log_prob.at(block.first + n) = value;
-      if constexpr (kPosterior) normalise_row(log_posterior, block.first + n, problem.k, value);
+      log_prob.at(block.first + n) = values[n];
+      if constexpr (kPosterior) normalise_row(log_posterior, block.first + n, problem.k, values[n]);
     }
   });
 }
@@ -60,7 +61,8 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
     T* const strip = scratch.strip(block.worker);
     PointBlock<V> points;
     points.row = scratch.rows(block.worker, 0);
-    points.load(Column<const T>(problem, first, block.entry), block.first, block.count, components);
+    points.load(Column<const T>(problem, first, block.entry), block.first, block.count, problem.n,
+                components);
     PointGradient<V> gradient;
     if (by_x.data) {
       gradient.by_point = scratch.rows(block.worker, 1);
@@ -85,8 +87,7 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
       accumulate<V>({components, points, nullptr, chunk, strip}, gradient, sums);
     });
     for (int64_t n = 0; by_x.data && n < block.count; ++n)
-      for (int64_t d = 0; d < problem.d; ++d)
-        by_x.at(block.first + n, d) = -gradient.by_point[n * components.padded_d + d];
+      by_x.write(block.first + n, 0, gradient.by_point + n * components.padded_d, problem.d, T(-1));
   });
   totals.add_up(runtime);
   write_gradients(problem, runtime, totals, mixture, out + 1);
@@ -103,7 +104,7 @@ void mixture_log_prob_backward(const Problem& problem, const Runtime& runtime) {
   const auto fill = [&](int64_t entry, int64_t n, T weight, const Chunk& chunk, T* row) {
     const V log_prob = splat<V>(Column<T>(problem, 5, entry).at(n));
     for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>)
-      store<V>(row + c, weight * exp(load<V>(row + c) - log_prob));
+      store<V>(row + c, weight * exp_of_gap(load<V>(row + c) - log_prob));
   };
   mixture_backward<V>(problem, runtime, 1, 5, 6, true, upstream, fill);
 }

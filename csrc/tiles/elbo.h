@@ -29,44 +29,67 @@ struct Logits {  // mean_q, logvar_q, logits_q: softmax(logits_q)
   static constexpr int kPoint = 0, kSpread = 1, kSample = -1, kLogits = 2, kArguments = 3;
 };
 
-template <class T>
+// The sums of a block, one a point; kLogits where l is not made from the scores.
+template <bool kLogits, class V>
 struct ElboSums {
-  T top = -kInfinity<T>, mass = 0, entropy = 0, log_weight = 0, density = 0;
-  bool impossible = false;  // q > 0 where the weight is zero
-  bool dense = false;       // some component has a density at the point
+  using T = ScalarOf<V>;
+  static constexpr int kLanes = kLanesOf<V>;
+  T top[kBlock], mass[kBlock], entropy[kBlock], log_weight[kBlock], density[kBlock];
+  T impossible[kBlock];  // above 0: q > 0 where the weight is zero
+  T dense[kBlock];       // above 0: some component has a density at the point
 
-  // One chunk of a point: l, and the scores whose log_weights are still in them.
-  template <bool kLogits, class V>
-  void add(const T* l, const T* score, const T* log_weights, const T* constants, int64_t columns) {
-    raise(row_max<V>(l, columns));
-    const V shift = splat<V>(finite_or_zero(top));
-    V m{}, e{}, w{}, s{};
-    for (int64_t c = 0; c < columns; c += kLanesOf<V>) {
-      const V gap = load<V>(l + c) - shift, weight = exp(gap), prior = load<V>(log_weights + c);
-      const auto absent = weight == T(0);
-      m += weight;
-      e += absent ? V{} : weight * gap;
-      w += weight * prior;
-      const auto dead = load<V>(constants + c) == splat<V>(-kInfinity<T>);
-      const auto none = load<V>(score + c) == splat<V>(-kInfinity<T>);
-      if (kLogits) dense |= max_lanes(none ? V{} : splat<V>(1)) > 0;
-      if (kLogits) impossible |= max_lanes(dead ? weight : V{}) > 0;
-      s += absent | dead ? V{} : weight * (load<V>(score + c) - prior);
+  ElboSums() {
+    for (int n = 0; n < kBlock; ++n) {
+      top[n] = -kInfinity<T>;
+      mass[n] = entropy[n] = log_weight[n] = density[n] = impossible[n] = dense[n] = 0;
     }
-    mass += sum_lanes(m), entropy += sum_lanes(e), log_weight += sum_lanes(w),
-        density += sum_lanes(s);
+  }
+
+  // One chunk of kLanes points from n on: l, and the scores with their log_weights still in them.
+  void add(int64_t n, const T* l, const T* score, int64_t stride, const T* log_weights,
+           const T* constants, int64_t columns) {
+    const V before = load<V>(top + n);
+    const V after = Largest()(before, largest_of_rows<V>(l, stride, columns));
+    carry(n, before, after);
+    const V shift = finite_or_zero(after);
+    V m[kLanes], e[kLanes], w[kLanes], s[kLanes], no[kLanes], yes[kLanes];
+    for (int i = 0; i < kLanes; ++i) {
+      m[i] = e[i] = w[i] = s[i] = no[i] = yes[i] = V{};
+      for (int64_t c = 0; c < columns; c += kLanes) {
+        const V gap = load<V>(l + i * stride + c) - shift[i], prior = load<V>(log_weights + c);
+        const V weight = kLogits ? exp(gap) : exp_of_gap(gap);
+        const V value = load<V>(score + i * stride + c);
+        const auto absent = weight == T(0);
+        const auto dead = load<V>(constants + c) == -kInfinity<T>;
+        m[i] += weight;
+        e[i] += absent ? V{} : weight * gap;
+        w[i] += weight * prior;
+        s[i] += absent | dead ? V{} : weight * (value - prior);
+        if constexpr (kLogits) {
+          no[i] = Largest()(no[i], dead ? weight : V{});
+          yes[i] = value == -kInfinity<T> ? yes[i] : splat<V>(1);
+        }
+      }
+    }
+    store<V>(top + n, after);
+    gather<Add>(mass + n, m), gather<Add>(entropy + n, e), gather<Add>(log_weight + n, w);
+    gather<Add>(density + n, s);
+    if constexpr (kLogits) gather<Largest>(impossible + n, no), gather<Largest>(dense + n, yes);
   }
 
  private:
-  void raise(T highest) {
-    if (!(highest > top)) return;
-    const T gap = finite_or_zero(top) - finite_or_zero(highest);
-    if (mass != 0) {
-      const T factor = exp(gap);
-      entropy = factor * (entropy + gap * mass);
-      mass *= factor, log_weight *= factor, density *= factor;
-    }
-    top = highest;
+  template <class Reduce>
+  static void gather(T* to, V (&rows)[kLanes]) {
+    store<V>(to, Reduce()(load<V>(to), fold_lanes(Reduce(), rows)));
+  }
+
+  // Moves the sums of kLanes points from one maximum to the next.
+  void carry(int64_t n, V before, V after) {
+    const V gap = finite_or_zero(before) - finite_or_zero(after), old = load<V>(mass + n);
+    const V factor = old == T(0) ? V{} : exp_of_gap(gap);
+    const V tilted = load<V>(entropy + n) + gap * old;
+    store<V>(entropy + n, old == T(0) ? V{} : factor * tilted);
+    for (T* const sum : {mass, log_weight, density}) store<V>(sum + n, factor * load<V>(sum + n));
   }
 };
 
@@ -92,12 +115,12 @@ struct ElboBlock {
     scores = scratch.strip(block.worker);
     l = kTwoStrips ? scratch.strip(block.worker, 1) : scores;
     points.row = scratch.rows(block.worker, 0);
-    points.load(source(Source::kPoint), block.first, block.count, components);
+    points.load(source(Source::kPoint), block.first, block.count, problem.n, components);
     for (int64_t n = 0; n < block.count; ++n) unreachable[n] = points.unreachable[n];
     if constexpr (Source::kSpread >= 0) load_spread(scratch);
     if constexpr (Source::kSample >= 0) {
       sample.row = scratch.rows(block.worker, 4);
-      sample.load(source(Source::kSample), block.first, block.count, components);
+      sample.load(source(Source::kSample), block.first, block.count, problem.n, components);
       for (int64_t n = 0; n < block.count; ++n) unreachable[n] |= sample.unreachable[n];
     }
   }
@@ -160,26 +183,30 @@ void elbo_forward(const Problem& problem, const Runtime& runtime) {
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = mixture.entries[block.entry];
     ElboBlock<Source, V> work(problem, components, block, scratch, 0);
-    ElboSums<T> sums[kBlock];
+    ElboSums<(Source::kLogits >= 0), V> sums;
     for_each_chunk(components, [&](const Chunk& chunk) {
       work.score(chunk);
-      for (int64_t n = 0; n < block.count; ++n)
-        sums[n].template add<(Source::kLogits >= 0), V>(
-            work.l + n * kChunk<V>, work.scores + n * kChunk<V>,
-            components.log_weight + chunk.first, components.constant + chunk.first, chunk.columns);
+      for (int64_t n = 0; n < block.count; n += kLanesOf<V>)
+        sums.add(n, work.l + n * kChunk<V>, work.scores + n * kChunk<V>, kChunk<V>,
+                 components.log_weight + chunk.first, components.constant + chunk.first,
+                 chunk.columns);
     });
+    for (int64_t n = 0; n < block.count; n += kLanesOf<V>) {
+      const V mass = load<V>(sums.mass + n), log_mass = log(mass);
+      const V divergence = (load<V>(sums.entropy + n) - load<V>(sums.log_weight + n)) / mass;
+      store<V>(sums.entropy + n, divergence - log_mass);
+      store<V>(sums.density + n, load<V>(sums.density + n) / mass);
+      store<V>(sums.top + n, finite_or_zero(load<V>(sums.top + n)) + log_mass);
+    }
     const Column<T> expected(problem, kOut, block.entry), kl(problem, kOut + 1, block.entry),
         normalizer(problem, kOut + 2, block.entry);
     for (int64_t n = 0; n < block.count; ++n) {
-      const ElboSums<T>& sum = sums[n];
       const bool reachable =
-          !work.unreachable[n] && sum.mass != 0 && (Source::kLogits < 0 || sum.dense);
-      const T log_mass = T(__builtin_log(double(sum.mass)));
-      const T divergence = (sum.entropy - sum.log_weight) / sum.mass - log_mass;
-      expected.at(block.first + n) = reachable ? sum.density / sum.mass : -kInfinity<T>;
-      kl.at(block.first + n) = !reachable ? T(0) : sum.impossible ? kInfinity<T> : divergence;
-      normalizer.at(block.first + n) =
-          reachable ? finite_or_zero(sum.top) + log_mass : -kInfinity<T>;
+          !work.unreachable[n] && sums.mass[n] != 0 && (Source::kLogits < 0 || sums.dense[n] > 0);
+      const T divergence = sums.impossible[n] > 0 ? kInfinity<T> : sums.entropy[n];
+      expected.at(block.first + n) = reachable ? sums.density[n] : -kInfinity<T>;
+      kl.at(block.first + n) = reachable ? divergence : T(0);
+      normalizer.at(block.first + n) = reachable ? sums.top[n] : -kInfinity<T>;
     }
   });
 }

@@ -131,15 +131,14 @@ class ElboBackward {
                     const T* rows, T factor) const {
     const Column<T> to(problem_, kGradients + argument, block.entry);
     for (int64_t n = 0; to.data && n < block.count; ++n)
-      for (int64_t d = 0; d < problem_.d; ++d)
-        to.at(block.first + n, d) = factor * rows[n * components.padded_d + d];
+      to.write(block.first + n, 0, rows + n * components.padded_d, problem_.d, factor);
   }
 
   void write_logits(const ElboBlock<Source, V>& work, const Chunk& chunk) const {
     const Column<T> to(problem_, kGradients + Source::kLogits, work.block.entry);
     for (int64_t n = 0; to.data && n < work.block.count; ++n)
-      for (int64_t c = 0; c < chunk.columns && chunk.first + c < problem_.k; ++c)
-        to.at(work.block.first + n, chunk.first + c) = work.l[n * kChunk<V> + c];
+      to.write(work.block.first + n, chunk.first, work.l + n * kChunk<V>,
+               smaller(chunk.columns, problem_.k - chunk.first));
   }
 
   const Problem& problem_;

@@ -22,21 +22,26 @@ struct PointBlock {
 
   const T* at(int64_t n) const { return row + n * padded_d; }
 
-  void load(const Column<const T>& from, int64_t first, int64_t count_,
+  void load(const Column<const T>& from, int64_t first, int64_t count_, int64_t points,
             const Components<V>& components) {
     count = count_;
     padded_d = components.padded_d;
+    // A vector may be read past the end of a row as long as another row is there.
+    const int64_t end = (points - 1) * from.stride[0] + components.d;
+    V poison{};  // NaN as soon as one coordinate is infinite or NaN
     for (int64_t n = 0; n < kBlock; ++n) {
       T* const to = row + n * padded_d;
-      T poison = 0;  // NaN as soon as one coordinate is infinite or NaN
-      for (int64_t d = 0; d < padded_d; ++d) {
-        const bool inside = n < count && d < components.d;
-        to[d] = inside ? from.at(first + n, d) - components.centre[d] : T(0);
-        poison += to[d] - to[d];
+      for (int64_t d = 0; d < padded_d; d += kLanesOf<V>) {
+        V value{};
+        if (n < count) value = coordinates(from, first + n, d, components.d, end);
+        value -= load_centre(components, n < count, d);
+        store<V>(to + d, value);
+        poison += value - value;
       }
-      unreachable[n] = poison != poison && only_infinite(to);
-      if (unreachable[n]) clear(n);
+      unreachable[n] = false;
     }
+    const T sum = sum_lanes(poison);
+    if (sum != sum) find_unreachable();
   }
 
   // A row without a density must not meet the components' numbers: 0 * inf is NaN.
@@ -45,12 +50,41 @@ struct PointBlock {
   }
 
  private:
-  bool only_infinite(const T* values) const {
-    for (int64_t d = 0; d < padded_d; ++d)
-      if (values[d] != values[d]) return false;
-    return true;
+  // A vector of coordinates of point n; lanes past the last are zero.
+  static V coordinates(const Column<const T>& from, int64_t n, int64_t d, int64_t size,
+                       int64_t end) {
+    const int64_t left = size - d, at = n * from.stride[0] + d;
+    if (from.stride[1] == 1 && left >= kLanesOf<V>) return pyvae::load<V>(from.data + at);
+    if (from.stride[1] == 1 && from.stride[0] > 0 && at + kLanesOf<V> <= end)
+      return keep_first(pyvae::load<V>(from.data + at), left);
+    T lanes[kLanesOf<V>] = {};
+    for (int64_t lane = 0; lane < kLanesOf<V> && lane < left; ++lane)
+      lanes[lane] = from.at(n, d + lane);
+    return pyvae::load<V>(lanes);
+  }
+  static V load_centre(const Components<V>& components, bool inside, int64_t d) {
+    return inside ? pyvae::load<V>(components.centre + d) : V{};
+  }
+
+  void find_unreachable() {
+    for (int64_t n = 0; n < count; ++n) {
+      const T* const values = at(n);
+      bool infinite = false, nan = false;
+      for (int64_t d = 0; d < padded_d; ++d) {
+        infinite |= values[d] - values[d] != 0;
+        nan |= values[d] != values[d];
+      }
+      unreachable[n] = infinite && !nan;
+      if (unreachable[n]) clear(n);
+    }
   }
 };
+
+// Points of a block, rounded up to whole vectors.
+template <class V>
+inline int64_t padded_count(int64_t count) {
+  return divide_up(count, kLanesOf<V>) * kLanesOf<V>;
+}
 
 // The standard deviations that go with a block of means: e^(logvar / 2), zero for a point mass
 // (logvar -inf).

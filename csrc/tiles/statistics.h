@@ -44,21 +44,23 @@ void mixture_statistics(const Problem& problem, const Runtime& runtime) {
     const Components<V>& components = mixture.entries[block.entry];
     PointBlock<V> points;
     points.row = scratch.rows(block.worker, 0);
-    points.load(Column<const T>(problem, 0, block.entry), block.first, block.count, components);
+    points.load(Column<const T>(problem, 0, block.entry), block.first, block.count, problem.n,
+                components);
     const auto strip_of = [&](const Chunk& chunk) {
       return scratch.strip(block.worker, int(chunk.first_panel / kChunkPanels));
     };
-    LogSumExp<T> total[kBlock];
+    T top[kBlock], sum[kBlock];
+    LogSumExp<V> total{top, sum, padded_count<V>(block.count)};
+    total.clear();
     for_each_chunk(components, [&](const Chunk& chunk) {
       T* const strip = strip_of(chunk);
       score_chunk<V>(components, points, nullptr, chunk, strip);
-      for (int64_t n = 0; n < block.count; ++n)
-        total[n].template add<V>(strip + n * kChunk<V>, chunk.columns);
+      total.add_rows(strip, kChunk<V>, chunk.columns);
     });
-    T weight[kBlock] = {}, log_prob[kBlock];
+    const T* const log_prob = total.finish(points.unreachable);
+    T weight[kBlock] = {};
     const Column<const T> sample_weight(problem, 4, block.entry);
     for (int64_t n = 0; n < block.count; ++n) {
-      log_prob[n] = points.unreachable[n] ? -kInfinity<T> : total[n].value();
       weight[n] = likelihoods.add(block.task, sample_weight.at(block.first + n), log_prob[n]);
       if (weight[n] == 0) points.clear(n);
     }
@@ -68,7 +70,8 @@ void mixture_statistics(const Problem& problem, const Runtime& runtime) {
       for (int64_t n = 0; n < kBlock; ++n) {
         T* const row = strip + n * kChunk<V>;
         for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>)
-          store<V>(row + c, weight[n] == 0 ? V{} : weight[n] * exp(load<V>(row + c) - log_prob[n]));
+          store<V>(row + c,
+                   weight[n] == 0 ? V{} : weight[n] * exp_of_gap(load<V>(row + c) - log_prob[n]));
       }
       accumulate<V>({components, points, nullptr, chunk, strip}, {}, sums);
     });

@@ -68,8 +68,13 @@ class Op:
 
     def __call__(self, *tensors: Tensor) -> Tensors:
         """Check, broadcast and convert the arguments; the op's results but the auxiliary ones."""
-        device = tensors[0].device.type if isinstance(tensors[0], Tensor) else "cpu"
-        casting = device in _AUTOCAST_DEVICES and torch.is_autocast_enabled(device)
+        if not torch.compiler.is_compiling() and self._ready(tensors):
+            try:
+                return self.run(tensors)[: self.returned]
+            except RuntimeError:
+                self.signature.check(tensors)  # the kernels' own checks know less of the caller
+                raise
+        casting = _is_casting(tensors[0])
         self.signature.check(tensors, mixed=casting)
         dtype = torch.float32 if casting else tensors[0].dtype
         compute = torch.float32 if dtype in _HALF else dtype
@@ -78,6 +83,24 @@ class Op:
             return _tuple(self.kernel(*(t.detach() for t in tensors)))
         results = self.run(tensors)[: self.returned]
         return tuple(self.signature.restore(r, rows).to(dtype) for r in results)
+
+    def _ready(self, tensors: tuple[Any, ...]) -> bool:
+        """Nothing to convert and no batch: the common call, which goes straight to its kernel.
+
+        Sizes are left to the kernel. In a small call the checks in Python cost more than the work.
+        """
+        first = tensors[0]
+        if self.statistics or not isinstance(first, Tensor) or _is_casting(first):
+            return False
+        dtype, device = first.dtype, first.device
+        if dtype is not torch.float32 and dtype is not torch.float64:
+            return False
+        for tensor, rank in zip(tensors, self.signature.ranks, strict=True):
+            if not isinstance(tensor, Tensor) or tensor.dim() != rank:
+                return False
+            if tensor.dtype is not dtype or tensor.device != device:
+                return False
+        return True
 
     def renamed(self, **names: str) -> Op:
         """The same op, whose messages speak of other argument names."""
@@ -104,6 +127,11 @@ class Op:
         """Gradients, arguments and the mask, from the inputs of the backward op."""
         first, last = self.differentiable, self.differentiable + self.arguments
         return tuple(inputs[:first]), tuple(inputs[first:last]), inputs[-1]
+
+
+def _is_casting(tensor: object) -> bool:
+    device = tensor.device.type if isinstance(tensor, Tensor) else "cpu"
+    return device in _AUTOCAST_DEVICES and torch.is_autocast_enabled(device)
 
 
 def _tuple(value: Tensor | Sequence[Tensor]) -> Tensors:

@@ -98,6 +98,7 @@ class Signature:
         self, tensors: tuple[Tensor, ...], dtype: torch.dtype | None = None
     ) -> tuple[Tensor, ...]:
         """Empty results of the right shapes, for tensors of one batch shape."""
+        self.sizes(tensors)
         first = tensors[0]
         batch = first.shape[: first.dim() - self.ranks[0]]
         letters: dict[str, int] = {}  # "d|1" is a letter of its own
