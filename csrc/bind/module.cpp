@@ -57,6 +57,7 @@ py::array evaluate_as(pyvae::MathFunction function, const py::array& input) {
 py::array evaluate(const std::string& name, const py::array& x) {
   const auto function = name == "exp"     ? pyvae::MathFunction::kExp
                         : name == "expm1" ? pyvae::MathFunction::kExpm1
+                        : name == "log"   ? pyvae::MathFunction::kLog
                         : name == "exp_minus_tangent"
                             ? pyvae::MathFunction::kExpMinusTangent
                             : throw py::value_error("no math function named " + name);

@@ -6,7 +6,7 @@
 
 namespace pyvae {
 
-enum class MathFunction { kExp, kExpm1, kExpMinusTangent };
+enum class MathFunction { kExp, kExpm1, kExpMinusTangent, kLog };
 
 struct KernelTable {
   KernelPair gaussian_kl;

@@ -26,6 +26,7 @@ void evaluate(MathFunction function, const void* from, void* to, int64_t count) 
     V x = splat<V>(static_cast<const T*>(from)[i]);
     x = function == MathFunction::kExp     ? exp(x)
         : function == MathFunction::kExpm1 ? expm1(x)
+        : function == MathFunction::kLog   ? log(x)
                                            : exp_minus_tangent(x);
     static_cast<T*>(to)[i] = x[0];
   }
