@@ -48,7 +48,8 @@ struct ElboSums {
       e += absent ? V{} : weight * gap;
       w += weight * prior;
       const auto dead = load<V>(constants + c) == splat<V>(-kInfinity<T>);
-      const auto none = load<V>(score + c) == splat<V>(-kInfinity<T>);
+      // A NaN point scores NaN under a dead component too, which has no density there all the same.
+      const auto none = dead | (load<V>(score + c) == splat<V>(-kInfinity<T>));
       if (kLogits) dense |= max_lanes(none ? V{} : splat<V>(1)) > 0;
       if (kLogits) impossible |= max_lanes(dead ? weight : V{}) > 0;
       s += absent | dead ? V{} : weight * (load<V>(score + c) - prior);
