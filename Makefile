@@ -9,15 +9,16 @@ PYTEST_FLAGS ?= -n auto --maxprocesses=4
 TORCH_VERSIONS ?= 2.10.0 2.13.0 newest
 
 BIN := .venv/bin
-CPP := $(shell find csrc -name '*.h' -o -name '*.cpp')
-SOURCES := CMakeLists.txt $(wildcard build_support/*.py) $(CPP)
+KERNELS := $(shell find csrc -name '*.h' -o -name '*.cpp')
+CPP := $(KERNELS) $(wildcard tests/native/*.h tests/native/*.cpp)
+SOURCES := CMakeLists.txt $(wildcard build_support/*.py) $(KERNELS)
 MATRIX := .cache/torch-versions
 
 export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench test-torch-versions clean
+.PHONY: help demo test sanitize lint format bench test-torch-versions clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -28,6 +29,9 @@ demo: .venv/.ready  ## train a Gaussian-mixture VAE on real digits and draw what
 
 test: .venv/.ready  ## run the whole test suite
 	$(BIN)/pytest $(PYTEST_FLAGS)
+
+sanitize: .venv/.ready  ## run the kernels under the address, undefined-behaviour and thread sanitizers
+	PYVAE_SANITIZERS='address,undefined thread' $(BIN)/pytest $(PYTEST_FLAGS) tests/native
 
 lint: .venv/.lint  ## check formatting, style and types
 	$(BIN)/ruff format --check .

@@ -35,6 +35,7 @@ struct Column {
 template <class T>
 inline void normalise_row(const Column<T>& log_posterior, int64_t n, int64_t components,
                           T log_prob) {
+  if (components == 0) return;
   const bool none = log_prob == -kInfinity<T>;
   T* const row = &log_posterior.at(n);
   if (log_posterior.stride[1] == 1)

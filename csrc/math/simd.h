@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "math/host_device.h"
@@ -22,29 +23,35 @@ struct VectorOf {
 template <class T, int kBytes>
 using Vector = typename VectorOf<T, kBytes>::type;
 
-// Numbers<V>: the scalar of V, the signed integers of V's shape, and how many lanes it has.
+// Numbers<V>: the scalar of V, the integers of V's shape, and how many lanes it has.
 template <class V>
 struct Numbers {
   using Scalar = __typeof__(V{}[0] + 0);
   using Integer = __typeof__(V{} < V{});
+  using Unsigned =
+      Vector<std::conditional_t<sizeof(Scalar) == 8, uint64_t, uint32_t>, int(sizeof(V))>;
   static constexpr int kLanes = sizeof(V) / sizeof(Scalar);
 };
 template <>
 struct Numbers<float> {
   using Scalar = float;
   using Integer = int32_t;
+  using Unsigned = uint32_t;
   static constexpr int kLanes = 1;
 };
 template <>
 struct Numbers<double> {
   using Scalar = double;
   using Integer = int64_t;
+  using Unsigned = uint64_t;
   static constexpr int kLanes = 1;
 };
 template <class V>
 using ScalarOf = typename Numbers<V>::Scalar;
 template <class V>
 using IntegerOf = typename Numbers<V>::Integer;
+template <class V>
+using UnsignedOf = typename Numbers<V>::Unsigned;
 template <class V>
 inline constexpr int kLanesOf = Numbers<V>::kLanes;
 

@@ -67,7 +67,8 @@ struct ElboSums {
         s[i] += absent | dead ? V{} : weight * (value - prior);
         if constexpr (kLogits) {
           no[i] = Largest()(no[i], dead ? weight : V{});
-          yes[i] = value == -kInfinity<T> ? yes[i] : splat<V>(1);
+          // A NaN point scores NaN under a dead component too, which has no density all the same.
+          yes[i] = dead | (value == -kInfinity<T>) ? yes[i] : splat<V>(1);
         }
       }
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Peak memory of a call, for the test of it and for the benchmarks."""
+"""Peak memory of a call, and memory in use, for the tests of them and for the benchmarks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,19 @@ def peak_growth(call: Callable[[], object]) -> int:
     return _peak() - before
 
 
+def resident() -> int:
+    """Bytes of the process that are in memory now; where only the peak is told, that."""
+    gc.collect()
+    return _told_by_linux("VmRSS") if _STATUS.exists() else _peak()
+
+
+def _told_by_linux(key: str) -> int:
+    lines = _STATUS.read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(key))
+
+
 def _peak() -> int:
     if _STATUS.exists():
-        lines = _STATUS.read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+        return _told_by_linux("VmHWM")
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage if sys.platform == "darwin" else 1024 * usage

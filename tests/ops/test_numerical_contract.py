@@ -234,6 +234,19 @@ def test_nan_and_infinity_in_one_row(case: OpCase, dtype: torch.dtype) -> None:
 
 @each_dtype
 @each_mixture
+def test_nan_points_where_no_component_counts(case: OpCase, dtype: torch.dtype) -> None:
+    """NaN, as of any NaN, or what the other rows give; never a number."""
+    inputs = case.draw(SIZES[0], dtype)
+    inputs["log_weights"].fill_(-INF)
+    inputs[point_argument(case)][2, 0] = NAN
+    outputs = case(**inputs)
+    assert_unreachable(case, tuple(tensor[:2] for tensor in outputs))
+    for tensor in outputs:
+        assert (tensor[2].isnan() | (tensor[2] == tensor[0])).all()
+
+
+@each_dtype
+@each_mixture
 def test_nan_parameters_reach_every_row(case: OpCase, dtype: torch.dtype) -> None:
     """A component that counts and holds NaN is not ignored."""
     for name in ("log_weights", "means", case.spread):

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// An op under examination, and one setting of its sizes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "array.h"
+#include "bind/ops.h"
+
+namespace pyvae::native {
+
+struct Subject {
+  std::string name;
+  Op op;
+  size_t differentiable;  // results that have an upstream gradient
+  bool backward_uses_results, statistics;
+  std::vector<KernelPair> kernels;  // one an instruction set, the baseline first
+};
+
+// Every op of the table.
+std::vector<Subject> subjects(const std::vector<const Variant*>& variants);
+
+struct Setting {
+  int64_t n, k, d;
+  Shape batch;
+  bool is_double = false;
+  bool narrow = false;  // dimensions that may be 1 are 1
+
+  Shape shape_of(const Core& core) const;
+  std::string text() const;
+};
+
+// Whether dimension `dim` of a core may have size 1 instead.
+bool may_be_one(const Core& core, size_t dim);
+bool may_be_narrow(const Subject& subject);
+
+// Statistics are sums in double whatever they are sums of.
+bool result_is_double(const Subject& subject, size_t result, const Setting& setting);
+
+}  // namespace pyvae::native
