@@ -22,7 +22,7 @@ Written by `pyvae bench --document` from one file of results; nothing here is wr
 ## How it is measured
 
 - Every variant of a case takes turns within one run, so that the machine's noise meets all alike.
-  A turn is a call, or as many calls as fill two milliseconds, after a call that is not timed.
+  A turn is a call, or as many calls as fill ten milliseconds, after calls that are not timed.
   Times are medians of the turns, and ± is half the distance between their quartiles.
 - Forward + backward gives the gradients of the summed results to all arguments.
 - Compiling is not timed. Threads of every library: {threads}. All in float32.
