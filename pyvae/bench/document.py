@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pyvae.bench import tables
+from pyvae.bench import figures, tables
 from pyvae.bench.cases import NAMES
 from pyvae.bench.results import Results
 from pyvae.bench.tables import Grid
@@ -40,15 +40,22 @@ Written by `pyvae bench --document` from one file of results; nothing here is wr
 
 def write(results: Results, path: Path) -> list[Path]:
     """Write the document and its plots; gives the files written, the document first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(_lines(results)) + "\n", encoding="utf-8")
-    return [path]
+    folder = path.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = figures.draw(results)
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.png")
+    path.write_text("\n".join(_lines(results, folder.name, drawn)) + "\n", encoding="utf-8")
+    return [path, *(folder / f"{name}.png" for name in drawn)]
 
 
-def _lines(results: Results) -> Iterator[str]:
+def _lines(results: Results, folder: str, drawn: Iterable[str]) -> Iterator[str]:
     yield _HEADING.format(machine=_machine(results), threads=results.threads)
     yield "## Targets\n"
     yield from _markdown(tables.targets(results, claims()))
+    yield "## At a glance\n"
+    for name in drawn:
+        yield f"![{figures.TITLES[name]}]({folder}/{name}.png)\n"
     measured = {case.op for case in results.cases}
     for op in (name for name in NAMES if name in measured):
         yield f"## {op}\n"
