@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = 1
+MACHINE_FACTS = ("processor", "instruction_set", "system")
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def load(path: str | Path) -> Results:
         )
     try:
         return _parse(content)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"{type(error).__name__}: {error}"
         raise ValueError(f"{path}: damaged results ({what}); measure again") from None
 
@@ -140,13 +142,21 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
+def _figure(values: dict[str, Any]) -> Figure:
+    figure = Figure(**values)
+    times = (figure.median, figure.low, figure.high)
+    if figure.skipped is None and not all(0 < time < math.inf for time in times):
+        raise TypeError("a time that is no positive number")
+    return figure
+
+
 def _parse(content: dict[str, Any]) -> Results:
     cases = [
         CaseResult(
             op=case["op"],
             size={str(name): int(value) for name, value in case["size"].items()},
             figures={
-                direction: {name: Figure(**figure) for name, figure in figures.items()}
+                direction: {name: _figure(figure) for name, figure in figures.items()}
                 for direction, figures in case["figures"].items()
             },
             skipped=case["skipped"],
@@ -154,4 +164,7 @@ def _parse(content: dict[str, Any]) -> Results:
         for case in content["cases"]
     ]
     machine, software = dict(content["machine"]), dict(content["software"])
+    for facts, names in ((machine, MACHINE_FACTS), (software, ("pyvae", "torch"))):
+        for name in names:
+            facts[name]
     return Results(machine, software, int(content["threads"]), bool(content["quick"]), cases)

@@ -42,7 +42,7 @@ def times(results: Results, op: str) -> Grid:
     grid = Grid(op, [letters, "pass", *names], [], [])
     for case in found:
         if case.skipped is not None:
-            grid.notes.append(f"{case.key[1]}: {case.skipped}")
+            grid.notes.append(f"{_spaced(case.key[1])}: {case.skipped}")
         for direction, figures in case.figures.items():
             cells = [_time_cell(figures, name) for name in names]
             grid.rows.append([", ".join(map(str, case.size.values())), direction, *cells])

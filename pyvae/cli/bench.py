@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ def _refuse_contradictions(options: Options) -> None:
         for name in ("quick", "threads", "output", "name"):
             if getattr(options, name):
                 raise UserError(f"--from: nothing is measured, so --{name} has no use beside it")
+    if options.name is not None and not re.fullmatch(r"[\w.-]+", options.name):
+        raise UserError(f"--name: {options.name} must be letters, digits, '-', '_' and '.'")
     if options.document is not None and Path(options.document).suffix != ".md":
         raise UserError(f"--document: {options.document} must end in .md")
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from pyvae import ops
+from pyvae.bench.sizes import SIZES, Size
 from pyvae.ops import reference
 
-Size = Mapping[str, int]
 Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
 
 DTYPES = (torch.float32, torch.float64)
@@ -132,7 +132,7 @@ _KL = OpCase(
     },
     outputs=("n",),
     sizes=tuple({"n": n, "d": d} for n, d in zip(cycle(POINT_COUNTS), TAIL_SIZES, strict=False)),
-    benchmark_sizes=({"n": 128, "d": 10}, {"n": 4096, "d": 64}, {"n": 65536, "d": 128}),
+    benchmark_sizes=SIZES["gaussian_kl"],
     hard=(
         {"logvar_q": -80.0},
         {"logvar_q": 80.0},
@@ -151,14 +151,6 @@ _KL = OpCase(
 _MIXTURE_SIZES = tuple(
     {"n": n, "k": k, "d": d}
     for n, (k, d) in zip(cycle(POINT_COUNTS), product(TAIL_SIZES, TAIL_SIZES), strict=False)
-)
-_MIXTURE_BENCHMARK_SIZES = (
-    {"n": 128, "k": 10, "d": 10},
-    {"n": 1024, "k": 10, "d": 16},
-    {"n": 8192, "k": 64, "d": 32},
-    {"n": 65536, "k": 64, "d": 16},
-    {"n": 16384, "k": 512, "d": 64},
-    {"n": 65536, "k": 256, "d": 64},
 )
 _PARAMETERS = {
     "log_weights": Argument("k", log_simplex()),
@@ -179,7 +171,7 @@ _LOG_PROB = OpCase(
     arguments={"x": Argument("n d", normal()), **_PARAMETERS},
     outputs=("n",),
     sizes=_MIXTURE_SIZES,
-    benchmark_sizes=_MIXTURE_BENCHMARK_SIZES,
+    benchmark_sizes=SIZES["mixture_log_prob"],
     hard=_MIXTURE_HARD,
     rtol=_RTOL,
     hard_rtol=_HARD_RTOL,
