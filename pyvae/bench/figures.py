@@ -86,7 +86,7 @@ def _growth(results: Results) -> Figure | None:
         ]
         for direction in (BOTH, FORWARD)
         for variant, threads in (
-            (v.ONE_THREAD, "one thread"),
+            (v.ONE_THREAD, "1 thread"),
             (v.PYVAE, f"{results.threads} threads"),
         )
     }

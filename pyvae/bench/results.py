@@ -45,12 +45,16 @@ class Figure:
 
 @dataclass
 class CaseResult:
-    """An op at a size: figures by direction and variant, or the reason why there are none."""
+    """An op at a size: figures by direction and variant, or the reason why there are none.
+
+    ``others`` is how many cores other processes kept busy meanwhile, where that is known.
+    """
 
     op: str
     size: dict[str, int]
     figures: dict[str, dict[str, Figure]] = field(default_factory=dict)
     skipped: str | None = None
+    others: float | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -129,6 +133,7 @@ def load(path: str | Path) -> Results:
 def _plain(results: Results) -> dict[str, Any]:
     content = {"schema": SCHEMA, **asdict(results)}
     for case in content["cases"]:
+        case["others"] = _rounded(case["others"])
         for figures in case["figures"].values():
             for name, figure in figures.items():
                 if figure["skipped"] is not None:
@@ -160,6 +165,7 @@ def _parse(content: dict[str, Any]) -> Results:
                 for direction, figures in case["figures"].items()
             },
             skipped=case["skipped"],
+            others=case.get("others"),
         )
         for case in content["cases"]
     ]

@@ -11,20 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from pyvae.bench import machine
 from pyvae.bench.cases import BOTH, NAMES, Case, cases
 from pyvae.bench.draw import Inputs, draw
+from pyvae.bench.load import Load
 from pyvae.bench.memory import peak_growth
 from pyvae.bench.results import CaseResult, Figure, Results
-from pyvae.bench.timing import QUICK, Effort, Player, take_turns, threads
+from pyvae.bench.timing import PATIENCE, QUICK, Effort, Player, take_turns, threads
 from pyvae.bench.truth import largest_error, truth
 from pyvae.bench.variants import ONE_THREAD, PYVAE, Call, Variant
 
 Tell = Callable[[int, int, "Case | None"], None]
-_PATIENCE = 5.0  # seconds: a slower call is not made once more only to warm up
 _REASON = 160  # letters
 
 
@@ -112,7 +113,10 @@ def measure(case: Case, settings: Settings) -> CaseResult:
         for direction in case.directions:
             backward = direction == BOTH
             exact = truth(case, inputs, backward)
-            result.figures[direction] = _direction(case, inputs, exact, backward, settings)
+            found, others = _direction(case, inputs, exact, backward, settings)
+            result.figures[direction] = found
+            if others is not None:
+                result.others = max(others, result.others or 0.0)
     return result
 
 
@@ -147,7 +151,10 @@ def _direction(
     exact: tuple[Tensor, ...],
     backward: bool,
     settings: Settings,
-) -> dict[str, Figure]:
+) -> tuple[dict[str, Figure], float | None]:
+    """Give the figures of all variants, and the cores that others took meanwhile."""
+    if any(variant.compiles for variant in case.variants):
+        torch._dynamo.reset()  # what it knows of other sizes would make it give up on this one
     tried: dict[str, _Tried | str] = {}
     for variant in case.variants:
         if backward and variant.rate:
@@ -155,11 +162,14 @@ def _direction(
         refusal = variant.refusal(case.size, backward, settings.memory_limit)
         tried[variant.name] = refusal or _try(variant, inputs, exact, backward)
     players = [found.player for found in tried.values() if isinstance(found, _Tried)]
+    load = Load()
     take_turns(players, QUICK if settings.quick else settings.effort)
-    return {
+    others = load.cores()
+    figures = {
         name: found.figure() if isinstance(found, _Tried) else Figure(skipped=found)
         for name, found in tried.items()
     }
+    return figures, others
 
 
 def _try(
@@ -178,6 +188,8 @@ def _try(
     comparable = variant.comparable and (variant.same_gradients or not backward)
     error = largest_error(results, exact, backward) if comparable else None
     player = Player(variant.name, call, estimate, variant.runtime, variant.threads)
+    if estimate > PATIENCE:
+        player.seconds.append(estimate)
     return _Tried(player, peak, error)
 
 
@@ -186,7 +198,7 @@ def _first_calls(call: Call, compiles: bool) -> tuple[float, int, tuple[Any, ...
     if compiles:
         call()
     found = _watched(call)
-    return found if found[0] > _PATIENCE else _watched(call)
+    return found if found[0] > PATIENCE else _watched(call)
 
 
 def _watched(call: Call) -> tuple[float, int, tuple[Any, ...]]:

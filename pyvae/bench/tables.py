@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyvae.bench import variants as v
-from pyvae.bench.cases import BOTH, FORWARD
 from pyvae.bench.compare import Change
 from pyvae.bench.results import CaseResult, Figure, Results
 from pyvae.bench.targets import OWN, Claim
 from pyvae.bench.variants import NO_GRADIENTS
 
 _DIMENSIONS = {"n": "N", "k": "K", "d": "D"}
+_CROWDED = 0.15  # cores
 MISSING = "–"
 
 
@@ -43,6 +43,11 @@ def times(results: Results, op: str) -> Grid:
     for case in found:
         if case.skipped is not None:
             grid.notes.append(f"{_spaced(case.key[1])}: {case.skipped}")
+        if case.others is not None and case.others > _CROWDED:
+            grid.notes.append(
+                f"{_spaced(case.key[1])}: other processes kept {case.others:.2g} cores busy "
+                "meanwhile; measure again"
+            )
         for direction, figures in case.figures.items():
             cells = [_time_cell(figures, name) for name in names]
             grid.rows.append([", ".join(map(str, case.size.values())), direction, *cells])
@@ -142,14 +147,16 @@ def _reasons(found: Sequence[CaseResult]) -> list[str]:
     """Say why there are gaps, a line a variant and reason."""
     where: dict[tuple[str, str], list[str]] = {}
     for case in found:
+        gaps: dict[tuple[str, str], list[str]] = {}
         for direction, figures in case.figures.items():
             for name, figure in figures.items():
                 if figure.skipped is not None:
-                    short = "" if direction == FORWARD else f" {BOTH}"
-                    where.setdefault((name, figure.skipped), []).append(
-                        _spaced(case.key[1]) + short
-                    )
+                    gaps.setdefault((name, figure.skipped), []).append(direction)
+        for gap, directions in gaps.items():
+            size = _spaced(case.key[1])
+            everywhere = len(directions) == len(case.figures)
+            where.setdefault(gap, []).append(size if everywhere else f"{size} {directions[0]}")
     return [
-        f"{name} {reason}" if reason == NO_GRADIENTS else f"{name}: {reason}: {'; '.join(at)}"
+        f"{name} {reason}" if reason == NO_GRADIENTS else f"{name}, {reason}: {'; '.join(at)}"
         for (name, reason), at in where.items()
     ]

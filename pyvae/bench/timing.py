@@ -18,6 +18,7 @@ from pyvae.bench.variants import Call
 _TURN = 1e-2  # seconds: short calls are repeated within a turn, as a program would repeat them
 _WARM_UP = 2e-3  # seconds of a turn that are not timed
 _MOST_CALLS, _MOST_TURNS = 1000, 60
+PATIENCE = 5.0  # seconds: a slower call is made once, and takes no turns
 _SPIN = 0.03  # seconds for which another runtime's idle threads may go on spinning
 
 
@@ -30,7 +31,7 @@ class Effort:
     seconds
         Turns end when a variant has spent this time, and has had ``turns`` of them.
     turns
-        Fewest turns of a variant; a call of more than a second gets three, of five seconds one.
+        Fewest turns of a variant; three suffice for calls of more than a second.
     """
 
     seconds: float = 0.6
@@ -59,7 +60,7 @@ class Player:
     def done(self, effort: Effort) -> bool:
         """Whether this variant has had its turns."""
         turns, slow = len(self.seconds), self.estimate
-        least = 1 if slow > 5 else min(3, effort.turns) if slow > 1 else effort.turns
+        least = 1 if slow > PATIENCE else min(3, effort.turns) if slow > 1 else effort.turns
         spent = sum(self.seconds) * self.calls
         return turns >= _MOST_TURNS or (turns >= least and spent >= effort.seconds)
 

@@ -77,10 +77,7 @@ class Variant:
         need = FLOAT_BYTES * elements(size, letters)
         if need >= memory_limit:
             shape = ", ".join(letters.upper())
-            return (
-                f"writes a tensor ({shape}) of {need / 2**30:.3g} GiB; "
-                f"the limit is {memory_limit / 2**30:.3g} GiB"
-            )
+            return f"its ({shape}) tensor takes {memory_limit / 2**30:.3g} GiB or more"
         return None
 
 
@@ -130,7 +127,6 @@ def compiled(form: str, function: Callable, forward: str, both: str, **options: 
     """Make the variant of the same function under ``torch.compile``."""
 
     def prepare(inputs: Inputs, backward: bool) -> Call:
-        torch._dynamo.reset()  # one function at many sizes would be compiled for dynamic shapes
         return torch_call(torch.compile(function, fullgraph=True, dynamic=False), inputs, backward)
 
     largest = (forward, both)

@@ -9,22 +9,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
-from numpy.typing import NDArray
 
 from ._style import (
     FAINT,
     INK,
     LABEL,
-    PALETTE,
     QUIET,
     TICK,
+    color,
     dress,
-    marker,
+    legend_above,
     new_figure,
     write_numbers,
 )
 
 _ROW = 0.27  # inches
+_COLUMNS = 5  # of a legend
+_MARKERS = "os^DvPXd<>p*h"
 
 
 def ratios(
@@ -44,20 +45,38 @@ def ratios(
         raise ValueError("ratios: expected at least one case, got none; measure one first")
     found = [peers for cases in panels.values() for peers in cases.values()]
     peers = list(dict.fromkeys(name for each in found for name in each))
-    lines = -(-len(peers) // 4)
-    height = 1.45 + 0.22 * lines + _ROW * len(rows)
-    figure = new_figure(11.0, height, title, caption)
-    grid: NDArray = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    figure, grid = _with_legend_below(
+        11.0, 1.1 + _ROW * len(rows), title, caption, len(panels), -(-len(peers) // _COLUMNS)
+    )
     for axes, (name, cases) in zip(grid, panels.items(), strict=True):
         _ratio_panel(axes, name, [cases.get(row, {}) for row in rows], peers)
     grid[0].set_yticks(range(len(rows)), rows)
     grid[0].set_ylim(len(rows) - 0.5, -0.5)
     handles = [_mark(grid[0], peers, name, [], []) for name in peers]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(4, len(peers)), fontsize=TICK,
-        frameon=False, handletextpad=0.2, columnspacing=1.4,
-    )  # fmt: skip
+    _legend_below(figure, handles, _COLUMNS)
     return figure
+
+
+def _with_legend_below(
+    width: float, height: float, title: str, caption: str, panels: int, lines: int
+) -> tuple[Figure, list[Axes]]:
+    """Open a figure with a row of panels, and room for a legend of so many lines below them."""
+    room = 0.2 + 0.19 * lines
+    figure = new_figure(width, height + room + 0.6, title, caption)
+    grid = figure.add_gridspec(2, panels, height_ratios=(height, room))
+    first = figure.add_subplot(grid[0, 0])
+    rest = [figure.add_subplot(grid[0, i], sharex=first, sharey=first) for i in range(1, panels)]
+    for axes in rest:
+        axes.tick_params(labelleft=False)
+    figure.add_subplot(grid[1, :]).set_axis_off()
+    return figure, [first, *rest]
+
+
+def _legend_below(figure: Figure, handles: list, columns: int) -> None:
+    figure.axes[-1].legend(
+        handles=handles, loc="center", ncols=columns, fontsize=TICK, frameon=False,
+        handletextpad=0.3, columnspacing=1.6,
+    )  # fmt: skip
 
 
 def _ratio_panel(
@@ -82,8 +101,8 @@ def _ratio_panel(
 def _mark(axes: Axes, peers: Sequence[str], name: str, x: Sequence, y: Sequence):
     index = peers.index(name)
     return axes.plot(
-        x, y, linestyle="none", marker="os^DvPXd<>"[index % 10], markersize=6,
-        color=PALETTE[index % len(PALETTE)], markeredgecolor="white", markeredgewidth=0.6,
+        x, y, linestyle="none", marker=_MARKERS[index % len(_MARKERS)], markersize=6,
+        color=color(index), markeredgecolor="white", markeredgewidth=0.6,
         label=name, zorder=3,
     )[0]  # fmt: skip
 
@@ -102,9 +121,10 @@ def roofline(
     caption
         Of the figure.
     """
-    figure = new_figure(8.4, 5.6, "Rates under the roofs of this machine", caption)
-    axes = dress(
-        figure.subplots(), "", "operations per byte that must be read or written (log scale)",
+    title = "Rates under the roofs of this machine"
+    figure, (axes,) = _with_legend_below(8.4, 4.2, title, caption, 1, -(-len(points) // 3))
+    dress(
+        axes, "", "operations per byte that must be read or written (log scale)",
         "billions of operations a second (log scale)",
     )  # fmt: skip
     names, values = list(points), np.array(list(points.values()), dtype=float).reshape(-1, 2)
@@ -120,22 +140,21 @@ def roofline(
         textcoords="offset points", fontsize=LABEL, color=QUIET,
     )  # fmt: skip
     axes.annotate(
-        f"copy, {bandwidth / 1e9:,.1f} GB/s", (left * 1.6, left * 1.6 * bandwidth / 1e9), (-4, 10),
-        ha="left", textcoords="offset points", fontsize=LABEL, color=QUIET,
+        f"copy, {bandwidth / 1e9:,.1f} GB/s", (knee / 2, knee * bandwidth / 2e9), (-8, 4),
+        ha="right", textcoords="offset points", fontsize=LABEL, color=QUIET,
     )  # fmt: skip
-    colors = [PALETTE[i % len(PALETTE)] for i in range(len(names))]
+    colors = [color(i) for i in range(len(names))]
     axes.scatter(values[:, 0], values[:, 1] / 1e9, c=colors, s=42, edgecolors="white", zorder=4)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     figure.draw_without_rendering()
-    write_numbers(axes, values / (1, 1e9), [str(i + 1) for i in range(len(names))], colors)
+    below = values / (1, 1.32e9)  # a number on its point would hide it
+    write_numbers(axes, below, [str(i + 1) for i in range(len(names))], colors, TICK)
     handles = [
         axes.plot([], [], linestyle="none", marker="o", color=tint, label=f"{i + 1}  {name}")[0]
         for i, (name, tint) in enumerate(zip(names, colors, strict=True))
     ]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=2, fontsize=TICK, frameon=False
-    )
+    _legend_below(figure, handles, 3)
     return figure
 
 
@@ -158,13 +177,13 @@ def growth(
     for index, (name, seconds) in enumerate(lines.items()):
         values = 1e12 * np.array(seconds, dtype=float)
         axes.plot(
-            counts, values, color=PALETTE[index % len(PALETTE)], linewidth=1.8, markersize=5,
-            marker=marker(0), label=name,
+            counts, values, color=color(index), linewidth=1.8, markersize=5, marker="o",
+            label=name,
         )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xticks(list(counts), [f"{count:,.0f}" for count in counts])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(0, None)
     axes.margins(x=0.06)
-    axes.legend(fontsize=TICK, frameon=False, loc="center right")
+    legend_above(axes)
     return figure

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+import os
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +17,7 @@ from pyvae.bench import cases, runner, timing
 from pyvae.bench import variants as v
 from pyvae.bench.cases import BOTH, FORWARD, Case
 from pyvae.bench.draw import draw
+from pyvae.bench.load import Load
 from pyvae.bench.memory import peak_growth
 from pyvae.bench.runner import Settings, measure
 from pyvae.bench.targets import claims
@@ -151,6 +154,15 @@ def test_threads_are_set_back() -> None:
 def test_the_peak_is_seen() -> None:
     grown = peak_growth(lambda: np.ones(2**24, dtype=np.uint8))
     assert 0.9 * 2**24 < grown < 2**25  # the kernel counts pages in batches
+
+
+def test_own_work_is_no_load() -> None:
+    load = Load()
+    end = time.perf_counter() + 0.3
+    while time.perf_counter() < end:
+        pass
+    cores = load.cores()
+    assert cores is None or cores < (os.cpu_count() or 1)
 
 
 def test_claims_speak_of_cases_and_peers_of_the_suite() -> None:

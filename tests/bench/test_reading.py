@@ -176,6 +176,13 @@ def test_the_document(tmp_path: Path, results: Results) -> None:
     assert str(tmp_path) not in text
 
 
+def test_a_crowded_machine_is_told(results: Results) -> None:
+    results.cases[0].others = 0.83
+    assert tables.times(results, "gaussian_kl").notes == [
+        "65536, 128: other processes kept 0.83 cores busy meanwhile; measure again"
+    ]
+
+
 def test_tables_of_the_document_are_whole(tmp_path: Path, results: Results) -> None:
     document.write(results, tmp_path / "x.md")
     for block in (tmp_path / "x.md").read_text().split("\n\n"):
