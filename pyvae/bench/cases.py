@@ -18,6 +18,7 @@ from pyvae.bench.variants import Variant
 from pyvae.ops import reference
 
 NAMES = tuple(SIZES)
+_TURNS = 16  # of a loop over components under torch.compile
 FORWARD, BOTH = "forward", "forward + backward"
 
 
@@ -162,7 +163,7 @@ def _mixture_log_prob_tril(size: Size) -> Case:
             _ours("mixture_log_prob_tril"),
             v.eager("loop of products", product, "nk", "knd"),
             v.eager("loop of solves", solve, "nk", "knd"),
-            v.compiled("loop of products", product, "nk", "knd"),
+            v.compiled("loop of products", product, "nk", "knd", turns=_TURNS),
             v.distributions(full.distributions_log_prob, "nkd", same_gradients=False),
             v.scikit(scikit.score, largest=("nk", "nk")),
         ),
@@ -209,7 +210,7 @@ def _statistics(op: str, size: Size, function: Callable, form: str, largest: str
         (
             _ours(op),
             v.eager(form, function, largest, largest),
-            v.compiled(form, function, largest, largest),
+            v.compiled(form, function, largest, largest, turns=_TURNS if "loop" in form else None),
             v.scikit(scikit.step, largest=("nk", "nk"), comparable=False),
         ),
         differentiable=False,

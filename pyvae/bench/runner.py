@@ -23,7 +23,7 @@ from pyvae.bench.memory import peak_growth
 from pyvae.bench.results import CaseResult, Figure, Results
 from pyvae.bench.timing import PATIENCE, QUICK, Effort, Player, take_turns, threads
 from pyvae.bench.truth import largest_error, truth
-from pyvae.bench.variants import ONE_THREAD, PYVAE, Call, Variant
+from pyvae.bench.variants import ONE_THREAD, PYVAE, Call, Unavailable, Variant
 
 Tell = Callable[[int, int, "Case | None"], None]
 _REASON = 160  # letters
@@ -215,6 +215,8 @@ def _watched(call: Call) -> tuple[float, int, tuple[Any, ...]]:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, Unavailable):
+        return str(error)
     lines = str(error).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return text if len(text) <= _REASON else text[: _REASON - 1] + "…"

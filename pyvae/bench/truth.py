@@ -14,7 +14,7 @@ from pyvae.bench.draw import Inputs, point_arguments
 from pyvae.bench.peers.optional import as_tensor
 from pyvae.bench.variants import as_tuple
 
-_ELEMENTS = 2**22  # of the largest tensor of a chunk
+_ELEMENTS = 2**24  # of the largest tensor of a chunk
 
 
 def truth(case: Case, inputs: Inputs, backward: bool) -> tuple[Tensor, ...]:

@@ -26,6 +26,10 @@ Call = Callable[[], tuple[Any, ...]]
 Prepare = Callable[[Inputs, bool], Call]
 
 
+class Unavailable(Exception):
+    """Raised in preparing a variant that cannot run here; its text is the reason."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """One way to compute a case.
@@ -123,10 +127,24 @@ def eager(form: str, function: Callable, forward: str, both: str, **options: Any
     )
 
 
-def compiled(form: str, function: Callable, forward: str, both: str, **options: Any) -> Variant:
-    """Make the variant of the same function under ``torch.compile``."""
+def compiled(
+    form: str,
+    function: Callable,
+    forward: str,
+    both: str,
+    *,
+    turns: int | None = None,
+    **options: Any,
+) -> Variant:
+    """Make the variant of the same function under ``torch.compile``.
+
+    A loop is unrolled, and compiling it takes minutes where there are many components; ``turns``
+    limits them.
+    """
 
     def prepare(inputs: Inputs, backward: bool) -> Call:
+        if turns is not None and len(inputs["means"]) > turns:
+            raise Unavailable(f"compiling more than {turns} turns of the loop takes minutes")
         return torch_call(torch.compile(function, fullgraph=True, dynamic=False), inputs, backward)
 
     largest = (forward, both)

@@ -117,6 +117,12 @@ def test_gaps_have_a_reason() -> None:
     assert "(N, K, D)" in str(reasons["large"])
 
 
+def test_a_long_loop_is_not_compiled() -> None:
+    variant = v.compiled("loop", lambda *_: None, "n", "n", turns=2)
+    found = runner._try(variant, draw("mixture_log_prob_tril", TINY), (), False)
+    assert found == "compiling more than 2 turns of the loop takes minutes"
+
+
 def test_an_op_that_this_build_lacks() -> None:
     found = measure(replace(tiny("gaussian_kl"), op="no_such_op"), QUICK)
     assert found.skipped == "not in this build"

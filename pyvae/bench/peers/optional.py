@@ -15,10 +15,7 @@ from torch import Tensor
 
 from pyvae.bench.draw import Inputs
 from pyvae.bench.peers.diagonal import LOG_2PI
-
-
-class Unavailable(Exception):
-    """A peer that cannot run here; its text is the reason."""
+from pyvae.bench.variants import Unavailable
 
 
 def jax_log_prob(inputs: Inputs, backward: bool) -> Any:
