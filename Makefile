@@ -5,6 +5,8 @@ PYTHON ?= python3
 TORCH ?= 2.13.0
 WERROR ?= OFF
 OUTPUT ?= runs/demo
+BENCH_FLAGS ?=
+RESULTS ?= $(firstword $(wildcard benchmarks/results/*.json))
 PYTEST_FLAGS ?= -n auto --maxprocesses=4
 TORCH_VERSIONS ?= 2.10.0 2.13.0 newest
 
@@ -18,7 +20,7 @@ export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sanitize lint format bench test-torch-versions clean
+.PHONY: help demo test sanitize lint format bench bench-document bench-loop test-torch-versions clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -44,7 +46,13 @@ format: .venv/.lint  ## format everything that `make lint` checks
 	$(BIN)/ruff check --fix .
 	$(BIN)/clang-format -i $(CPP)
 
-bench: .venv/.ready  ## measure the ops beside their peers
+bench: .venv/.bench  ## measure every op beside its peers; half an hour
+	$(BIN)/pyvae bench $(BENCH_FLAGS)
+
+bench-document: .venv/.ready  ## write docs/benchmarks.md and its plots from RESULTS
+	$(BIN)/pyvae bench --from $(RESULTS) --document docs/benchmarks.md
+
+bench-loop: .venv/.ready  ## time the ops alone, over the tests' case table (pytest-benchmark)
 	$(BIN)/pytest --benchmark-only $(wildcard benchmarks/test_*.py)
 
 test-torch-versions: $(TORCH_VERSIONS:%=test-torch-%)  ## run one wheel on several torches (several GB)
@@ -67,6 +75,11 @@ clean:  ## remove builds and caches; .venv and runs stay
 
 .venv/.lint: pyproject.toml | .venv/.ready
 	$(BIN)/pip install --no-build-isolation --editable '.[dev]'
+	@touch .venv/.ready $@
+
+# JAX and KeOps are not to be had everywhere; the suite does without them and says so.
+.venv/.bench: pyproject.toml | .venv/.ready
+	-$(BIN)/pip install --no-build-isolation --editable '.[test,bench]'
 	@touch .venv/.ready $@
 
 # The suite is copied away from the sources, so that only the installed wheel can be imported.

@@ -22,7 +22,8 @@ PYTHON: dict[str, set[str]] = {
     "models": {"ops"},
     "mixture": {"ops"},
     "training": {"models", "mixture", "data", "ops"},
-    "cli": {"training", "models", "mixture", "data", "plots", "ops"},
+    "bench": {"ops", "plots"},
+    "cli": {"bench", "training", "models", "mixture", "data", "plots", "ops"},
     "__main__": {"cli"},
     "__init__": {"ops", "_C"},
 }

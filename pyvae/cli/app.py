@@ -177,6 +177,64 @@ def sample(
 
 
 @app.command()
+def bench(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="OP[:SIZE]",
+            help="Measure this op, or this size of it, such as mixture_log_prob:65536x64x16. "
+            "Repeatable.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few short turns: a first look, and no record.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of every library; two if left out.")
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="A .json file, or a folder for NAME.json; benchmarks/results if left out. With "
+            "--only, the file's other cases stay. A --quick or --only run without --output is "
+            "printed, not written.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of this machine; processor and instruction set if left out."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="FILE", help="Read these results; measure nothing."),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Tell what became slower or faster since these results."),
+    ] = None,
+    document: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.md", help="Write the results as a document, with plots beside it."
+        ),
+    ] = None,
+) -> None:
+    """Measure the ops beside their peers: time, memory, error.
+
+    Every variant takes turns within one run: pyvae, eager PyTorch, torch.compile,
+    torch.distributions, scikit-learn, and JAX and KeOps where they are installed (the extra "bench"
+    brings them).
+    """
+    from pyvae.cli import bench as command
+
+    command.bench(
+        command.Options(only or (), quick, threads, output, name, source, compare, document)
+    )
+
+
+@app.command()
 def info(as_json: AsJson = False) -> None:
     """Tell versions, instruction sets, threads, devices, and where each op runs."""
     from pyvae.cli import info as command

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pictures of a trained model: arrays in, a matplotlib Figure out.
+"""Pictures of a trained model, and of timings: arrays in, a matplotlib Figure out.
 
 No pyplot and no global state, so they can be drawn from threads, servers and tests alike; save one
 with ``figure.savefig(path)``.
@@ -7,9 +7,19 @@ with ``figure.savefig(path)``.
 
 from __future__ import annotations
 
+from ._benchmarks import growth, ratios, roofline
 from ._confusion import confusion
 from ._examples import component_samples, reconstructions
 from ._history import history
 from ._latent import latent_space
 
-__all__ = ["component_samples", "confusion", "history", "latent_space", "reconstructions"]
+__all__ = [
+    "component_samples",
+    "confusion",
+    "growth",
+    "history",
+    "latent_space",
+    "ratios",
+    "reconstructions",
+    "roofline",
+]

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from pyvae import ops
+from pyvae.bench.sizes import SIZES, Size
 from pyvae.ops import reference
 
-Size = Mapping[str, int]
 Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
 
 DTYPES = (torch.float32, torch.float64)
@@ -155,7 +155,7 @@ _KL = OpCase(
     },
     outputs=("n",),
     sizes=tuple({"n": n, "d": d} for n, d in zip(cycle(POINT_COUNTS), TAIL_SIZES, strict=False)),
-    benchmark_sizes=({"n": 128, "d": 10}, {"n": 4096, "d": 64}, {"n": 65536, "d": 128}),
+    benchmark_sizes=SIZES["gaussian_kl"],
     hard=(
         {"logvar_q": -80.0},
         {"logvar_q": 80.0},
@@ -174,14 +174,6 @@ _KL = OpCase(
 _MIXTURE_SIZES = tuple(
     {"n": n, "k": k, "d": d}
     for n, (k, d) in zip(cycle(POINT_COUNTS), product(TAIL_SIZES, TAIL_SIZES), strict=False)
-)
-_MIXTURE_BENCHMARK_SIZES = (
-    {"n": 128, "k": 10, "d": 10},
-    {"n": 1024, "k": 10, "d": 16},
-    {"n": 8192, "k": 64, "d": 32},
-    {"n": 65536, "k": 64, "d": 16},
-    {"n": 16384, "k": 512, "d": 64},
-    {"n": 65536, "k": 256, "d": 64},
 )
 _PARAMETERS = {
     "log_weights": Argument("k", log_simplex()),
@@ -202,7 +194,7 @@ _LOG_PROB = OpCase(
     arguments={"x": Argument("n d", normal()), **_PARAMETERS},
     outputs=("n",),
     sizes=_MIXTURE_SIZES,
-    benchmark_sizes=_MIXTURE_BENCHMARK_SIZES,
+    benchmark_sizes=SIZES["mixture_log_prob"],
     hard=_MIXTURE_HARD,
     rtol=_RTOL,
     hard_rtol=_HARD_RTOL,
@@ -274,11 +266,7 @@ def _full(case: OpCase, op: Callable, expected: Callable) -> OpCase:
         reference=expected,
         arguments=dict([*before, ("scale_trils", Argument("k d d", cholesky())), *after]),
         sizes=case.sizes[::3],  # D of its columns takes the part of K in filling vectors
-        benchmark_sizes=(
-            {"n": 100_000, "k": 16, "d": 32},
-            {"n": 65536, "k": 64, "d": 16},
-            {"n": 16384, "k": 64, "d": 64},
-        ),
+        benchmark_sizes=SIZES.get(f"{case.name}_tril", ()),
         hard=({"log_weights": -200.0}, {"log_weights": 50.0}),
     )
 
@@ -310,7 +298,7 @@ def _statistics(case: OpCase) -> OpCase:
         reference=reference.mixture_statistics,
         arguments={**case.arguments, "sample_weight": Argument("n", uniform())},
         outputs=("", "k", "k d", "k d"),
-        benchmark_sizes=({"n": 65536, "k": 256, "d": 64},),
+        benchmark_sizes=SIZES["mixture_statistics"],
     )
 
 
@@ -318,7 +306,7 @@ _SUMS = _statistics(_LOG_PROB)
 _FULL_SUMS = replace(
     _full(_SUMS, ops.mixture_statistics_tril, reference.mixture_statistics_tril),
     outputs=("", "k", "k d", "k d d"),
-    benchmark_sizes=({"n": 100_000, "k": 16, "d": 32},),
+    benchmark_sizes=SIZES["mixture_statistics_tril"],
 )
 STATISTICS_CASES = (_SUMS, _isotropic(_SUMS), _FULL_SUMS, _tied(_FULL_SUMS))
 

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""Runs cases: every variant in turn, with its memory and its error."""
+
+from __future__ import annotations
+
+import gc
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from pyvae.bench import machine
+from pyvae.bench.cases import BOTH, NAMES, Case, cases
+from pyvae.bench.draw import Inputs, draw
+from pyvae.bench.load import Load
+from pyvae.bench.memory import peak_growth
+from pyvae.bench.results import CaseResult, Figure, Results
+from pyvae.bench.timing import PATIENCE, QUICK, Effort, Player, take_turns, threads
+from pyvae.bench.truth import largest_error, truth
+from pyvae.bench.variants import ONE_THREAD, PYVAE, Call, Unavailable, Variant
+
+Tell = Callable[[int, int, "Case | None"], None]
+_REASON = 160  # letters
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run measures.
+
+    Attributes
+    ----------
+    threads
+        Of every library.
+    quick
+        Few short turns, for a first look.
+    memory_limit
+        Bytes; a variant that would write a tensor as large is left out.
+    """
+
+    threads: int = 2
+    quick: bool = False
+    memory_limit: int = 2**31
+    effort: Effort = field(default_factory=Effort)
+
+
+def select(only: Sequence[str]) -> tuple[Case, ...]:
+    """Give the cases named ``OP`` or ``OP:SIZE``; all where nothing is named.
+
+    Raises
+    ------
+    ValueError
+        If the suite has no such op or size.
+    """
+    every = cases()
+    if not only:
+        return every
+    chosen: list[Case] = []
+    for name in only:
+        op, _, size = name.partition(":")
+        if op not in NAMES:
+            raise ValueError(f"--only: no op {op!r} in the suite; it has {', '.join(NAMES)}")
+        found = [case for case in every if case.op == op and size in ("", case.label)]
+        if not found:
+            sizes = ", ".join(case.label for case in every if case.op == op)
+            raise ValueError(f"--only: {op} is not measured at {size!r}; its sizes are {sizes}")
+        chosen += [case for case in found if case not in chosen]
+    return tuple(chosen)
+
+
+def run(
+    chosen: Sequence[Case],
+    settings: Settings,
+    tell: Tell = lambda number, total, case: None,
+    keep: Callable[[Results], None] = lambda results: None,
+) -> Results:
+    """Measure cases.
+
+    Parameters
+    ----------
+    chosen
+        From :func:`select`.
+    settings
+        Threads, and how much is done.
+    tell
+        Called before each case with its number, their total and the case; at the end with None.
+    keep
+        Called after each case with what was measured so far.
+    """
+    results = Results(machine.machine(), machine.software(), settings.threads, settings.quick)
+    with threadpool_limits(settings.threads), threads(settings.threads):
+        for number, case in enumerate(chosen, 1):
+            tell(number, len(chosen), case)
+            results.cases.append(measure(case, settings))
+            keep(results)
+    tell(len(chosen), len(chosen), None)
+    return results
+
+
+def measure(case: Case, settings: Settings) -> CaseResult:
+    """Measure one case in all its directions."""
+    result = CaseResult(case.op, dict(case.size))
+    if not case.available:
+        result.skipped = "not in this build"
+        return result
+    with _quick_collections():
+        inputs = draw(case.op, case.size)
+        for direction in case.directions:
+            backward = direction == BOTH
+            exact = truth(case, inputs, backward)
+            found, others = _direction(case, inputs, exact, backward, settings)
+            result.figures[direction] = found
+            if others is not None:
+                result.others = max(others, result.others or 0.0)
+    return result
+
+
+@contextmanager
+def _quick_collections() -> Iterator[None]:
+    """Spare the garbage collector, which runs before each call's peak is taken, what is there."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@dataclass
+class _Tried:
+    """A variant after its first calls."""
+
+    player: Player
+    peak_bytes: int
+    error: float | None
+
+    def figure(self) -> Figure:
+        low, median, high = self.player.quartiles()
+        turns = len(self.player.seconds)
+        return Figure(median, low, high, turns, self.player.calls, self.peak_bytes, self.error)
+
+
+def _direction(
+    case: Case,
+    inputs: Inputs,
+    exact: tuple[Tensor, ...],
+    backward: bool,
+    settings: Settings,
+) -> tuple[dict[str, Figure], float | None]:
+    """Give the figures of all variants, and the cores that others took meanwhile."""
+    if any(variant.compiles for variant in case.variants):
+        torch._dynamo.reset()  # what it knows of other sizes would make it give up on this one
+    tried: dict[str, _Tried | str] = {}
+    for variant in case.variants:
+        if backward and variant.rate:
+            continue
+        refusal = variant.refusal(case.size, backward, settings.memory_limit)
+        tried[variant.name] = refusal or _try(variant, inputs, exact, backward)
+    players = [found.player for found in tried.values() if isinstance(found, _Tried)]
+    load = Load()
+    take_turns(players, QUICK if settings.quick else settings.effort)
+    others = load.cores()
+    figures = {
+        name: found.figure() if isinstance(found, _Tried) else Figure(skipped=found)
+        for name, found in tried.items()
+    }
+    return figures, others
+
+
+def _try(
+    variant: Variant, inputs: Inputs, exact: tuple[Tensor, ...], backward: bool
+) -> _Tried | str:
+    """Make a variant's first calls; a peer that fails gives its reason, our own op raises."""
+    try:
+        with threads(variant.threads), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            call = variant.prepare(inputs, backward)
+            estimate, peak, results = _first_calls(call, variant.compiles)
+    except Exception as error:
+        if variant.name in (PYVAE, ONE_THREAD):
+            raise
+        return _reason(error)
+    comparable = variant.comparable and (variant.same_gradients or not backward)
+    error = largest_error(results, exact, backward) if comparable else None
+    player = Player(variant.name, call, estimate, variant.runtime, variant.threads)
+    if estimate > PATIENCE:
+        player.seconds.append(estimate)
+    return _Tried(player, peak, error)
+
+
+def _first_calls(call: Call, compiles: bool) -> tuple[float, int, tuple[Any, ...]]:
+    """Seconds, peak memory and results of a call when everything is warm."""
+    if compiles:
+        call()
+    found = _watched(call)
+    return found if found[0] > PATIENCE else _watched(call)
+
+
+def _watched(call: Call) -> tuple[float, int, tuple[Any, ...]]:
+    seconds, results = 0.0, ()
+
+    def timed() -> None:
+        nonlocal seconds, results
+        started = time.perf_counter()
+        results = call()
+        seconds = time.perf_counter() - started
+
+    peak = peak_growth(timed)
+    return seconds, peak, results
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Unavailable):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= _REASON else text[: _REASON - 1] + "…"

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""Results as rows of text, for the terminal and for the document alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyvae.bench import variants as v
+from pyvae.bench.compare import Change
+from pyvae.bench.results import CaseResult, Figure, Results
+from pyvae.bench.targets import OWN, Claim
+from pyvae.bench.variants import NO_GRADIENTS
+
+_DIMENSIONS = {"n": "N", "k": "K", "d": "D"}
+_CROWDED = 0.15  # cores
+MISSING = "–"
+
+
+@dataclass
+class Grid:
+    """A table: its title, its columns and its rows; ``notes`` explain the gaps."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a time with three digits."""
+    value = 1e3 * seconds
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def times(results: Results, op: str) -> Grid:
+    """Milliseconds of every variant, and how many times pyvae's each is."""
+    found = [case for case in results.cases if case.op == op]
+    names = _variants(found)
+    first = next((case for case in found), None)
+    letters = ", ".join(_DIMENSIONS[name] for name in first.size) if first else "size"
+    grid = Grid(op, [letters, "pass", *names], [], [])
+    for case in found:
+        if case.skipped is not None:
+            grid.notes.append(f"{_spaced(case.key[1])}: {case.skipped}")
+        if case.others is not None and case.others > _CROWDED:
+            grid.notes.append(
+                f"{_spaced(case.key[1])}: other processes kept {case.others:.2g} cores busy "
+                "meanwhile; measure again"
+            )
+        for direction, figures in case.figures.items():
+            cells = [_time_cell(figures, name) for name in names]
+            grid.rows.append([", ".join(map(str, case.size.values())), direction, *cells])
+    grid.notes += _reasons(found)
+    return grid
+
+
+def accuracy_and_memory(results: Results, op: str) -> Grid:
+    """Largest error and peak memory of every variant."""
+    found = [case for case in results.cases if case.op == op]
+    names = [name for name in _variants(found) if name not in OWN[1:]]
+    grid = Grid(f"{op}: largest error, peak memory", ["size", "pass", *names], [], [])
+    for case in found:
+        for direction, figures in case.figures.items():
+            cells = [_quality_cell(figures.get(name)) for name in names]
+            grid.rows.append([", ".join(map(str, case.size.values())), direction, *cells])
+    return grid
+
+
+def targets(results: Results, chosen: Sequence[Claim]) -> Grid:
+    """Claims with what is needed, what was measured, and whether it is met."""
+    columns = ["op", "size", "pass", "claim", "needed", "measured", ""]
+    grid = Grid("Targets", columns, [], [])
+    for claim in chosen:
+        value, verdict = claim.judge(results)
+        measured = MISSING if value is None else amount(value, claim.unit)
+        grid.rows.append(
+            [claim.op, _spaced(claim.size), claim.direction, claim.what, _needed(claim),
+             measured, verdict]
+        )  # fmt: skip
+    return grid
+
+
+def changes(listed: Sequence[Change]) -> Grid:
+    """Two runs side by side, a line a figure."""
+    columns = ["op", "size", "pass", "variant", "before, ms", "now, ms", "noise", "change", ""]
+    grid = Grid("Changes", columns, [], [])
+    for c in listed:
+        gap = f"{100 * (c.after / c.before - 1):+.0f} %"
+        noise = f"±{100 * c.noise / c.before:.0f} %"
+        grid.rows.append(
+            [c.op, _spaced(c.size), c.direction, c.variant, milliseconds(c.before),
+             milliseconds(c.after), noise, gap, "" if c.verdict == "same" else c.verdict]
+        )  # fmt: skip
+    return grid
+
+
+def amount(value: float, unit: str) -> str:
+    """Write a figure of a claim."""
+    if unit == "%":
+        return f"{100 * value:.0f} %"
+    return f"{value:.3g} MiB" if unit == "MiB" else f"{value:.3g}x"
+
+
+def _needed(claim: Claim) -> str:
+    return ("≥ " if claim.at_least else "≤ ") + amount(claim.needed, claim.unit)
+
+
+def _spaced(size: str) -> str:
+    return size.replace("x", ", ") if size[0].isdigit() else size
+
+
+def _variants(found: Sequence[CaseResult]) -> list[str]:
+    names: dict[str, None] = {v.PYVAE: None}
+    for case in found:
+        for figures in case.figures.values():
+            names.update(dict.fromkeys(figures))
+    rates = [name for name in names if name in OWN and name != v.PYVAE]
+    return [name for name in names if name not in rates] + rates
+
+
+def _time_cell(figures: dict[str, Figure], name: str) -> str:
+    figure, ours = figures.get(name), figures.get(v.PYVAE)
+    if figure is None or figure.skipped is not None:
+        return MISSING
+    spread = f" ±{100 * (figure.high - figure.low) / 2 / figure.median:.0f}%"
+    ratio = ""
+    if ours is not None and ours.skipped is None and name not in OWN:
+        ratio = f" ({figure.median / ours.median:.3g}x)"
+    return milliseconds(figure.median) + (spread if name == v.PYVAE else ratio)
+
+
+def _quality_cell(figure: Figure | None) -> str:
+    if figure is None or figure.skipped is not None:
+        return MISSING
+    error = MISSING if figure.error is None else f"{figure.error:.0e}"
+    peak = MISSING if figure.peak_bytes is None else _mebibytes(figure.peak_bytes)
+    return f"{error}, {peak}"
+
+
+def _mebibytes(count: int) -> str:
+    value = count / 2**20
+    return f"{value:,.0f} MiB" if value >= 10 else f"{value:.1f} MiB"
+
+
+def _reasons(found: Sequence[CaseResult]) -> list[str]:
+    """Say why there are gaps, a line a variant and reason."""
+    where: dict[tuple[str, str], list[str]] = {}
+    for case in found:
+        gaps: dict[tuple[str, str], list[str]] = {}
+        for direction, figures in case.figures.items():
+            for name, figure in figures.items():
+                if figure.skipped is not None:
+                    gaps.setdefault((name, figure.skipped), []).append(direction)
+        for gap, directions in gaps.items():
+            size = _spaced(case.key[1])
+            everywhere = len(directions) == len(case.figures)
+            where.setdefault(gap, []).append(size if everywhere else f"{size} {directions[0]}")
+    return [
+        f"{name} {reason}" if reason == NO_GRADIENTS else f"{name}, {reason}: {'; '.join(at)}"
+        for (name, reason), at in where.items()
+    ]

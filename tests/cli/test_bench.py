@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""``pyvae bench``: what it prints and writes, and which mistakes it names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pyvae.bench import cases, runner, timing
+from pyvae.bench import variants as v
+from pyvae.bench.results import load
+
+from .conftest import Cli
+from .test_mistakes import is_mistake
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite of two tiny cases without what compiles, and one that this build lacks."""
+
+    def suite() -> tuple[cases.Case, ...]:
+        found = [
+            cases._gaussian_kl({"n": 5, "d": 3}),
+            cases._mixture_log_prob({"n": 5, "k": 2, "d": 3}),
+        ]
+        found = [
+            replace(case, variants=tuple(x for x in case.variants if not x.compiles))
+            for case in found
+        ]
+        return (*found, replace(found[0], op="gaussian_kl_tril", size={"n": 4, "d": 2}))
+
+    monkeypatch.setattr(runner, "cases", suite)
+    lacks = property(lambda case: case.op != "gaussian_kl_tril")
+    monkeypatch.setattr(cases.Case, "available", lacks)
+    monkeypatch.setattr(runner, "QUICK", timing.Effort(seconds=0.0, turns=2))
+    monkeypatch.setattr(timing, "_SPIN", 0.0)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_measures_prints_and_writes(cli: Cli, tmp_path: Path):
+    options = ("--quick", "--threads", 1, "--output", tmp_path, "--name", "mine")
+    result = cli("bench", *options, "--document", tmp_path / "docs" / "timings.md")
+    assert result.code == 0, result.err
+    assert "3/3 gaussian_kl_tril 4x2" in result.err
+    for words in ("torch.distributions", "5, 2, 3", "scikit-learn", "4, 2: not in this build"):
+        assert words in result.out
+    found = load(tmp_path / "mine.json")
+    assert found.threads == 1
+    assert found.quick
+    assert [case.op for case in found.cases] == [
+        "gaussian_kl", "mixture_log_prob", "gaussian_kl_tril"
+    ]  # fmt: skip
+    assert found.cases[1].time("forward + backward", v.PYVAE)
+    assert (tmp_path / "docs" / "timings" / "mixtures.png").exists()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_part_goes_into_the_whole(cli: Cli, tmp_path: Path):
+    target = tmp_path / "all.json"
+    options = ("--quick", "--threads", 1, "--output", target)
+    assert cli("bench", *options).code == 0
+    before = load(target)
+    assert cli("bench", *options, "--only", "mixture_log_prob:5x2x3").code == 0
+    after = load(target)
+    assert [case.key for case in after.cases] == [case.key for case in before.cases]
+    assert after.cases[0] == before.cases[0]
+    assert after.cases[1] != before.cases[1]
+    result = cli("bench", "--quick", "--threads", 2, "--output", target, "--only", "gaussian_kl")
+    is_mistake(result, str(target), "other conditions", "--output")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_look_writes_nothing(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli("bench", "--quick", "--threads", 1, "--only", "gaussian_kl").code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("tiny")
+def test_reads_and_compares(cli: Cli, tmp_path: Path):
+    target = tmp_path / "all.json"
+    assert cli("bench", "--quick", "--threads", 1, "--output", target).code == 0
+    shown = cli("bench", "--from", target, "--only", "gaussian_kl")
+    assert shown.code == 0, shown.err
+    assert "mixture_log_prob" not in shown.out
+    found = load(target)
+    figures = found.cases[0].figures["forward"]
+    old = figures[v.PYVAE]
+    figures[v.PYVAE] = replace(
+        old, median=old.median / 9, low=old.median / 9, high=old.median / 9 + 1e-9
+    )
+    found.save(tmp_path / "old.json")
+    compared = cli("bench", "--from", target, "--compare", tmp_path / "old.json")
+    assert compared.code == 0, compared.err
+    assert "slower" in compared.out
+    assert "not the same" not in compared.out
+
+
+@pytest.mark.usefixtures("tiny")
+def test_an_interrupted_run_keeps_what_it_measured(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    measure = runner.measure
+
+    def interrupted(case: cases.Case, settings: runner.Settings) -> runner.CaseResult:
+        if case.op == "mixture_log_prob":
+            raise KeyboardInterrupt
+        return measure(case, settings)
+
+    monkeypatch.setattr(runner, "measure", interrupted)
+    result = cli("bench", "--quick", "--threads", 1, "--output", tmp_path / "x.json")
+    assert result.code == 130
+    assert str(tmp_path / "x.json") in result.err
+    assert [case.op for case in load(tmp_path / "x.json").cases] == ["gaussian_kl"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--only", "gaussian"], ["--only", "'gaussian'", "gaussian_kl"]),
+        (["--only", "gaussian_kl:7"], ["--only", "'7'", "4096x64"]),
+        (["--threads", "0"], ["--threads"]),
+        (["--from", "no.json"], ["no.json", "no such file"]),
+        (["--from", "bad.json"], ["bad.json", "damaged"]),
+        (["--from", "other.json"], ["other.json", "schema 0"]),
+        (["--compare", "no.json"], ["no.json", "no such file"]),
+        (["--compare", "bad.json"], ["bad.json", "damaged"]),
+        (["--from", "bad.json", "--quick"], ["--from", "--quick"]),
+        (["--from", "bad.json", "--threads", "2"], ["--from", "--threads"]),
+        (["--document", "x.html"], ["--document", "x.html", ".md"]),
+        (["--output", "bad.txt"], ["--output", "bad.txt", ".json"]),
+        (["--only", "gaussian_kl", "--output", "bad.json"], ["bad.json", "damaged"]),
+        (["--name", "a/b"], ["--name", "a/b"]),
+    ],
+)
+def test_mistakes(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], words: list[str]
+):
+    monkeypatch.chdir(tmp_path)
+    files = {"bad.json": "{", "other.json": '{"schema": 0}', "bad.txt": ""}
+    for name, content in files.items():
+        Path(name).write_text(content)
+    is_mistake(cli("bench", *args), *words)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
