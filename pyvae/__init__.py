@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pyvae import ops
     from pyvae.ops import (
         gaussian_kl,
+        gaussian_kl_tril,
         mixture_elbo_terms,
         mixture_log_prob,
         mixture_log_prob_tril,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "gaussian_kl",
+    "gaussian_kl_tril",
     "mixture_elbo_terms",
     "mixture_log_prob",
     "mixture_log_prob_tril",

@@ -30,6 +30,8 @@ struct OpLine {
 inline constexpr OpLine kOps[] = {
     {"gaussian_kl", "mean_q,logvar_q,mean_p,logvar_p", "kl", "(d),(d),(d),(d)->()", 0, false,
      &KernelTable::gaussian_kl},
+    {"gaussian_kl_tril", "mean_q,scale_tril_q,mean_p,scale_tril_p", "kl", "(d),(d,d),(d),(d,d)->()",
+     0, false, &KernelTable::gaussian_kl_tril},
     {"mixture_log_prob", "x,log_weights,means,logvars", "log_prob", "(n,d),(k),(k,d),(k,d|1)->(n)",
      0, true, &KernelTable::mixture_log_prob},
     {"mixture_posterior", "x,log_weights,means,logvars", "log_posterior,log_prob",

@@ -10,6 +10,7 @@ enum class MathFunction { kExp, kExpm1, kExpMinusTangent, kExpOfGap, kLog };
 
 struct KernelTable {
   KernelPair gaussian_kl;
+  KernelPair gaussian_kl_tril;
   KernelPair mixture_log_prob;
   KernelPair mixture_posterior;
   KernelPair mixture_elbo_terms;

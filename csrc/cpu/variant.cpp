@@ -5,6 +5,7 @@
 #include "full/density.h"
 #include "full/statistics.h"
 #include "rows/gaussian_kl.h"
+#include "rows/gaussian_kl_tril.h"
 #include "tiles/elbo_backward.h"
 #include "tiles/statistics.h"
 
@@ -55,6 +56,8 @@ void evaluate(MathFunction function, const void* from, void* to, int64_t count) 
 extern const KernelTable PYVAE_TABLE(PYVAE_VARIANT) = {
     {{gaussian_kl_forward<Float>, gaussian_kl_forward<Double>},
      {gaussian_kl_backward<Float>, gaussian_kl_backward<Double>}},
+    {{gaussian_kl_tril_forward<Float>, gaussian_kl_tril_forward<Double>},
+     {gaussian_kl_tril_backward<Float>, gaussian_kl_tril_backward<Double>}},
     {{mixture_forward<false, Float>, mixture_forward<false, Double>},
      {mixture_log_prob_backward<Float>, mixture_log_prob_backward<Double>}},
     {{mixture_forward<true, Float>, mixture_forward<true, Double>},

@@ -16,10 +16,9 @@ class Row {
   using T = ScalarOf<V>;
 
  public:
-  Row(const Problem& problem, int operand, int64_t entry) {
-    data_ = data_of<const T>(problem, operand, entry);
-    stride_ = problem.operand[operand].stride[0];
-  }
+  Row(const T* data, int64_t stride) : data_(data), stride_(stride) {}
+  Row(const Problem& problem, int operand, int64_t entry)
+      : Row(data_of<const T>(problem, operand, entry), problem.operand[operand].stride[0]) {}
 
   // The `count` elements from d; further lanes hold zeros (a broadcast row: its one value).
   V at(int64_t d, int64_t count) const {

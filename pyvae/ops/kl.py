@@ -10,6 +10,7 @@ from pyvae.ops import reference
 from pyvae.ops.registration import Op
 
 _gaussian_kl = Op("gaussian_kl", reference.gaussian_kl)
+_gaussian_kl_tril = Op("gaussian_kl_tril", reference.gaussian_kl_tril)
 
 
 def gaussian_kl(
@@ -60,6 +61,53 @@ def gaussian_kl(
         # One zero behind every element: a broadcast view, which the kernel reads by its strides.
         mean_p = logvar_p = _zeros_like_last(mean_q)
     return _gaussian_kl(mean_q, logvar_q, mean_p, logvar_p)[0]
+
+
+def gaussian_kl_tril(
+    mean_q: Float[Tensor, "*#batch d"],
+    scale_tril_q: Float[Tensor, "*#batch d d"],
+    mean_p: Float[Tensor, "*#batch d"],
+    scale_tril_p: Float[Tensor, "*#batch d d"],
+) -> Float[Tensor, "*batch"]:
+    """KL divergence between Gaussians with full covariances, one value per batch entry.
+
+    Parameters
+    ----------
+    mean_q, mean_p
+        Means. Leading dimensions broadcast.
+    scale_tril_q, scale_tril_p
+        Lower Cholesky factors L of the covariances L L', as ``torch.linalg.cholesky`` gives them.
+        What stands above the diagonal has no influence and gets a gradient of zero.
+
+    Returns
+    -------
+    KL(q || p) in nats, never negative, and exactly zero where q and p hold the same numbers. An
+    entry of the batch with a diagonal element that is no positive normal number (zero, negative,
+    subnormal, NaN) is NaN, and so are its gradients in the means and lower triangles; other
+    entries are untouched. The rounding error relative to the value grows with the condition number
+    of ``scale_tril_p``, as that of any triangular solve.
+
+    Raises
+    ------
+    ValueError
+        If the sizes of the last dimensions differ, the leading ones do not broadcast, or devices
+        differ.
+    TypeError
+        If an argument is no floating-point tensor, or dtypes are mixed outside autocast.
+
+    References
+    ----------
+    Kullback (1959), *Information Theory and Statistics*, chapter 9; with M = Lp^-1 Lq and
+    z = Lp^-1 (mean_q - mean_p) it is half of the sum of squares of M and z, less D, less the sum
+    of log M_ii.
+
+    Examples
+    --------
+    >>> import torch
+    >>> gaussian_kl_tril(torch.ones(3), torch.eye(3), torch.zeros(3), torch.eye(3))
+    tensor(1.5000)
+    """
+    return _gaussian_kl_tril(mean_q, scale_tril_q, mean_p, scale_tril_p)[0]
 
 
 def _zeros_like_last(tensor: object) -> Tensor:

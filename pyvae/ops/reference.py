@@ -29,6 +29,23 @@ def gaussian_kl(
     return 0.5 * (torch.expm1(log_ratio) - log_ratio + z.square()).sum(-1)
 
 
+def gaussian_kl_tril(
+    mean_q: Tensor, scale_tril_q: Tensor, mean_p: Tensor, scale_tril_p: Tensor
+) -> Tensor:
+    """KL(q || p) between Gaussians given by Cholesky factors of their covariances."""
+    lower_q, lower_p = torch.tril(scale_tril_q), torch.tril(scale_tril_p)
+    scale_q, scale_p = lower_q.diagonal(dim1=-2, dim2=-1), lower_p.diagonal(dim1=-2, dim2=-1)
+    ratio = torch.linalg.solve_triangular(lower_p, lower_q, upper=False)
+    gap = (mean_q - mean_p).unsqueeze(-1)
+    z = torch.linalg.solve_triangular(lower_p, gap, upper=False).squeeze(-1)
+    log_ratio = torch.log(scale_q) - torch.log(scale_p)
+    of_scales = 0.5 * torch.expm1(2.0 * log_ratio) - log_ratio
+    off_diagonal = torch.tril(ratio, diagonal=-1).square().sum((-2, -1))
+    total = 0.5 * (off_diagonal + z.square().sum(-1)) + of_scales.sum(-1)
+    valid = (scale_q > 0).all(-1) & (scale_p > 0).all(-1)
+    return total * torch.where(valid, 1.0, math.nan).to(total.dtype)
+
+
 def mixture_log_prob(x: Tensor, log_weights: Tensor, means: Tensor, logvars: Tensor) -> Tensor:
     """Return log sum_k exp(log_weights_k) N(x; mu_k, sigma_k^2)."""
     return _logsumexp(_log_joint(x, log_weights, means, logvars))

@@ -171,6 +171,26 @@ _KL = OpCase(
     second_rtol=_SECOND_RTOL,
 )
 
+_KL_TRIL = replace(
+    _KL,
+    name="gaussian_kl_tril",
+    op=ops.gaussian_kl_tril,
+    reference=reference.gaussian_kl_tril,
+    arguments={
+        "mean_q": Argument("n d", normal()),
+        "scale_tril_q": Argument("n d d", cholesky()),
+        "mean_p": Argument("n d", normal()),
+        "scale_tril_p": Argument("n d d", cholesky()),
+    },
+    benchmark_sizes=(
+        {"n": 4096, "d": 8},
+        {"n": 4096, "d": 32},
+        {"n": 512, "d": 64},
+        {"n": 64, "d": 256},
+    ),
+    hard=({"mean_q": 1e4, "mean_p": 1e4},),
+)
+
 _MIXTURE_SIZES = tuple(
     {"n": n, "k": k, "d": d}
     for n, (k, d) in zip(cycle(POINT_COUNTS), product(TAIL_SIZES, TAIL_SIZES), strict=False)
@@ -286,7 +306,7 @@ MIXTURE_CASES = (
     *(form for case in _MIXTURES for form in (case, _isotropic(case))),
     *(form for case in _FULL for form in (case, _tied(case))),
 )
-CASES = (_KL, _standard_normal(_KL), *MIXTURE_CASES)
+CASES = (_KL, _standard_normal(_KL), _KL_TRIL, *MIXTURE_CASES)
 
 
 def _statistics(case: OpCase) -> OpCase:

@@ -20,7 +20,13 @@ SIZES = (
     {"n": 17, "k": 9, "d": 4},
     {"n": 40, "k": 33, "d": 11},
 )
-BASIC = ("gaussian_kl", "mixture_log_prob", "mixture_posterior", "mixture_elbo_terms[exact]")
+BASIC = (
+    "gaussian_kl",
+    "gaussian_kl_tril",
+    "mixture_log_prob",
+    "mixture_posterior",
+    "mixture_elbo_terms[exact]",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -30,9 +30,9 @@ def _expect(case: OpCase, inputs: dict, error: type[Exception], *words: object) 
 @each_dtype
 @each_case
 def test_rank_too_low(case: OpCase, dtype: torch.dtype) -> None:
+    batched = not any("k" in argument.dims for argument in case.arguments.values())
     for name, argument in case.arguments.items():
-        dims = argument.dims.split()
-        rank = len(dims) if "log_weights" in case.arguments else 1  # KL: n is a batch dimension
+        rank = len(argument.dims.split()) - batched  # without components, n is a batch dimension
         inputs = case.draw(SIZE, dtype)
         shape = inputs[name].shape[inputs[name].ndim - rank + 1 :]
         inputs[name] = torch.zeros(shape, dtype=dtype)
@@ -121,9 +121,11 @@ def test_not_a_tensor(case: OpCase, dtype: torch.dtype, convert: Callable) -> No
 @each_dtype
 @each_case
 def test_none_for_a_required_argument(case: OpCase, dtype: torch.dtype) -> None:
-    optional = {"mean_p", "logvar_p", "logvar_q", "logits_q", "w", "mean_q"}
+    optional = {"logvar_q", "logits_q", "w", "mean_q"}
     if case.op is ops.gaussian_kl:
-        optional -= {"mean_q", "logvar_q"}
+        optional = {"mean_p", "logvar_p"}
+    elif "log_weights" not in case.arguments:
+        optional = set()
     for name in set(case.arguments) - optional:
         inputs: dict = case.draw(SIZE, dtype)
         inputs[name] = None
@@ -136,8 +138,8 @@ def test_half_of_a_pair(case: OpCase, dtype: torch.dtype) -> None:
     """mean_p without logvar_p, logvar_q without mean_q, and the other way round."""
     inputs = case.draw(SIZE, dtype)
     pair = ("mean_p", "logvar_p") if case.op is ops.gaussian_kl else ("mean_q", "logvar_q")
-    if not set(pair) <= set(inputs):
-        return
+    if not set(pair) <= set(inputs) or {"scale_tril_q", "logvar_p"} & (set(inputs) - set(pair)):
+        return  # no such pair, or one that the op requires
     for given, missing in (pair, pair[::-1]):
         partial = {name: tensor for name, tensor in inputs.items() if name != missing}
         _expect(case, partial, ValueError, given, missing, "pass both")

@@ -89,6 +89,31 @@ def test_kl_is_torchs() -> None:
     torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
 
 
+def test_kl_tril_is_torchs() -> None:
+    inputs = TABLE["gaussian_kl_tril"].draw({"n": 50, "d": 7}, torch.float64)
+    q = torch.distributions.MultivariateNormal(
+        inputs["mean_q"], scale_tril=inputs["scale_tril_q"], validate_args=False
+    )
+    p = torch.distributions.MultivariateNormal(
+        inputs["mean_p"], scale_tril=inputs["scale_tril_p"], validate_args=False
+    )
+    want = torch.distributions.kl_divergence(q, p)
+    got = reference.gaussian_kl_tril(**inputs)
+    torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+
+
+def test_kl_tril_by_monte_carlo() -> None:
+    """The mean of log q - log p over samples of q, with scipy's densities."""
+    inputs = TABLE["gaussian_kl_tril"].draw({"n": 1, "d": 3}, torch.float64)
+    mean_q, tril_q, mean_p, tril_p = (tensor[0].numpy() for tensor in inputs.values())
+    q = stats.multivariate_normal(mean_q, tril_q @ tril_q.T)
+    p = stats.multivariate_normal(mean_p, tril_p @ tril_p.T)
+    samples = q.rvs(400_000, random_state=0)
+    ratio = q.logpdf(samples) - p.logpdf(samples)
+    got = reference.gaussian_kl_tril(**inputs).item()
+    assert abs(got - ratio.mean()) < 5 * ratio.std() / math.sqrt(len(ratio))
+
+
 def test_kl_by_monte_carlo() -> None:
     inputs = TABLE["gaussian_kl"].draw({"n": 1, "d": 4}, torch.float64)
     mean_q, logvar_q, mean_p, logvar_p = (tensor[0] for tensor in inputs.values())
