@@ -63,7 +63,7 @@ PYVAE_HD inline V gaussian_scale_kl(V scale_q, V scale_p) {
       T(0.5) * d * (d + T(2)) - (exponent * T(0.6931471805599453) + (T(2) * log.s + log.tail));
   const V value = log.exponent == 0 ? near : far;
   const auto valid =
-      (scale_q >= LogTable<T>::kSmallestNormal) & (scale_p >= LogTable<T>::kSmallestNormal);
+      (scale_q >= LogTable<T>::kSmallest) & (scale_p >= LogTable<T>::kSmallest);
   return valid ? value : splat<V>(T(__builtin_nan("")));
 }
 
