@@ -139,6 +139,10 @@ def mixture_elbo_terms(
         unreachable = unreachable | (logvar_q == _INF).any(-1)
 
     q = torch.exp(log_q)
+    # A score of -1400 rounds by 2e-13, and q by as much of itself: without its sum, so would the
+    # mean of densities of that size.
+    total = q.sum(-1, keepdim=True)
+    q = q / torch.where(total == 0, 1.0, total)
     counts = alive & (q != 0)
     safe_log_q = torch.where(counts, log_q, 0.0)
     safe_log_weights = torch.where(alive, log_weights.unsqueeze(-2), 0.0)

@@ -69,7 +69,7 @@ void require_close(const Outcome& got, const Outcome& want, double tolerance) {
   // scores are huge they are 0 or 1 and round no more.
   const double scores = largest(want.results);
   require_close("gradient", got.gradients, want.gradients,
-                tolerance * (scores < 1e3 ? scores : 1.0), true);
+                tolerance * (scores < 1e4 ? scores : 1.0), true);
 }
 
 void require_no_nan(const Outcome& outcome) {

@@ -37,6 +37,7 @@ def test_lopsided_sizes(case: OpCase, dtype: torch.dtype) -> None:
     """One dimension long and the others short."""
     for size in (
         {"n": 3, "k": 2, "d": 300},
+        {"n": 3, "k": 2, "d": 1000},
         {"n": 2, "k": 1500, "d": 3},
         {"n": 2000, "k": 1, "d": 1},
         {"n": 1, "k": 1, "d": 1},
