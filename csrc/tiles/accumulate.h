@@ -63,7 +63,7 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
     x[p] = load<V>(pass.points.at(n + p) + d);
     if constexpr (kSpread) scale[p] = load<V>(pass.scales + (n + p) * stride + d);
   }
-  for (int64_t c = 0; c < pass.chunk.columns; ++c) {
+  for (int64_t c = 0; c < pass.chunk.count; ++c) {
     const V inverse_scale = load<V>(pass.components.row_scale + first + c * stride);
     const V shift = load<V>(pass.components.row_shift + first + c * stride);
     V z_here = z_sum[c], square_here = square_sum[c];
@@ -97,10 +97,10 @@ void accumulate_as(const Pass<V>& pass, const PointGradient<V>& gradient, Compon
   const int64_t stride = pass.points.padded_d;
   V z_sum[kChunk<V>], square_sum[kChunk<V>];
   for (int64_t d = 0; d < stride; d += kLanesOf<V>) {
-    for (int64_t c = 0; c < pass.chunk.columns; ++c) z_sum[c] = square_sum[c] = V{};
+    for (int64_t c = 0; c < pass.chunk.count; ++c) z_sum[c] = square_sum[c] = V{};
     for (int64_t n = 0; n < pass.points.count; n += kGroup<kSpread>)
       accumulate_group<kCentred, kSpread, kByPoint, V>(pass, n, d, gradient, z_sum, square_sum);
-    for (int64_t c = 0; c < pass.chunk.columns; ++c) {
+    for (int64_t c = 0; c < pass.chunk.count; ++c) {
       const int64_t at = (pass.chunk.first + c) * stride + d;
       add_to<V>(sums.z + at, z_sum[c]);
       add_to<V>(sums.squares + at, square_sum[c]);

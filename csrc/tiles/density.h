@@ -33,8 +33,7 @@ void mixture_forward(const Problem& problem, const Runtime& runtime) {
       total.add_rows(strip, kChunk<V>, chunk.columns);
       if constexpr (kPosterior)
         for (int64_t n = 0; n < block.count; ++n)
-          log_posterior.write(block.first + n, chunk.first, strip + n * kChunk<V>,
-                              smaller(chunk.columns, problem.k - chunk.first));
+          log_posterior.write(block.first + n, chunk.first, strip + n * kChunk<V>, chunk.count);
     });
     const T* const values = total.finish(points.unreachable);
     for (int64_t n = 0; n < block.count; ++n) {

@@ -137,8 +137,7 @@ class ElboBackward {
   void write_logits(const ElboBlock<Source, V>& work, const Chunk& chunk) const {
     const Column<T> to(problem_, kGradients + Source::kLogits, work.block.entry);
     for (int64_t n = 0; to.data && n < work.block.count; ++n)
-      to.write(work.block.first + n, chunk.first, work.l + n * kChunk<V>,
-               smaller(chunk.columns, problem_.k - chunk.first));
+      to.write(work.block.first + n, chunk.first, work.l + n * kChunk<V>, chunk.count);
   }
 
   const Problem& problem_;

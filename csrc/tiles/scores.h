@@ -21,16 +21,18 @@ inline constexpr int kTilePoints = 8;
 inline constexpr int kTilePoints = 4;
 #endif
 
-// A chunk of components: panels [first, first + panels) and the columns they fill.
+// A chunk of components: panels [first, first + panels), the columns they fill, whole vectors of
+// them, and how many of these are components.
 struct Chunk {
-  int64_t first_panel, panels, first, columns;
+  int64_t first_panel, panels, first, columns, count;
 };
 template <class V>
 inline Chunk chunk_at(const Components<V>& components, int64_t first_panel) {
   const int64_t panels = smaller<int64_t>(kChunkPanels, components.panels - first_panel);
   const int64_t first = first_panel * Components<V>::kPanel;
   const int64_t left = Components<V>::padded(components.k - first, kLanesOf<V>);
-  return {first_panel, panels, first, smaller<int64_t>(panels * Components<V>::kPanel, left)};
+  const int64_t columns = smaller<int64_t>(panels * Components<V>::kPanel, left);
+  return {first_panel, panels, first, columns, smaller(columns, components.k - first)};
 }
 
 // -1/2 sum_d z^2 (and, under N(x, scale^2), -1/2 sum_d (scale/sigma)^2) on top of the components'

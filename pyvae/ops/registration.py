@@ -22,6 +22,8 @@ from torch._C._functorch import peek_interpreter_stack
 from pyvae import _C
 from pyvae.ops.signature import Signature
 
+# Without it every kernel call goes through the registry's autograd, in Python, for nothing.
+_BelowAutograd = torch._C._AutoDispatchBelowAutograd
 _HALF = (torch.float16, torch.bfloat16)
 # Asked once: the question itself cannot be traced by torch 2.10's compiler.
 _AUTOCAST_DEVICES = frozenset(
@@ -117,7 +119,8 @@ class Op:
             return _tuple(self.forward_function.apply(*tensors))
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
             return _tuple(self.eager_function.apply(*tensors))
-        return _tuple(self.kernel(*tensors))
+        with _BelowAutograd():
+            return _tuple(self.kernel(*tensors))
 
     def run_backward(
         self, gradients: Tensors, tensors: Tensors, results: Tensors, needs: int
@@ -198,14 +201,18 @@ def _eager_function(op: Op) -> type:
     class Eager(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, *inputs: Tensor) -> Tensor | Tensors:
-            output = op.kernel(*inputs)
+            with _BelowAutograd():
+                output = op.kernel(*inputs)
             _save_forward(op, ctx, inputs, output)
             ctx.mark_non_differentiable(*_tuple(output)[op.differentiable :])
             return output
 
         @staticmethod
         def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-            return _forward_vjp(op, ctx, *gradients)
+            if torch.is_grad_enabled() or peek_interpreter_stack() is not None:
+                return _forward_vjp(op, ctx, *gradients)
+            with _BelowAutograd():
+                return _forward_vjp(op, ctx, *gradients)
 
     Eager.__name__ = op.signature.name
     return Eager
