@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pyvae import ops
     from pyvae.ops import (
         gaussian_kl,
+        gaussian_kl_pairwise,
         gaussian_kl_tril,
         mixture_elbo_terms,
         mixture_log_prob,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "gaussian_kl",
+    "gaussian_kl_pairwise",
     "gaussian_kl_tril",
     "mixture_elbo_terms",
     "mixture_log_prob",

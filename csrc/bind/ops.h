@@ -32,6 +32,8 @@ inline constexpr OpLine kOps[] = {
      &KernelTable::gaussian_kl},
     {"gaussian_kl_tril", "mean_q,scale_tril_q,mean_p,scale_tril_p", "kl", "(d),(d,d),(d),(d,d)->()",
      0, false, &KernelTable::gaussian_kl_tril},
+    {"gaussian_kl_pairwise", "mean_q,logvar_q,mean_p,logvar_p", "kl",
+     "(n,d),(n,d),(k,d),(k,d)->(n,k)", 0, false, &KernelTable::gaussian_kl_pairwise},
     {"mixture_log_prob", "x,log_weights,means,logvars", "log_prob", "(n,d),(k),(k,d),(k,d|1)->(n)",
      0, true, &KernelTable::mixture_log_prob},
     {"mixture_posterior", "x,log_weights,means,logvars", "log_posterior,log_prob",

@@ -11,6 +11,7 @@ enum class MathFunction { kExp, kExpm1, kExpMinusTangent, kExpOfGap, kLog };
 struct KernelTable {
   KernelPair gaussian_kl;
   KernelPair gaussian_kl_tril;
+  KernelPair gaussian_kl_pairwise;
   KernelPair mixture_log_prob;
   KernelPair mixture_posterior;
   KernelPair mixture_elbo_terms;

@@ -7,6 +7,7 @@
 #include "rows/gaussian_kl.h"
 #include "rows/gaussian_kl_tril.h"
 #include "tiles/elbo_backward.h"
+#include "tiles/gaussian_kl_pairwise.h"
 #include "tiles/statistics.h"
 
 namespace pyvae {
@@ -58,6 +59,8 @@ extern const KernelTable PYVAE_TABLE(PYVAE_VARIANT) = {
      {gaussian_kl_backward<Float>, gaussian_kl_backward<Double>}},
     {{gaussian_kl_tril_forward<Float>, gaussian_kl_tril_forward<Double>},
      {gaussian_kl_tril_backward<Float>, gaussian_kl_tril_backward<Double>}},
+    {{gaussian_kl_pairwise_forward<Float>, gaussian_kl_pairwise_forward<Double>},
+     {gaussian_kl_pairwise_backward<Float>, gaussian_kl_pairwise_backward<Double>}},
     {{mixture_forward<false, Float>, mixture_forward<false, Double>},
      {mixture_log_prob_backward<Float>, mixture_log_prob_backward<Double>}},
     {{mixture_forward<true, Float>, mixture_forward<true, Double>},

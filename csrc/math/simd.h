@@ -147,6 +147,9 @@ inline V fold_lanes(const Reduce& reduce, V (&rows)[kLanesOf<V>]) {
 
 template <class T>
 inline constexpr T kInfinity = T(__builtin_inf());
+template <class T>
+inline constexpr T kLargestFinite =
+    sizeof(T) == sizeof(float) ? T(0x1.fffffep127) : T(0x1.fffffffffffffp1023);
 
 template <class T>
 PYVAE_HD inline T larger(T a, T b) {

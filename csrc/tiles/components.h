@@ -57,16 +57,18 @@ struct Parameters {
   const T *log_weights, *means, *logvars;
   int64_t weight_stride, mean_stride[2], logvar_stride[2];
   bool isotropic;
+  static constexpr T kNoWeight = 0;
 
-  Parameters(const Problem& problem, int first, int64_t entry)
-      : log_weights(data_of<const T>(problem, first, entry)),
-        means(data_of<const T>(problem, first + 1, entry)),
-        logvars(data_of<const T>(problem, first + 2, entry)),
-        weight_stride(problem.operand[first].stride[0]),
-        isotropic(problem.operand[first + 2].size[1] == 1) {
+  // Operands from `first`: log_weights (all zero where not `weighted`), means, logvars.
+  Parameters(const Problem& problem, int first, int64_t entry, bool weighted)
+      : log_weights(weighted ? data_of<const T>(problem, first, entry) : &kNoWeight),
+        means(data_of<const T>(problem, first + weighted, entry)),
+        logvars(data_of<const T>(problem, first + weighted + 1, entry)),
+        weight_stride(weighted ? problem.operand[first].stride[0] : 0),
+        isotropic(problem.operand[first + weighted + 1].size[1] == 1) {
     for (int dim = 0; dim < 2; ++dim) {
-      mean_stride[dim] = problem.operand[first + 1].stride[dim];
-      logvar_stride[dim] = problem.operand[first + 2].stride[dim];
+      mean_stride[dim] = problem.operand[first + weighted].stride[dim];
+      logvar_stride[dim] = problem.operand[first + weighted + 1].stride[dim];
     }
     if (isotropic) logvar_stride[1] = 0;
   }

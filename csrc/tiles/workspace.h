@@ -20,7 +20,8 @@ struct PackedMixture {
   using T = ScalarOf<V>;
   Components<V>* entries;
 
-  PackedMixture(const Problem& problem, const Runtime& runtime, int first_parameter, bool rows) {
+  PackedMixture(const Problem& problem, const Runtime& runtime, int first_parameter, bool rows,
+                bool weighted = true) {
     const int64_t each = Components<V>::footprint(problem.k, problem.d);
     T* const memory = allocate<T>(runtime, problem.batch * each);
     entries = allocate<Components<V>>(runtime, problem.batch);
@@ -29,7 +30,7 @@ struct PackedMixture {
       const Range mine = share(problem.batch, worker, workers);
       for (int64_t entry = mine.begin; entry < mine.end; ++entry) {
         entries[entry] = Components<V>(memory + entry * each, problem.k, problem.d);
-        pack(entries[entry], Parameters<T>(problem, first_parameter, entry), rows);
+        pack(entries[entry], Parameters<T>(problem, first_parameter, entry, weighted), rows);
       }
     });
   }
@@ -90,17 +91,19 @@ class TaskSums {
 
 template <class V>
 void write_component_gradient(const Problem& problem, const Components<V>& components,
-                              const ComponentSums<V>& sums, int64_t entry, int64_t k, int first) {
+                              const ComponentSums<V>& sums, int64_t entry, int64_t k, int first,
+                              bool weighted) {
   using T = ScalarOf<V>;
+  const int mean = first + weighted, logvar = mean + 1;
   const bool alive = components.alive(k);
   const int64_t row = k * components.padded_d;
-  const Column<T> by_weight(problem, first, entry), by_mean(problem, first + 1, entry),
-      by_logvar(problem, first + 2, entry);
-  if (by_weight.data) by_weight.at(k) = alive ? T(sums.log_weights[k]) : T(0);
+  const Column<T> by_weight(problem, first, entry), by_mean(problem, mean, entry),
+      by_logvar(problem, logvar, entry);
+  if (weighted && by_weight.data) by_weight.at(k) = alive ? T(sums.log_weights[k]) : T(0);
   for (int64_t d = 0; by_mean.data && d < problem.d; ++d)
     by_mean.at(k, d) = alive ? T(components.row_scale[row + d] * sums.z[row + d]) : T(0);
   if (!by_logvar.data) return;
-  const bool isotropic = problem.operand[first + 2].size[1] == 1;
+  const bool isotropic = problem.operand[logvar].size[1] == 1;
   double total = 0;
   for (int64_t d = 0; d < problem.d; ++d) {
     const double here = alive ? 0.5 * (sums.squares[row + d] - sums.coefficients[k]) : 0;
@@ -110,10 +113,11 @@ void write_component_gradient(const Problem& problem, const Components<V>& compo
   if (isotropic) by_logvar.at(k, 0) = T(total);
 }
 
-// Writes the gradients by log_weights, means and logvars into the three operands from `first`.
+// Writes the gradients by log_weights (where there are any), means and logvars into the operands
+// from `first`.
 template <class V>
 void write_gradients(const Problem& problem, const Runtime& runtime, const TaskSums<V>& sums,
-                     const PackedMixture<V>& mixture, int first) {
+                     const PackedMixture<V>& mixture, int first, bool weighted = true) {
   const int64_t jobs = problem.batch * problem.k;
   const int64_t workers = tasks_for(runtime, jobs * problem.d, jobs);
   parallel(runtime, workers, [&](int64_t worker) {
@@ -121,7 +125,7 @@ void write_gradients(const Problem& problem, const Runtime& runtime, const TaskS
     for (int64_t job = mine.begin; job < mine.end; ++job) {
       const int64_t entry = job / problem.k;
       write_component_gradient(problem, mixture.entries[entry], sums.of_entry(entry), entry,
-                               job % problem.k, first);
+                               job % problem.k, first, weighted);
     }
   });
 }

@@ -4,7 +4,7 @@
 import torch as _torch  # noqa: F401  # loads the libraries that the compiled module leans on
 
 from pyvae._C import build_info, op_table
-from pyvae.ops.kl import gaussian_kl, gaussian_kl_tril
+from pyvae.ops.kl import gaussian_kl, gaussian_kl_pairwise, gaussian_kl_tril
 from pyvae.ops.mixture import (
     MixtureElboTerms,
     MixturePosterior,
@@ -21,6 +21,7 @@ __all__ = [
     "MixtureStatistics",
     "build_info",
     "gaussian_kl",
+    "gaussian_kl_pairwise",
     "gaussian_kl_tril",
     "mixture_elbo_terms",
     "mixture_log_prob",

@@ -10,6 +10,7 @@ from pyvae.ops import reference
 from pyvae.ops.registration import Op
 
 _gaussian_kl = Op("gaussian_kl", reference.gaussian_kl)
+_gaussian_kl_pairwise = Op("gaussian_kl_pairwise", reference.gaussian_kl_pairwise)
 _gaussian_kl_tril = Op("gaussian_kl_tril", reference.gaussian_kl_tril)
 
 
@@ -61,6 +62,52 @@ def gaussian_kl(
         # One zero behind every element: a broadcast view, which the kernel reads by its strides.
         mean_p = logvar_p = _zeros_like_last(mean_q)
     return _gaussian_kl(mean_q, logvar_q, mean_p, logvar_p)[0]
+
+
+def gaussian_kl_pairwise(
+    mean_q: Float[Tensor, "*#batch n d"],
+    logvar_q: Float[Tensor, "*#batch n d"],
+    mean_p: Float[Tensor, "*#batch k d"],
+    logvar_p: Float[Tensor, "*#batch k d"],
+) -> Float[Tensor, "*batch n k"]:
+    """KL divergence of each of N diagonal Gaussians to each of K.
+
+    The ``(N, K, D)`` tensor of the pairs' coordinates is never written, forward or backward.
+
+    Parameters
+    ----------
+    mean_q, mean_p
+        Means. Leading dimensions broadcast.
+    logvar_q, logvar_p
+        Natural logarithms of the variances.
+
+    Returns
+    -------
+    KL(q_n || p_k) in nats, never negative. Beside its relative error, an entry is uncertain by the
+    rounding of one variance ratio a coordinate, at most 4e-7 D in float32 and 8e-16 D in float64:
+    that, and not an exact zero, is what equal Gaussians get. `gaussian_kl` is exact there.
+
+    Raises
+    ------
+    ValueError
+        If numbers of rows or features differ, the leading dimensions do not broadcast, or devices
+        differ.
+    TypeError
+        If an argument is no floating-point tensor, or dtypes are mixed outside autocast.
+
+    References
+    ----------
+    Kingma & Welling (2014), appendix B.
+
+    Examples
+    --------
+    >>> import torch
+    >>> q, p = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [1.0], [3.0]])
+    >>> gaussian_kl_pairwise(q, torch.zeros(2, 1), p, torch.zeros(3, 1))
+    tensor([[0.0000, 0.5000, 4.5000],
+            [0.5000, 0.0000, 2.0000]])
+    """
+    return _gaussian_kl_pairwise(mean_q, logvar_q, mean_p, logvar_p)[0]
 
 
 def gaussian_kl_tril(

@@ -29,6 +29,14 @@ def gaussian_kl(
     return 0.5 * (torch.expm1(log_ratio) - log_ratio + z.square()).sum(-1)
 
 
+def gaussian_kl_pairwise(
+    mean_q: Tensor, logvar_q: Tensor, mean_p: Tensor, logvar_p: Tensor
+) -> Tensor:
+    """KL(q_n || p_k) between every two diagonal Gaussians of two sets."""
+    mean_q, logvar_q = mean_q.unsqueeze(-2), logvar_q.unsqueeze(-2)
+    return gaussian_kl(mean_q, logvar_q, mean_p.unsqueeze(-3), logvar_p.unsqueeze(-3))
+
+
 def gaussian_kl_tril(
     mean_q: Tensor, scale_tril_q: Tensor, mean_p: Tensor, scale_tril_p: Tensor
 ) -> Tensor:

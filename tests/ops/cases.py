@@ -191,6 +191,25 @@ _KL_TRIL = replace(
     hard=({"mean_q": 1e4, "mean_p": 1e4},),
 )
 
+_KL_PAIRWISE = replace(
+    _KL,
+    name="gaussian_kl_pairwise",
+    op=ops.gaussian_kl_pairwise,
+    reference=reference.gaussian_kl_pairwise,
+    arguments={
+        "mean_q": Argument("n d", normal()),
+        "logvar_q": Argument("n d", normal()),
+        "mean_p": Argument("k d", normal()),
+        "logvar_p": Argument("k d", normal()),
+    },
+    outputs=("n k",),
+    sizes=tuple(
+        {"n": n, "k": k, "d": d}
+        for n, (k, d) in zip(cycle(POINT_COUNTS), product(TAIL_SIZES, TAIL_SIZES), strict=False)
+    ),
+    benchmark_sizes=({"n": 128, "k": 10, "d": 10}, {"n": 4096, "k": 256, "d": 32}),
+)
+
 _MIXTURE_SIZES = tuple(
     {"n": n, "k": k, "d": d}
     for n, (k, d) in zip(cycle(POINT_COUNTS), product(TAIL_SIZES, TAIL_SIZES), strict=False)
@@ -306,7 +325,7 @@ MIXTURE_CASES = (
     *(form for case in _MIXTURES for form in (case, _isotropic(case))),
     *(form for case in _FULL for form in (case, _tied(case))),
 )
-CASES = (_KL, _standard_normal(_KL), _KL_TRIL, *MIXTURE_CASES)
+CASES = (_KL, _standard_normal(_KL), _KL_TRIL, _KL_PAIRWISE, *MIXTURE_CASES)
 
 
 def _statistics(case: OpCase) -> OpCase:

@@ -22,6 +22,7 @@ SIZES = (
 )
 BASIC = (
     "gaussian_kl",
+    "gaussian_kl_pairwise",
     "gaussian_kl_tril",
     "mixture_log_prob",
     "mixture_posterior",
