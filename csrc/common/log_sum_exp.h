@@ -42,7 +42,7 @@ template <class V>
 inline V largest_of_rows(const ScalarOf<V>* rows, int64_t stride, int64_t columns) {
   V lanes[kLanesOf<V>];
   for (int i = 0; i < kLanesOf<V>; ++i) lanes[i] = row_lanes_max<V>(rows + i * stride, columns);
-  return fold_lanes(Largest(), lanes);
+  return fold_rows(Largest(), lanes);
 }
 
 // One log-sum-exp a point, for `points` points (a multiple of the lanes).
@@ -66,7 +66,7 @@ struct LogSumExp {
       V lanes[kLanesOf<V>];
       for (int i = 0; i < kLanesOf<V>; ++i)
         lanes[i] = row_lanes_sum<V>(rows + i * stride, columns, splat<V>(shift[i]));
-      store<V>(sum + n, carry_over(load<V>(sum + n), before, after) + fold_lanes(Add(), lanes));
+      store<V>(sum + n, carry_over(load<V>(sum + n), before, after) + fold_rows(Add(), lanes));
       store<V>(top + n, after);
     }
   }

@@ -86,9 +86,8 @@ inline void add_row_sums(const Slab<V>& slab, const ScalarOf<V>* from, double* t
 // One tile of the outer products: rows i.. of `a` against rows j.. of `b`, over the whole slab.
 template <class V>
 inline void outer_tile(const Slab<V>& slab, const ScalarOf<V>* a, const ScalarOf<V>* b,
-                       int64_t rows, int64_t columns, V (&sum)[kRows][kRows]) {
-  for (int r = 0; r < kRows; ++r)
-    for (int c = 0; c < kRows; ++c) sum[r][c] = V{};
+                       int64_t rows, int64_t columns, V* to) {
+  V sum[kRows][kRows] = {};
   for (int64_t g = 0; g < slab.groups; ++g)
     for (int v = 0; v < kVectors; ++v) {
       const int64_t at = slab.group(g) + v * kLanesOf<V>;
@@ -100,6 +99,8 @@ inline void outer_tile(const Slab<V>& slab, const ScalarOf<V>* a, const ScalarOf
       for (int r = 0; r < kRows; ++r)
         for (int c = 0; c < kRows; ++c) sum[r][c] += left[r] * right[c];
     }
+  for (int r = 0; r < kRows; ++r)
+    for (int c = 0; c < kRows; ++c) to[r * kRows + c] = sum[r][c];
 }
 
 // to(i, j) += sum over points of a_i b_j for j <= i, `to` being packed by rows: i (i + 1) / 2 + j.
@@ -110,11 +111,14 @@ inline void add_outer_products(const Slab<V>& slab, const ScalarOf<V>* a, const 
     for (int64_t j = 0; j <= i; j += kRows) {
       const int64_t rows = smaller<int64_t>(kRows, slab.d - i);
       const int64_t columns = smaller<int64_t>(kRows, slab.d - j);
-      V sum[kRows][kRows];
+      V sum[kRows * kRows];
       outer_tile<V>(slab, a + i * kGroupPoints<V>, b + j * kGroupPoints<V>, rows, columns, sum);
+      ScalarOf<V> total[kRows * kRows];
+      for (int at = 0; at < kRows * kRows; at += kLanesOf<V>)
+        store<V>(total + at, fold_rows(Add(), sum + at));
       for (int64_t r = 0; r < rows; ++r)
         for (int64_t c = 0; c < columns && j + c <= i + r; ++c)
-          to[(i + r) * (i + r + 1) / 2 + j + c] += double(sum_lanes(sum[r][c]));
+          to[(i + r) * (i + r + 1) / 2 + j + c] += double(total[r * kRows + c]);
     }
 }
 

@@ -140,7 +140,7 @@ inline void fold_from(const Reduce& reduce, V* rows) {
   if constexpr (kHalf > 1) fold_from<kHalf / 2>(reduce, rows);
 }
 template <class Reduce, class V>
-inline V fold_lanes(const Reduce& reduce, V (&rows)[kLanesOf<V>]) {
+inline V fold_rows(const Reduce& reduce, V* rows) {  // kLanes of them, which are written over
   fold_from<kLanesOf<V> / 2>(reduce, rows);
   return rows[0];
 }

@@ -81,7 +81,7 @@ struct ElboSums {
  private:
   template <class Reduce>
   static void gather(T* to, V (&rows)[kLanes]) {
-    store<V>(to, Reduce()(load<V>(to), fold_lanes(Reduce(), rows)));
+    store<V>(to, Reduce()(load<V>(to), fold_rows(Reduce(), rows)));
   }
 
   // Moves the sums of kLanes points from one maximum to the next.
