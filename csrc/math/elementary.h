@@ -2,7 +2,8 @@
 // exp, expm1, e^x - 1 - x and log over a scalar or a vector of float or double.
 //
 // x = n ln 2 + r with |r| <= ln 2 / 2, and e^r - 1 = r + r^2 q(r), q a minimax polynomial (its
-// error on that interval is 7.2e-8 in float and 1.7e-18 in double, before the factor r^2).
+// error on that interval is 7.2e-8 in float and 1.7e-18 in double, before the factor r^2). kTangent
+// is that of (e^x - 1 - x) / x^2 for |x| < 1.25, relative error 2.5e-8 and 3.3e-19.
 #pragma once
 
 #include "math/simd.h"
@@ -20,9 +21,12 @@ struct ExpTable<float> {
   static constexpr int kMantissa = 23, kBias = 127;
   static constexpr float kLowest = -105.0f, kHighest = 89.0f;
   static constexpr float kSmallestNormal = -86.6f;  // its exponential, with room for rounding
-  static constexpr float kMinusOne = -20.0f;        // expm1 is -1 to the last bit from here down
+  static constexpr float kLargestNormal = 88.7228f;
+  static constexpr float kMinusOne = -20.0f;  // expm1 is -1 to the last bit from here down
   static constexpr float kTail[] = {1.3927684e-3f, 8.3643807e-3f, 4.1666545e-2f, 1.66665696e-1f,
                                     0.5f};
+  static constexpr float kTangent[] = {2.78144483e-6f, 2.56678167e-5f, 1.98480509e-4f, 1.388051e-3f,
+                                       8.33324516e-3f, 4.16669233e-2f, 1.66666687e-1f, 0.5f};
 };
 template <>
 struct ExpTable<double> {
@@ -31,7 +35,7 @@ struct ExpTable<double> {
                           kLn2Low = 0x1.cf79abc9e3b39p-40;
   static constexpr int kMantissa = 52, kBias = 1023;
   static constexpr double kLowest = -746.0, kHighest = 710.0;
-  static constexpr double kSmallestNormal = -707.7;
+  static constexpr double kSmallestNormal = -707.7, kLargestNormal = 709.782712893384;
   static constexpr double kMinusOne = -40.0;
   static constexpr double kTail[] = {2.0916212837493853e-9,
                                      2.5107353767261877e-8,
@@ -44,6 +48,14 @@ struct ExpTable<double> {
                                      4.1666666666666670e-2,
                                      1.6666666666666672e-1,
                                      0.5};
+  static constexpr double kTangent[] = {2.828533926636839032e-15, 4.877470323501200277e-14,
+                                        7.647873636017153124e-13, 1.146826658683710836e-11,
+                                        1.605901392306142171e-10, 2.087678955219692361e-9,
+                                        2.505210882037273135e-8,  2.755731898752145957e-7,
+                                        2.755731922091654581e-6,  2.480158730251760672e-5,
+                                        1.984126984128051028e-4,  1.388888888888709657e-3,
+                                        8.33333333333331734e-3,   4.166666666666667977e-2,
+                                        1.666666666666666674e-1,  0.5};
 };
 
 // The reduced argument: x = n ln 2 + r, and tail = e^r - 1 - r.
@@ -113,6 +125,14 @@ PYVAE_HD inline V exp_of_gap(V x) {
   return x < Table::kSmallestNormal ? V{} : scaled;
 }
 
+// exp(x) where results below the smallest normal number do not matter: within 2 ulp, 0 below it;
+// over 88.73 (709.79) -> inf; NaN -> NaN.
+template <class V>
+PYVAE_HD inline V exp_without_subnormals(V x) {
+  using T = ScalarOf<V>;
+  return x > ExpTable<T>::kLargestNormal ? kInfinity<T> - V{} : exp_of_gap(x);
+}
+
 // e^x - 1 from its reduced argument. Half the scale goes on at the end: 2^n can be out of range
 // where the result is not.
 template <class V>
@@ -129,16 +149,8 @@ PYVAE_HD inline V expm1(V x) {
   return expm1_of(reduce(clamp(x, Table::kMinusOne, Table::kHighest)));
 }
 
-// f(x) = e^x - 1 - x from f(x / 2): with t = e^(x/2) - 1 = x/2 + f(x/2) it is t^2 + 2 f(x/2), in
-// which both terms are positive, so nothing cancels.
-template <class V>
-PYVAE_HD inline V double_tangent(V half_x, V at_half) {
-  const V t = half_x + at_half;
-  return t * t + ScalarOf<V>(2) * at_half;
-}
-
 // e^x - 1 - x: never negative, float and double within 4 ulp; NaN -> NaN; +-inf -> inf. Below 1.25
-// in size expm1(x) - x would lose digits, and the series at x / 4 is doubled twice instead.
+// in size expm1(x) - x would lose digits, and x^2 p(x) takes its place.
 template <class V>
 PYVAE_HD inline V exp_minus_tangent(V x) {
   using Table = ExpTable<ScalarOf<V>>;
@@ -146,10 +158,10 @@ PYVAE_HD inline V exp_minus_tangent(V x) {
   const V highest = Table::kHighest - V{};
   const V below = x > Table::kHighest ? highest : x;  // inf - inf would be NaN
   const V far = expm1_of(reduce(clamp(x, Table::kMinusOne, Table::kHighest))) - below;
-  const V small = clamp(x, T(-1.25), T(1.25));
-  const V half = double_tangent(T(0.25) * small, reduce(T(0.25) * small).tail);
-  const V near = double_tangent(T(0.5) * small, half);
-  return (x > T(-1.25)) & (x < T(1.25)) ? near : far;
+  V p = Table::kTangent[0] - V{};
+  for (unsigned i = 1; i < sizeof(Table::kTangent) / sizeof(Table::kTangent[0]); ++i)
+    p = p * x + Table::kTangent[i];
+  return (x > T(-1.25)) & (x < T(1.25)) ? x * x * p : far;
 }
 
 // log m for m = 1 + f in [sqrt(1/2), sqrt(2)): with s = f / (2 + f) it is 2 atanh(s) = 2 s + s^3

@@ -9,13 +9,20 @@ namespace {
 
 inline constexpr double kLog2Pi = 1.8378770664093454836;
 
+// 1/sigma. Of variances above e^176 (e^1419) it is zero: their part of a divergence is, too.
+template <class V>
+PYVAE_HD inline V inverse_scale_of(V logvar) {
+  return exp_without_subnormals(ScalarOf<V>(-0.5) * logvar);
+}
+
 // KL( N(mean_q, e^logvar_q) || N(mean_p, e^logvar_p) ) of one coordinate, in nats.
 // Kingma & Welling (2014), appendix B, for any diagonal prior. Squaring after the scaling keeps a
-// zero gap at zero where e^(-logvar_p) overflows.
+// zero gap at zero where e^(-logvar_p) overflows. `inverse_scale` is that of p, which rows may
+// share.
 template <class V>
-PYVAE_HD inline V gaussian_kl_term(V mean_q, V logvar_q, V mean_p, V logvar_p) {
+PYVAE_HD inline V gaussian_kl_term(V mean_q, V logvar_q, V mean_p, V logvar_p, V inverse_scale) {
   using T = ScalarOf<V>;
-  const V z = (mean_q - mean_p) * exp(T(-0.5) * logvar_p);
+  const V z = (mean_q - mean_p) * inverse_scale;
   return T(0.5) * (exp_minus_tangent(logvar_q - logvar_p) + z * z);
 }
 
@@ -26,9 +33,8 @@ struct GaussianKlGradient {
 };
 template <class V>
 PYVAE_HD inline GaussianKlGradient<V> gaussian_kl_gradient(V mean_q, V logvar_q, V mean_p,
-                                                           V logvar_p) {
+                                                           V logvar_p, V inverse_scale) {
   using T = ScalarOf<V>;
-  const V inverse_scale = exp(T(-0.5) * logvar_p);
   const V z = (mean_q - mean_p) * inverse_scale;
   const V excess = expm1(logvar_q - logvar_p);
   return {z * inverse_scale, T(0.5) * excess, T(-0.5) * (excess + z * z)};

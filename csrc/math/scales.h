@@ -52,18 +52,13 @@ PYVAE_HD inline LogRatio<V> log_ratio(V a, V b) {
 template <class V>
 PYVAE_HD inline V gaussian_scale_kl(V scale_q, V scale_p) {
   using T = ScalarOf<V>;
-  using Table = ExpTable<T>;
   const LogRatio<V> log = log_ratio(scale_q, scale_p);
   const V d = (scale_q - scale_p) / scale_p;
   const V near = T(0.5) * d * d + (log.s * d - log.tail);
-  const T round = Table::kRound;
-  const V exponent =
-      __builtin_bit_cast(V, log.exponent + __builtin_bit_cast(IntegerOf<T>, round)) - round;
-  const V far =
-      T(0.5) * d * (d + T(2)) - (exponent * T(0.6931471805599453) + (T(2) * log.s + log.tail));
+  const V far = T(0.5) * d * (d + T(2)) -
+                (number_of<V>(log.exponent) * T(0.6931471805599453) + (T(2) * log.s + log.tail));
   const V value = log.exponent == 0 ? near : far;
-  const auto valid =
-      (scale_q >= LogTable<T>::kSmallest) & (scale_p >= LogTable<T>::kSmallest);
+  const auto valid = (scale_q >= LogTable<T>::kSmallest) & (scale_p >= LogTable<T>::kSmallest);
   return valid ? value : splat<V>(T(__builtin_nan("")));
 }
 

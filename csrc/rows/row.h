@@ -9,9 +9,11 @@
 namespace pyvae {
 namespace {
 
+enum class Stride { kOne, kZero, kAny };
+
 // One row of an argument. Contiguous and broadcast rows are read by vectors, others element by
-// element.
-template <class V>
+// element; where the stride is known beforehand, nothing asks for it in the loop.
+template <class V, Stride kStride = Stride::kAny>
 class Row {
   using T = ScalarOf<V>;
 
@@ -22,11 +24,12 @@ class Row {
 
   // The `count` elements from d; further lanes hold zeros (a broadcast row: its one value).
   V at(int64_t d, int64_t count) const {
-    if (stride_ == 0) return splat<V>(*data_);
-    if (stride_ == 1 && count == kLanesOf<V>) return load<V>(data_ + d);
-    V value{};
-    for (int64_t lane = 0; lane < count; ++lane) value[lane] = data_[(d + lane) * stride_];
-    return value;
+    const int64_t stride = kStride == Stride::kOne ? 1 : kStride == Stride::kZero ? 0 : stride_;
+    if (stride == 0) return splat<V>(*data_);
+    if (stride == 1 && count == kLanesOf<V>) return load<V>(data_ + d);
+    T lanes[kLanesOf<V>] = {};
+    for (int64_t lane = 0; lane < count; ++lane) lanes[lane] = data_[(d + lane) * stride];
+    return load<V>(lanes);
   }
 
  private:
@@ -38,8 +41,11 @@ template <class V>
 inline void store_first(ScalarOf<V>* to, V value, int64_t count) {
   if (count == kLanesOf<V>)
     store<V>(to, value);
-  else
-    for (int64_t lane = 0; lane < count; ++lane) to[lane] = value[lane];
+  else {
+    ScalarOf<V> lanes[kLanesOf<V>];
+    store<V>(lanes, value);
+    for (int64_t lane = 0; lane < count; ++lane) to[lane] = lanes[lane];
+  }
 }
 
 template <class V, class Body>
