@@ -54,6 +54,8 @@ def largest_error(got: Sequence[Any], want: Sequence[Tensor], backward: bool) ->
     """
     errors = []
     for value, exact in zip(map(as_tensor, got), want, strict=True):
+        if backward and exact.ndim == 3:  # what stands above a Cholesky factor is nothing
+            value, exact = value.tril(), exact.tril()
         scale = exact.abs().max().clamp_min(1e-30) if backward else exact.abs().clamp_min(1.0)
         errors.append(((value - exact).abs() / scale).max().item())
     return max(errors)

@@ -127,6 +127,8 @@ def test_hard_values(case: OpCase, data: st.DataObject) -> None:
     if {"log_weights"} & set(inputs) - set(stretched) and data.draw(st.booleans(), label="kill"):
         kill_components(data, case, inputs)
         spoil = (INF, -INF)  # a NaN point may give NaN or not where no component counts
+    if "scale_tril_q" in inputs:
+        point = None  # NaN in one argument spoils all gradients of its entry, or those it reaches
     if point and data.draw(st.booleans(), label="spoil"):
         rows = mask(data, inputs[point].shape[:-1], "spoilt rows")
         spoil_points(inputs[point], rows, data.draw(st.sampled_from(spoil), label="by"))
