@@ -31,20 +31,18 @@ struct Column {
   }
 };
 
-// Turns a row of log p(x, z) into log p(z | x); without a density all of it is -inf.
+// Turns log p(x, z) into log p(z | x); without a density all of it is -inf.
+template <class T>
+inline void normalise(T* row, int64_t components, T log_prob) {
+  const bool none = log_prob == -kInfinity<T>;
+  for (int64_t k = 0; k < components; ++k) row[k] = none ? log_prob : row[k] - log_prob;
+}
 template <class T>
 inline void normalise_row(const Column<T>& log_posterior, int64_t n, int64_t components,
                           T log_prob) {
   if (components == 0) return;
-  const bool none = log_prob == -kInfinity<T>;
-  T* const row = &log_posterior.at(n);
-  if (log_posterior.stride[1] == 1)
-    for (int64_t k = 0; k < components; ++k) row[k] = none ? log_prob : row[k] - log_prob;
-  else
-    for (int64_t k = 0; k < components; ++k) {
-      T& entry = row[k * log_posterior.stride[1]];
-      entry = none ? log_prob : entry - log_prob;
-    }
+  if (log_posterior.stride[1] == 1) return normalise(&log_posterior.at(n), components, log_prob);
+  for (int64_t k = 0; k < components; ++k) normalise(&log_posterior.at(n, k), 1, log_prob);
 }
 
 // The gradient of a log-posterior and a log-density by the scores: by score k it is

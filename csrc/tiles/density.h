@@ -21,6 +21,7 @@ void mixture_forward(const Problem& problem, const Runtime& runtime) {
     const Column<T> log_posterior(problem, 4, block.entry),
         log_prob(problem, kPosterior ? 5 : 4, block.entry);
     T* const strip = scratch.strip(block.worker);
+    const bool single = components.panels <= kChunkPanels;  // the strip holds all scores
     PointBlock<V> points;
     points.row = scratch.rows(block.worker, 0);
     points.load(Column<const T>(problem, 0, block.entry), block.first, block.count, problem.n,
@@ -31,14 +32,19 @@ void mixture_forward(const Problem& problem, const Runtime& runtime) {
     for_each_chunk(components, [&](const Chunk& chunk) {
       score_chunk<V>(components, points, nullptr, chunk, strip);
       total.add_rows(strip, kChunk<V>, chunk.columns);
-      if constexpr (kPosterior)
+      if (kPosterior && !single)
         for (int64_t n = 0; n < block.count; ++n)
           log_posterior.write(block.first + n, chunk.first, strip + n * kChunk<V>, chunk.count);
     });
     const T* const values = total.finish(points.unreachable);
     for (int64_t n = 0; n < block.count; ++n) {
       log_prob.at(block.first + n) = values[n];
-      if constexpr (kPosterior) normalise_row(log_posterior, block.first + n, problem.k, values[n]);
+      if (kPosterior && single) {
+        normalise(strip + n * kChunk<V>, problem.k, values[n]);
+        log_posterior.write(block.first + n, 0, strip + n * kChunk<V>, problem.k);
+      } else if (kPosterior) {
+        normalise_row(log_posterior, block.first + n, problem.k, values[n]);
+      }
     }
   });
 }

@@ -88,7 +88,7 @@ class Op:
         return tuple(self.signature.restore(r, rows).to(dtype) for r in results)
 
     def _ready(self, tensors: tuple[Any, ...]) -> bool:
-        """Nothing to convert and no batch: the common call, which goes straight to its kernel.
+        """Nothing to convert and one batch shape: the common call goes straight to its kernel.
 
         Sizes are left to the kernel. In a small call the checks in Python cost more than the work.
         """
@@ -98,8 +98,10 @@ class Op:
         dtype, device = first.dtype, first.device
         if dtype is not torch.float32 and dtype is not torch.float64:
             return False
-        for tensor, rank in zip(tensors, self.signature.ranks, strict=True):
-            if not isinstance(tensor, Tensor) or tensor.dim() != rank:
+        ranks = self.signature.ranks
+        batch = first.shape[: first.dim() - ranks[0]]
+        for tensor, rank in zip(tensors, ranks, strict=True):
+            if not isinstance(tensor, Tensor) or tensor.shape[: tensor.dim() - rank] != batch:
                 return False
             if tensor.dtype is not dtype or tensor.device != device:
                 return False

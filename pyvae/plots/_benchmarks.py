@@ -136,7 +136,7 @@ def roofline(
     axes.set_xlim(left, right)
     axes.set_ylim(min(left * bandwidth, *values[:, 1]) / 2e9, peak * 2.2e-9)
     axes.annotate(
-        f"sgemm, {peak / 1e9:,.0f} GFLOP/s", (right, peak / 1e9), (-4, 5), ha="right",
+        f"sgemm, {peak / 1e9:,.0f} GFLOP/s", (knee, peak / 1e9), (4, 5), ha="left",
         textcoords="offset points", fontsize=LABEL, color=QUIET,
     )  # fmt: skip
     axes.annotate(
