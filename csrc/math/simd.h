@@ -123,26 +123,42 @@ struct Largest {
     return b > a ? b : a;
   }
 };
-template <int kHalf, class Reduce, class V, int... kIndices>
-inline V fold_pair(const Reduce& reduce, V a, V b, std::integer_sequence<int, kIndices...>) {
+// Swaps the second of every kHalf lanes of `a` with the first of every kHalf lanes of `b`.
+template <int kHalf, class V, int... kIndices>
+inline void exchange(V& a, V& b, std::integer_sequence<int, kIndices...>) {
   constexpr int kLanes = kLanesOf<V>;
   const V low =
       __builtin_shufflevector(a, b, ((kIndices & kHalf) ? kLanes + kIndices - kHalf : kIndices)...);
-  const V high =
-      __builtin_shufflevector(a, b, ((kIndices & kHalf) ? kLanes + kIndices : kIndices + kHalf)...);
-  return reduce(low, high);
+  b = __builtin_shufflevector(a, b, ((kIndices & kHalf) ? kLanes + kIndices : kIndices + kHalf)...);
+  a = low;
+}
+template <int kHalf, class Reduce, class V>
+inline V fold_pair(const Reduce& reduce, V a, V b) {
+  exchange<kHalf>(a, b, std::make_integer_sequence<int, kLanesOf<V>>());
+  return reduce(a, b);
 }
 template <int kHalf, class Reduce, class V>
 inline void fold_from(const Reduce& reduce, V* rows) {
-  for (int i = 0; i < kHalf; ++i)
-    rows[i] = fold_pair<kHalf>(reduce, rows[i], rows[i + kHalf],
-                               std::make_integer_sequence<int, kLanesOf<V>>());
+  for (int i = 0; i < kHalf; ++i) rows[i] = fold_pair<kHalf>(reduce, rows[i], rows[i + kHalf]);
   if constexpr (kHalf > 1) fold_from<kHalf / 2>(reduce, rows);
 }
 template <class Reduce, class V>
 inline V fold_rows(const Reduce& reduce, V* rows) {  // kLanes of them, which are written over
   fold_from<kLanesOf<V> / 2>(reduce, rows);
   return rows[0];
+}
+
+// Lane i of row j becomes lane j of row i.
+template <int kHalf, class V>
+inline void transpose_from(V* rows) {
+  for (int i = 0; i < kLanesOf<V>; ++i)
+    if (!(i & kHalf))
+      exchange<kHalf>(rows[i], rows[i + kHalf], std::make_integer_sequence<int, kLanesOf<V>>());
+  if constexpr (kHalf > 1) transpose_from<kHalf / 2>(rows);
+}
+template <class V>
+inline void transpose(V (&rows)[kLanesOf<V>]) {
+  transpose_from<kLanesOf<V> / 2>(rows);
 }
 
 template <class T>

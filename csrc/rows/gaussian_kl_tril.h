@@ -11,35 +11,17 @@
 #pragma once
 
 #include "math/scales.h"
-#include "rows/row.h"
-#include "rows/triangular.h"
+#include "rows/tril_lanes.h"
 
 namespace pyvae {
 namespace {
 
-// The size up to which lanes run over batch entries.
+// Whether lanes run over batch entries: where there are enough of them and the rows are short.
+// Measured, the two ways meet at rows of four vectors.
 template <class V>
-inline constexpr int64_t kLargestInterleaved = kLanesOf<V>;
-
-// The vector and the matrix of one Gaussian of one batch entry.
-template <class T>
-struct TrilArgument {
-  const T *mean, *tril;
-  int64_t mean_stride, row, column;
-
-  TrilArgument(const Problem& problem, int first, int64_t entry)
-      : mean(data_of<const T>(problem, first, entry)),
-        tril(data_of<const T>(problem, first + 1, entry)),
-        mean_stride(problem.operand[first].stride[0]),
-        row(problem.operand[first + 1].stride[0]),
-        column(problem.operand[first + 1].stride[1]) {}
-
-  // Row `i` to the diagonal, whose triangular pattern the processor does not foresee.
-  void prefetch_row(int64_t i) const {
-    constexpr int64_t kLine = 64 / sizeof(T);
-    for (int64_t j = 0; j <= i; j += kLine) __builtin_prefetch(tril + i * row + j * column);
-  }
-};
+inline bool is_interleaved(const Problem& problem) {
+  return problem.d <= 3 * kLanesOf<V> && 2 * problem.batch >= kLanesOf<V>;
+}
 
 // One system of AcrossColumns, or the systems of AcrossEntries: what a worker keeps of it.
 template <class Lanes>
@@ -55,26 +37,28 @@ struct TrilSystem {
 
   static int64_t padded(int64_t count, int64_t unit) { return divide_up(count, unit) * unit; }
 
+  // Blocks at the lower right reach as far as there are rows.
   TrilSystem(int64_t d_, bool backward) : d(d_) {
     rows = padded(d, kBlockRows);
     scales = padded(rows * kUnit, kLanesOf<V>);
-    const int64_t width = padded((d + 1) * kUnit, kLanesOf<V>);
+    const int64_t width = padded(larger(d + 1, rows) * kUnit, kLanesOf<V>);
     factor.row = right.row = weighted.row = turned.row = width;
     factor.column = right.column = weighted.column = turned.column = kUnit;
     matrices_ = !backward ? 2 : kEntries == 1 ? 4 : 3;
   }
-  int64_t footprint() const { return matrices_ * (rows + 1) * right.row + 3 * scales; }
+  // Whole vectors of rows, for the transpose.
+  int64_t each() const { return padded(larger(d + 1, rows), kLanesOf<V>) * right.row; }
+  int64_t footprint() const { return matrices_ * each() + 3 * scales; }
 
   // Scales past the last are one for good.
   void place(T* memory) {
     for (int64_t i = 0; i < footprint(); ++i) memory[i] = 0;
     inverse = memory, scale_q = inverse + scales, scale_p = scale_q + scales;
     for (int64_t i = 0; i < 2 * scales; ++i) scale_q[i] = 1;
-    const int64_t each = (rows + 1) * right.row;
     factor.data = scale_p + scales;
-    right.data = factor.data + each;
-    if (matrices_ > 2) weighted.data = right.data + each;
-    if (matrices_ > 3) turned.data = weighted.data + each;
+    right.data = factor.data + each();
+    if (matrices_ > 2) weighted.data = right.data + each();
+    if (matrices_ > 3) turned.data = weighted.data + each();
   }
 
   // Solves for [z | M] of the entries from `entry`, whose q is the operand `first`.
@@ -144,72 +128,34 @@ struct TrilSystem {
     for (int64_t at = 0; at < rows * right.row; at += kLanesOf<V>) store<V>(right.data + at, V{});
     for (int64_t at = d * factor.row; at < rows * factor.row; at += kLanesOf<V>)
       store<V>(factor.data + at, V{});
+    TrilArgument<T> q[kEntries], p[kEntries];
     for (int lane = 0; lane < kEntries; ++lane) {  // lanes past the last repeat it
       const int64_t at = entry + smaller<int64_t>(lane, count - 1);
-      const TrilArgument<T> q(problem, first, at), p(problem, first + 2, at);
-      const int64_t ahead = smaller(at + 1, problem.batch - 1);
-      const TrilArgument<T> next_q(problem, first, ahead), next_p(problem, first + 2, ahead);
-      for (int64_t i = 0; i < d; ++i) {
-        next_q.prefetch_row(i);
-        next_p.prefetch_row(i);
-        right.at(i, 0)[lane] = q.mean[i * q.mean_stride] - p.mean[i * p.mean_stride];
-        scale_q[i * kUnit + lane] = q.tril[i * (q.row + q.column)];
-        scale_p[i * kUnit + lane] = p.tril[i * (p.row + p.column)];
-        load_row(q, i, right.at(i, 1) + lane);
-        load_row(p, i, factor.at(i, 0) + lane);
+      q[lane] = TrilArgument<T>(problem, first, at);
+      p[lane] = TrilArgument<T>(problem, first + 2, at);
+      if (at + kEntries < problem.batch) {
+        TrilArgument<T>(problem, first, at + kEntries).prefetch(d);
+        TrilArgument<T>(problem, first + 2, at + kEntries).prefetch(d);
       }
+      for (int64_t i = 0; i < d; ++i)
+        right.at(i, 0)[lane] =
+            q[lane].mean[i * q[lane].mean_stride] - p[lane].mean[i * p[lane].mean_stride];
     }
-  }
-
-  // Row `i` up to the diagonal.
-  void load_row(const TrilArgument<T>& from, int64_t i, T* to) const {
-    const T* const row = from.tril + i * from.row;
-    if constexpr (kEntries > 1) {
-      for (int64_t j = 0; j < i; ++j) to[j * kUnit] = row[j * from.column];
-    } else {
-      const Row<V> values(row, from.column);
-      for (int64_t j = 0; j < i; j += kLanesOf<V>) {
-        const int64_t count = smaller<int64_t>(kLanesOf<V>, d - j);
-        store_first(to + j, keep_first(values.at(j, count), i - j), count);
-      }
-    }
+    load_trils(Lanes(), q, d, right.from_column(1), scale_q);
+    load_trils(Lanes(), p, d, factor, scale_p);
   }
 
   Matrix<T> turn() const {
     if constexpr (kEntries > 1) {
       return right.transposed();
     } else {
-      for (int64_t i = 0; i < d; ++i) {
-        const T* const from = right.at(i, 0);
-        T* to = turned.at(0, i);
-        for (int64_t c = 0; c <= i + 1; ++c, to += turned.row) *to = from[c];
-      }
+      transpose_begun<V>(right, d, turned);
       return turned;
     }
   }
 
   int matrices_;
 };
-
-// Writes the lower triangle of an entry's gradient, zeros above.
-template <class Lanes, class T = ScalarOf<typename Lanes::V>>
-void write_tril(const Matrix<T>& from, int64_t first_column, int64_t d, int lane, T* to) {
-  using V = typename Lanes::V;
-  for (int64_t i = 0; i < d; ++i) {
-    const T* const row = from.at(i, first_column) + lane;
-    if constexpr (Lanes::kEntries > 1) {
-      for (int64_t j = 0; j < d; ++j) to[i * d + j] = j <= i ? row[j * Lanes::kUnit] : T(0);
-    } else {
-      for_each_vector<V>(d, [&](int64_t j, int64_t count) {
-        V value{};
-        if (j <= i && count == kLanesOf<V>) value = keep_first(load<V>(row + j), i - j + 1);
-        for (int64_t l = 0; count < kLanesOf<V> && l < count && j + l <= i; ++l)
-          value[l] = row[j + l];
-        store_first(to + i * d + j, value, count);
-      });
-    }
-  }
-}
 
 template <class V, class Body>
 void for_each_tril_system(const Problem& problem, const Runtime& runtime, bool backward,
@@ -232,7 +178,7 @@ void for_each_tril_system(const Problem& problem, const Runtime& runtime, bool b
       }
     });
   };
-  if (problem.d <= kLargestInterleaved<V>)
+  if (is_interleaved<V>(problem))
     run(AcrossEntries<V>{});
   else
     run(AcrossColumns<V>{});
@@ -265,6 +211,7 @@ void gaussian_kl_tril_backward(const Problem& problem, const Runtime& runtime) {
         for (int lane = 0; lane < kLanesOf<V>; ++lane)
           upstream[lane] += *data_of<T>(problem, 0, entry + smaller<int64_t>(lane, count - 1));
         system.differentiate(upstream);
+        T *by_tril_q[Lanes::kEntries], *by_tril_p[Lanes::kEntries];
         for (int lane = 0; lane < count; ++lane) {
           T* const by_mean_q = data_of<T>(problem, 5, entry + lane);
           T* const by_mean_p = data_of<T>(problem, 7, entry + lane);
@@ -273,11 +220,12 @@ void gaussian_kl_tril_backward(const Problem& problem, const Runtime& runtime) {
             if (by_mean_q) by_mean_q[i] = value;
             if (by_mean_p) by_mean_p[i] = -value;
           }
-          if (T* const to = data_of<T>(problem, 6, entry + lane))
-            write_tril<Lanes>(system.weighted, 1, problem.d, lane, to);
-          if (T* const to = data_of<T>(problem, 8, entry + lane))
-            write_tril<Lanes>(system.factor, 0, problem.d, lane, to);
+          by_tril_q[lane] = data_of<T>(problem, 6, entry + lane);
+          by_tril_p[lane] = data_of<T>(problem, 8, entry + lane);
         }
+        if (*by_tril_q)
+          write_trils(Lanes(), system.weighted.from_column(1), problem.d, by_tril_q, count);
+        if (*by_tril_p) write_trils(Lanes(), system.factor, problem.d, by_tril_p, count);
       });
 }
 

@@ -39,6 +39,7 @@ struct Matrix {
 
   T* at(int64_t i, int64_t j) const { return data + i * row + j * column; }
   Matrix transposed() const { return {data, column, row}; }
+  Matrix from_column(int64_t j) const { return {at(0, j), row, column}; }
 };
 
 // sum[r] -= sum_k a(r, k) b(k)
@@ -65,6 +66,14 @@ inline int64_t first_block(int64_t column) {
   return column == 0 ? 0 : (column - 1) / kBlockRows * kBlockRows;
 }
 
+// The triangle inside a block: from(r, q) for r > q.
+template <class Lanes, class V = typename Lanes::V, class T = ScalarOf<V>>
+inline void solve_block(V (&sum)[kBlockRows], const T* from, int64_t row, int64_t column) {
+  for (int q = 0; q < kBlockRows; ++q)
+    for (int r = q + 1; r < kBlockRows; ++r)
+      sum[r] -= Lanes::coefficient(from + r * row + q * column) * sum[q];
+}
+
 // right = factor^-1 right, of which the strict lower triangle is read.
 template <class Lanes, class T = ScalarOf<typename Lanes::V>>
 void solve(const Matrix<T>& factor, const Matrix<T>& right, int64_t rows, int64_t columns) {
@@ -75,34 +84,27 @@ void solve(const Matrix<T>& factor, const Matrix<T>& right, int64_t rows, int64_
       load_block(sum, right.at(i, c), right.row);
       subtract_product<Lanes>(sum, factor.at(i, first), factor.row, factor.column,
                               right.at(first, c), right.row, i - first);
-      for (int q = 0; q < kBlockRows; ++q)
-        for (int r = q + 1; r < kBlockRows; ++r)
-          sum[r] -= Lanes::coefficient(factor.at(i + r, i + q)) * sum[q];
+      solve_block<Lanes>(sum, factor.at(i, i), factor.row, factor.column);
       store_block(sum, right.at(i, c), right.row);
     }
   }
 }
 
 // right = factor^-T right where the columns have begun; above, blocks keep something arbitrary.
+// The same upside down: the rows of a block are taken from its last.
 template <class Lanes, class T = ScalarOf<typename Lanes::V>>
 void solve_transposed(const Matrix<T>& factor, const Matrix<T>& right, int64_t rows,
                       int64_t columns) {
   typename Lanes::V sum[kBlockRows];
   for (int64_t c = 0; c < columns; c += Lanes::kColumns) {
     const int64_t first = first_block(c);
-    for (int64_t i = rows - kBlockRows; i >= first; i -= kBlockRows) {
-      const int64_t below = i + kBlockRows;
-      load_block(sum, right.at(i, c), right.row);
-      subtract_product<Lanes>(sum, factor.at(below, i), factor.column, factor.row,
+    for (int64_t last = rows - 1; last > first; last -= kBlockRows) {
+      const int64_t below = last + 1;
+      load_block(sum, right.at(last, c), -right.row);
+      subtract_product<Lanes>(sum, factor.at(below, last), -factor.column, factor.row,
                               right.at(below, c), right.row, rows - below);
-      for (int step = 0; step < kBlockRows; ++step) {  // ascending, or it would not be unrolled
-        const int q = kBlockRows - 1 - step;
-        for (int up = step + 1; up < kBlockRows; ++up) {
-          const int r = kBlockRows - 1 - up;
-          sum[r] -= Lanes::coefficient(factor.at(i + q, i + r)) * sum[q];
-        }
-      }
-      store_block(sum, right.at(i, c), right.row);
+      solve_block<Lanes>(sum, factor.at(last, last), -factor.column, -factor.row);
+      store_block(sum, right.at(last, c), -right.row);
     }
   }
 }

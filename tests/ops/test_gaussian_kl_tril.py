@@ -117,14 +117,16 @@ def test_bad_diagonals_spoil_their_entry_alone(
 @each_dtype
 @pytest.mark.parametrize("index", range(4))
 def test_nan_stays_in_its_entry(dtype: torch.dtype, index: int) -> None:
-    for size in (3, 8, 17):
+    for size in (1, 2, 3, 8, 17):
         arguments = _arguments(41, size, dtype)
         clean = ops.gaussian_kl_tril(*arguments)
         arguments[index][4].fill_(torch.nan)
-        got = ops.gaussian_kl_tril(*arguments)
+        got = ops.gaussian_kl_tril(*(t.requires_grad_() for t in arguments))
         rows = torch.arange(41) == 4
         assert got[rows].isnan().all()
         assert torch.equal(got[~rows], clean[~rows])
+        by_tril_q = torch.autograd.grad(got.sum(), arguments)[1]
+        assert by_tril_q.isnan().any() == (index in (1, 3)), size  # means do not reach it
 
 
 @each_dtype
