@@ -211,7 +211,7 @@ void gaussian_kl_tril_backward(const Problem& problem, const Runtime& runtime) {
         for (int lane = 0; lane < kLanesOf<V>; ++lane)
           upstream[lane] += *data_of<T>(problem, 0, entry + smaller<int64_t>(lane, count - 1));
         system.differentiate(upstream);
-        T *by_tril_q[Lanes::kEntries], *by_tril_p[Lanes::kEntries];
+        T *by_tril_q[Lanes::kEntries] = {}, *by_tril_p[Lanes::kEntries] = {};
         for (int lane = 0; lane < count; ++lane) {
           T* const by_mean_q = data_of<T>(problem, 5, entry + lane);
           T* const by_mean_p = data_of<T>(problem, 7, entry + lane);

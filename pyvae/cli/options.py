@@ -161,7 +161,7 @@ PretrainEpochs = Annotated[
     int,
     _number(
         "--pretrain-epochs",
-        "Passes before the mixture is there, as a denoising VAE (gmvae).",
+        "Passes before the mixture is there, as a VAE (gmvae).",
         _TRAINING,
         min=0,
     ),
