@@ -69,5 +69,32 @@ inline void add_parts(const Schedule& schedule, const Runtime& runtime, double* 
   });
 }
 
+// The sums of every task, added up in the order of the tasks. `Sums` is a view of the numbers that
+// a task keeps for one mixture, and tells how many these are.
+template <class Sums, class Mixture>
+class TaskSums {
+ public:
+  TaskSums(const Problem& problem, const Runtime& runtime, const Schedule& schedule,
+           const Mixture& mixture)
+      : schedule_(schedule), mixture_(mixture) {
+    each_ = problem.batch ? Sums::footprint(mixture.entries[0]) : 0;
+    memory_ = allocate<double>(runtime, schedule.tasks * each_);
+    clear(memory_, schedule.tasks * each_);
+  }
+
+  Sums of_task(int64_t task) const {
+    return Sums(memory_ + task * each_, mixture_.entries[task / schedule_.parts]);
+  }
+  Sums of_entry(int64_t entry) const { return of_task(entry * schedule_.parts); }
+
+  void add_up(const Runtime& runtime) const { add_parts(schedule_, runtime, memory_, each_); }
+
+ private:
+  const Schedule& schedule_;
+  const Mixture& mixture_;
+  int64_t each_;
+  double* memory_;
+};
+
 }  // namespace
 }  // namespace pyvae

@@ -59,31 +59,8 @@ inline void weigh_slab(const Slab<V>& slab, const ScalarOf<V>* from, const Scala
   }
 }
 
-// The sums of every task, added up in the order of the tasks.
 template <class V>
-class FullTaskSums {
- public:
-  FullTaskSums(const Problem& problem, const Runtime& runtime, const Schedule& schedule,
-               const PackedFullMixture<V>& mixture)
-      : schedule_(schedule), mixture_(mixture) {
-    each_ = problem.batch ? FullSums<V>::footprint(mixture.entries[0]) : 0;
-    memory_ = allocate<double>(runtime, schedule.tasks * each_);
-    clear(memory_, schedule.tasks * each_);
-  }
-
-  FullSums<V> of_task(int64_t task) const {
-    return FullSums<V>(memory_ + task * each_, mixture_.entries[task / schedule_.parts]);
-  }
-  FullSums<V> of_entry(int64_t entry) const { return of_task(entry * schedule_.parts); }
-
-  void add_up(const Runtime& runtime) const { add_parts(schedule_, runtime, memory_, each_); }
-
- private:
-  const Schedule& schedule_;
-  const PackedFullMixture<V>& mixture_;
-  int64_t each_;
-  double* memory_;
-};
+using FullTaskSums = TaskSums<FullSums<V>, PackedFullMixture<V>>;
 
 // d/dmu = W' sum g y of one component.
 template <class V>

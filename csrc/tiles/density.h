@@ -59,7 +59,7 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
   const PackedMixture<V> mixture(problem, runtime, first + 1, true);
   const Schedule schedule = tile_schedule<V>(problem, runtime);
   const Scratch<V> scratch(problem, runtime, schedule, 2, 1);
-  const TaskSums<V> totals(problem, runtime, schedule, mixture);
+  const TileSums<V> totals(problem, runtime, schedule, mixture);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = mixture.entries[block.entry];
     const Column<T> log_prob(problem, log_prob_at, block.entry), by_x(problem, out, block.entry);

@@ -144,7 +144,7 @@ class ElboBackward {
   const PackedMixture<V> mixture_;
   const Schedule schedule_;
   const Scratch<V> scratch_;
-  const TaskSums<V> totals_;
+  const TileSums<V> totals_;
 };
 
 template <class Source, class V>

@@ -163,7 +163,7 @@ void gaussian_kl_pairwise_backward(const Problem& problem, const Runtime& runtim
   const PackedMixture<V> packed(problem, runtime, 3, true, false);
   const Schedule schedule = tile_schedule<V>(problem, runtime);
   const Scratch<V> scratch(problem, runtime, schedule, GaussianBlock<V>::kRows + 2, 1);
-  const TaskSums<V> totals(problem, runtime, schedule, packed);
+  const TileSums<V> totals(problem, runtime, schedule, packed);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = packed.entries[block.entry];
     const GaussianBlock<V> q(problem, components, block, scratch, 1);

@@ -38,7 +38,7 @@ void mixture_statistics(const Problem& problem, const Runtime& runtime) {
   const Schedule schedule = tile_schedule<V>(problem, runtime);
   const int64_t chunks = divide_up(divide_up(problem.k, Components<V>::kPanel), kChunkPanels);
   const Scratch<V> scratch(problem, runtime, schedule, 1, int(chunks));
-  const TaskSums<V> totals(problem, runtime, schedule, mixture);
+  const TileSums<V> totals(problem, runtime, schedule, mixture);
   const LogLikelihoods likelihoods(runtime, schedule);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = mixture.entries[block.entry];

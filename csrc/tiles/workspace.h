@@ -63,31 +63,8 @@ struct Scratch {
   }
 };
 
-// The sums of every task, added up in the order of the tasks.
 template <class V>
-class TaskSums {
- public:
-  TaskSums(const Problem& problem, const Runtime& runtime, const Schedule& schedule,
-           const PackedMixture<V>& mixture)
-      : schedule_(schedule), mixture_(mixture) {
-    each_ = problem.batch ? ComponentSums<V>::footprint(mixture.entries[0]) : 0;
-    memory_ = allocate<double>(runtime, schedule.tasks * each_);
-    clear(memory_, schedule.tasks * each_);
-  }
-
-  ComponentSums<V> of_task(int64_t task) const {
-    return ComponentSums<V>(memory_ + task * each_, mixture_.entries[task / schedule_.parts]);
-  }
-  ComponentSums<V> of_entry(int64_t entry) const { return of_task(entry * schedule_.parts); }
-
-  void add_up(const Runtime& runtime) const { add_parts(schedule_, runtime, memory_, each_); }
-
- private:
-  const Schedule& schedule_;
-  const PackedMixture<V>& mixture_;
-  int64_t each_;
-  double* memory_;
-};
+using TileSums = TaskSums<ComponentSums<V>, PackedMixture<V>>;
 
 template <class V>
 void write_component_gradient(const Problem& problem, const Components<V>& components,
@@ -116,7 +93,7 @@ void write_component_gradient(const Problem& problem, const Components<V>& compo
 // Writes the gradients by log_weights (where there are any), means and logvars into the operands
 // from `first`.
 template <class V>
-void write_gradients(const Problem& problem, const Runtime& runtime, const TaskSums<V>& sums,
+void write_gradients(const Problem& problem, const Runtime& runtime, const TileSums<V>& sums,
                      const PackedMixture<V>& mixture, int first, bool weighted = true) {
   const int64_t jobs = problem.batch * problem.k;
   const int64_t workers = tasks_for(runtime, jobs * problem.d, jobs);
