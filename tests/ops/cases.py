@@ -325,7 +325,8 @@ MIXTURE_CASES = (
     *(form for case in _MIXTURES for form in (case, _isotropic(case))),
     *(form for case in _FULL for form in (case, _tied(case))),
 )
-CASES = (_KL, _standard_normal(_KL), _KL_TRIL, _KL_PAIRWISE, *MIXTURE_CASES)
+TILED_CASES = (_KL_PAIRWISE, *MIXTURE_CASES)  # every point against every component
+CASES = (_KL, _standard_normal(_KL), _KL_TRIL, *TILED_CASES)
 
 
 def _statistics(case: OpCase) -> OpCase:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.cases import MIXTURE_CASES, OpCase
+from tests.ops.cases import TILED_CASES, OpCase
 
 SIZE = {"n": 32768, "k": 256, "d": 16}
 SMALLER = {**SIZE, "n": 2048}  # for the reference, which does write the (N, K, D) tensor
@@ -20,14 +20,14 @@ ROOT = Path(__file__).parents[2]
 # A process of their own, whose peak nothing else raises.
 _MEASURE = """
 import json, sys, torch
-from tests.ops.cases import MIXTURE_CASES
+from tests.ops.cases import TILED_CASES
 from tests.ops.checks import gradients
 from pyvae.bench.memory import peak_growth
 
 size, smaller = json.loads(sys.argv[1])
 torch.set_num_threads(2)
 found = {}
-for case in MIXTURE_CASES:
+for case in TILED_CASES:
     large, small = case.draw(size, torch.float32), case.draw(smaller, torch.float32)
     gradients(case, small)
     found[case.name] = peak_growth(lambda: gradients(case, large))
@@ -50,7 +50,7 @@ def growth() -> dict[str, int]:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("case", MIXTURE_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", TILED_CASES, ids=lambda case: case.name)
 def test_peak_of_forward_and_backward(case: OpCase, growth: dict[str, int]) -> None:
     matrix = FLOAT * SIZE["n"] * SIZE["k"]  # 32 MiB; an (N, K, D) tensor would be 512 MiB
     points = FLOAT * SIZE["n"] * SIZE["d"]
@@ -62,13 +62,13 @@ def test_peak_of_forward_and_backward(case: OpCase, growth: dict[str, int]) -> N
     assert growth[case.name] < allowed
 
 
-@pytest.mark.parametrize("case", MIXTURE_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", TILED_CASES, ids=lambda case: case.name)
 def test_the_measure_sees_the_tensor_of_the_reference(case: OpCase, growth: dict[str, int]) -> None:
     """Otherwise the test above would pass whatever the ops did."""
     assert growth[f"{case.name} reference"] > FLOAT * SMALLER["n"] * SMALLER["k"] * SMALLER["d"]
 
 
-@pytest.mark.parametrize("case", MIXTURE_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", TILED_CASES, ids=lambda case: case.name)
 def test_broadcast_points_are_not_copied(case: OpCase, growth: dict[str, int]) -> None:
     """Sixteen small mixtures at the same points: room for the results, not for sixteen copies."""
     rows = FLOAT * 16 * SIZE["n"]
