@@ -46,7 +46,7 @@ format: .venv/.lint  ## format everything that `make lint` checks
 	$(BIN)/ruff check --fix .
 	$(BIN)/clang-format -i $(CPP)
 
-bench: .venv/.bench  ## measure every op beside its peers; half an hour
+bench: .venv/.bench  ## measure every op beside its peers; a quarter of an hour
 	$(BIN)/pyvae bench $(BENCH_FLAGS)
 
 bench-document: .venv/.ready  ## write docs/benchmarks.md and its plots from RESULTS
