@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "math/host_device.h"
+
 namespace pyvae {
 
 inline constexpr int kMaxBatchRank = 8;
@@ -37,7 +39,7 @@ namespace {
 
 // Where entry `entry` of the batch starts in an operand. Internal: each instruction set keeps a
 // copy of its own.
-inline int64_t batch_offset(const Problem& problem, const Operand& of, int64_t entry) {
+PYVAE_HD inline int64_t batch_offset(const Problem& problem, const Operand& of, int64_t entry) {
   if (problem.batch_rank <= 1) return entry * of.batch_stride[0];
   int64_t total = 0;
   for (int dim = problem.batch_rank - 1; dim >= 0; --dim) {
@@ -49,7 +51,7 @@ inline int64_t batch_offset(const Problem& problem, const Operand& of, int64_t e
 
 // The numbers of one batch entry of an operand; null where the operand is not there.
 template <class T>
-inline T* data_of(const Problem& problem, int operand, int64_t entry) {
+PYVAE_HD inline T* data_of(const Problem& problem, int operand, int64_t entry) {
   const Operand& of = problem.operand[operand];
   return of.data ? static_cast<T*>(of.data) + batch_offset(problem, of, entry) : nullptr;
 }
@@ -58,12 +60,14 @@ inline T* data_of(const Problem& problem, int operand, int64_t entry) {
 
 // Services of the caller. `run` calls task(argument, i) for i in [0, tasks), each exactly once, on
 // up to `threads` threads. `allocate` gives memory aligned to 64 bytes that lives until the call
-// ends; only the calling thread asks.
+// ends; only the calling thread asks. Kernels on a GPU are handed its memory and a stream instead
+// of threads.
 struct Runtime {
   int threads = 1;
   void* context = nullptr;
   void (*run)(int64_t tasks, void (*task)(void*, int64_t), void* argument) = nullptr;
   void* (*allocate)(void* context, size_t bytes) = nullptr;
+  void* stream = nullptr;
 };
 
 using Kernel = void (*)(const Problem&, const Runtime&);

@@ -14,12 +14,12 @@ struct Column {
   T* data;
   int64_t stride[2];
 
-  Column(const Problem& problem, int operand, int64_t entry) {
+  PYVAE_HD Column(const Problem& problem, int operand, int64_t entry) {
     data = data_of<T>(problem, operand, entry);
     for (int dim = 0; dim < 2; ++dim) stride[dim] = problem.operand[operand].stride[dim];
   }
-  T& at(int64_t n) const { return data[n * stride[0]]; }
-  T& at(int64_t n, int64_t k) const { return data[n * stride[0] + k * stride[1]]; }
+  PYVAE_HD T& at(int64_t n) const { return data[n * stride[0]]; }
+  PYVAE_HD T& at(int64_t n, int64_t k) const { return data[n * stride[0] + k * stride[1]]; }
 
   // Writes `count` numbers, times `factor`, from column `first` of row n on.
   void write(int64_t n, int64_t first, const T* from, int64_t count, T factor = 1) const {
@@ -52,17 +52,17 @@ struct PosteriorGradient {
   const Problem& problem;
   int by_posterior, by_log_prob, log_posterior;  // operands
 
-  T masked(int64_t entry, int64_t n, int64_t k) const {
+  PYVAE_HD T masked(int64_t entry, int64_t n, int64_t k) const {
     const bool excluded = Column<T>(problem, log_posterior, entry).at(n, k) == -kInfinity<T>;
     return excluded ? T(0) : Column<T>(problem, by_posterior, entry).at(n, k);
   }
   // g_log_prob - sum_j g_j
-  T rest(int64_t entry, int64_t n) const {
+  PYVAE_HD T rest(int64_t entry, int64_t n) const {
     T left = Column<T>(problem, by_log_prob, entry).at(n);
     for (int64_t k = 0; k < problem.k; ++k) left -= masked(entry, n, k);
     return left;
   }
-  T by_score(int64_t entry, int64_t n, int64_t k, T rest) const {
+  PYVAE_HD T by_score(int64_t entry, int64_t n, int64_t k, T rest) const {
     const T posterior = exp(Column<T>(problem, log_posterior, entry).at(n, k));
     return masked(entry, n, k) + posterior * rest;
   }

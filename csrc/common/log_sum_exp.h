@@ -4,23 +4,11 @@
 // lanes.
 #pragma once
 
-#include "math/elementary.h"
+#include "math/log_sum_exp.h"
+#include "math/simd.h"
 
 namespace pyvae {
 namespace {
-
-// An infinite maximum would make e^(l - top) NaN where l is infinite too.
-template <class V>
-inline V finite_or_zero(V top) {
-  return top - top == V{} ? top : V{};
-}
-
-// What a running sum of e^(l - before) is about the maximum `after`.
-template <class V>
-inline V carry_over(V sum, V before, V after) {
-  const V moved = sum * exp_of_gap(finite_or_zero(before) - finite_or_zero(after));
-  return sum == V{} ? V{} : moved;
-}
 
 // The lanes of a row of `columns` numbers (a multiple of the lanes): their largest, and the sum of
 // their e^(l - shift). NaN is passed over by the former.

@@ -2,6 +2,7 @@
 // Loops over tasks on the caller's threads, and memory for them.
 #pragma once
 
+#include "common/range.h"
 #include "problem.h"
 
 namespace pyvae {
@@ -18,16 +19,6 @@ inline void parallel(const Runtime& runtime, int64_t tasks, const Body& body) {
 template <class T>
 inline T* allocate(const Runtime& runtime, int64_t count) {
   return static_cast<T*>(runtime.allocate(runtime.context, static_cast<size_t>(count) * sizeof(T)));
-}
-
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Share `part` of `parts` of [0, total): contiguous, in order, the same for the same thread count.
-struct Range {
-  int64_t begin, end;
-};
-inline Range share(int64_t total, int64_t part, int64_t parts) {
-  return {total * part / parts, total * (part + 1) / parts};
 }
 
 // Below this many element operations a call stays on its own thread: waking the others costs more

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "common/parallel.h"
+#include "common/parameters.h"
 #include "math/gaussian.h"
 
 namespace pyvae {
@@ -21,29 +22,6 @@ inline constexpr int kVectors = 4;
 #else
 inline constexpr int kVectors = 2;
 #endif
-
-// The caller's parameters of one batch entry.
-template <class T>
-struct FullParameters {
-  const T *log_weights, *means, *factors;
-  int64_t weight_stride, mean_stride[2], factor_stride[3], factor_count;
-
-  FullParameters(const Problem& problem, int first, int64_t entry)
-      : log_weights(data_of<const T>(problem, first, entry)),
-        means(data_of<const T>(problem, first + 1, entry)),
-        factors(data_of<const T>(problem, first + 2, entry)),
-        weight_stride(problem.operand[first].stride[0]),
-        factor_count(problem.operand[first + 2].size[0]) {
-    for (int dim = 0; dim < 2; ++dim) mean_stride[dim] = problem.operand[first + 1].stride[dim];
-    for (int dim = 0; dim < 3; ++dim) factor_stride[dim] = problem.operand[first + 2].stride[dim];
-  }
-  T log_weight(int64_t k) const { return log_weights[k * weight_stride]; }
-  bool alive(int64_t k) const { return log_weight(k) != -kInfinity<T>; }
-  T mean(int64_t k, int64_t d) const { return means[k * mean_stride[0] + d * mean_stride[1]]; }
-  T factor(int64_t index, int64_t row, int64_t column) const {
-    return factors[index * factor_stride[0] + row * factor_stride[1] + column * factor_stride[2]];
-  }
-};
 
 template <class V>
 struct FullComponents {

@@ -6,10 +6,28 @@
 // is that of (e^x - 1 - x) / x^2 for |x| < 1.25, relative error 2.5e-8 and 3.3e-19.
 #pragma once
 
-#include "math/simd.h"
+#include "math/numbers.h"
 
 namespace pyvae {
 namespace {
+
+// Polynomials by Horner's rule, the highest coefficient first. An index known to the compiler keeps
+// the coefficients out of memory, and lets CUDA code read a table of the host.
+template <const auto& kCoefficients, int kIndex>
+struct Coefficient {
+  static constexpr auto kValue = kCoefficients[kIndex];
+};
+template <const auto& kCoefficients, class V, int... kIndices>
+PYVAE_HD inline V horner(V x, std::integer_sequence<int, kIndices...>) {
+  V value = Coefficient<kCoefficients, 0>::kValue - V{};
+  ((value = value * x + Coefficient<kCoefficients, kIndices + 1>::kValue), ...);
+  return value;
+}
+template <const auto& kCoefficients, class V>
+PYVAE_HD inline V polynomial(V x) {
+  constexpr int kCount = sizeof(kCoefficients) / sizeof(kCoefficients[0]);
+  return horner<kCoefficients>(x, std::make_integer_sequence<int, kCount - 1>());
+}
 
 template <class T>
 struct ExpTable;
@@ -64,8 +82,8 @@ struct Reduced {
   V shifted, r, tail;
 
   // n in the low bits, and kRound's above them.
-  IntegerOf<V> bits() const { return __builtin_bit_cast(IntegerOf<V>, shifted); }
-  IntegerOf<V> n() const {
+  PYVAE_HD IntegerOf<V> bits() const { return __builtin_bit_cast(IntegerOf<V>, shifted); }
+  PYVAE_HD IntegerOf<V> n() const {
     const ScalarOf<V> round = ExpTable<ScalarOf<V>>::kRound;
     return bits() - __builtin_bit_cast(IntegerOf<ScalarOf<V>>, round);
   }
@@ -77,10 +95,7 @@ PYVAE_HD inline Reduced<V> reduce(V x) {
   const V shifted = x * Table::kLog2e + Table::kRound;
   const V whole = shifted - Table::kRound;
   const V r = (x - whole * Table::kLn2High) - whole * Table::kLn2Low;
-  V q = Table::kTail[0] - V{};
-  for (unsigned i = 1; i < sizeof(Table::kTail) / sizeof(Table::kTail[0]); ++i)
-    q = q * r + Table::kTail[i];
-  return {shifted, r, r * r * q};
+  return {shifted, r, r * r * polynomial<Table::kTail>(r)};
 }
 
 // 2^n for -bias < n <= bias.
@@ -158,10 +173,7 @@ PYVAE_HD inline V exp_minus_tangent(V x) {
   const V highest = Table::kHighest - V{};
   const V below = x > Table::kHighest ? highest : x;  // inf - inf would be NaN
   const V far = expm1_of(reduce(clamp(x, Table::kMinusOne, Table::kHighest))) - below;
-  V p = Table::kTangent[0] - V{};
-  for (unsigned i = 1; i < sizeof(Table::kTangent) / sizeof(Table::kTangent[0]); ++i)
-    p = p * x + Table::kTangent[i];
-  return (x > T(-1.25)) & (x < T(1.25)) ? x * x * p : far;
+  return (x > T(-1.25)) & (x < T(1.25)) ? x * x * polynomial<Table::kTangent>(x) : far;
 }
 
 // log m for m = 1 + f in [sqrt(1/2), sqrt(2)): with s = f / (2 + f) it is 2 atanh(s) = 2 s + s^3
@@ -206,9 +218,7 @@ PYVAE_HD inline V log_of_normal(V x, V shift) {
   const IntegerOf<V> n = above >> kMantissa;
   const V f = __builtin_bit_cast(V, bits - (n << kMantissa)) - T(1);
   const V s = f / (T(2) + f), square = s * s, half = T(0.5) * f * f;
-  V p = Table::kAtanh[0] - V{};
-  for (unsigned i = 1; i < sizeof(Table::kAtanh) / sizeof(Table::kAtanh[0]); ++i)
-    p = p * square + Table::kAtanh[i];
+  const V p = polynomial<Table::kAtanh>(square);
   const V exponent = number_of<V>(n) - shift;
   return s * (half + square * p) + exponent * Table::kLn2Low - half + f +
          exponent * Table::kLn2High;

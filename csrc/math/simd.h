@@ -1,66 +1,11 @@
 // SPDX-License-Identifier: MIT
-// One vocabulary for scalars and for vectors of lanes, so that a formula is written once for both.
-//
-// A vector is a GCC/Clang vector extension type; arithmetic, comparison and `mask ? a : b` work on
-// it as they do on a scalar. Everything here has internal linkage: each instruction set compiles a
-// copy of its own, and none may leak into another (a weak AVX-512 symbol would be picked for the
-// baseline too).
+// Vectors of lanes beyond arithmetic: memory, reductions over lanes, transposition. For the CPU.
 #pragma once
 
-#include <cstdint>
-#include <type_traits>
-#include <utility>
-
-#include "math/host_device.h"
+#include "math/numbers.h"
 
 namespace pyvae {
 namespace {
-
-template <class T, int kBytes>
-struct VectorOf {
-  typedef T type __attribute__((vector_size(kBytes)));
-};
-template <class T, int kBytes>
-using Vector = typename VectorOf<T, kBytes>::type;
-
-// Numbers<V>: the scalar of V, the integers of V's shape, and how many lanes it has.
-template <class V>
-struct Numbers {
-  using Scalar = __typeof__(V{}[0] + 0);
-  using Integer = __typeof__(V{} < V{});
-  using Unsigned =
-      Vector<std::conditional_t<sizeof(Scalar) == 8, uint64_t, uint32_t>, int(sizeof(V))>;
-  static constexpr int kLanes = sizeof(V) / sizeof(Scalar);
-};
-template <>
-struct Numbers<float> {
-  using Scalar = float;
-  using Integer = int32_t;
-  using Unsigned = uint32_t;
-  static constexpr int kLanes = 1;
-};
-template <>
-struct Numbers<double> {
-  using Scalar = double;
-  using Integer = int64_t;
-  using Unsigned = uint64_t;
-  static constexpr int kLanes = 1;
-};
-template <class V>
-using ScalarOf = typename Numbers<V>::Scalar;
-template <class V>
-using IntegerOf = typename Numbers<V>::Integer;
-template <class V>
-using UnsignedOf = typename Numbers<V>::Unsigned;
-template <class V>
-inline constexpr int kLanesOf = Numbers<V>::kLanes;
-
-// A loop over lanes compiles to one insert a lane; subtracting a zero vector compiles to a
-// broadcast.
-template <class V>
-PYVAE_HD inline V splat(ScalarOf<V> value) {
-  return value - V{};
-}
 
 // Unaligned on purpose: rows of the caller's tensors start anywhere.
 template <class V>
@@ -111,18 +56,6 @@ inline ScalarOf<V> max_lanes(V value) {
 
 // Lane i of the result is the reduction of the lanes of rows[i]: a transposition folded into the
 // reduction, at three operations a row instead of a store and a loop.
-struct Add {
-  template <class V>
-  V operator()(V a, V b) const {
-    return a + b;
-  }
-};
-struct Largest {
-  template <class V>
-  V operator()(V a, V b) const {
-    return b > a ? b : a;
-  }
-};
 // Swaps the second of every kHalf lanes of `a` with the first of every kHalf lanes of `b`.
 template <int kHalf, class V, int... kIndices>
 inline void exchange(V& a, V& b, std::integer_sequence<int, kIndices...>) {
@@ -159,21 +92,6 @@ inline void transpose_from(V* rows) {
 template <class V>
 inline void transpose(V (&rows)[kLanesOf<V>]) {
   transpose_from<kLanesOf<V> / 2>(rows);
-}
-
-template <class T>
-inline constexpr T kInfinity = T(__builtin_inf());
-template <class T>
-inline constexpr T kLargestFinite =
-    sizeof(T) == sizeof(float) ? T(0x1.fffffep127) : T(0x1.fffffffffffffp1023);
-
-template <class T>
-PYVAE_HD inline T larger(T a, T b) {
-  return a < b ? b : a;
-}
-template <class T>
-PYVAE_HD inline T smaller(T a, T b) {
-  return b < a ? b : a;
 }
 
 }  // namespace

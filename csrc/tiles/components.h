@@ -8,6 +8,7 @@
 #pragma once
 
 #include "common/parallel.h"
+#include "common/parameters.h"
 #include "math/gaussian.h"
 
 namespace pyvae {
@@ -49,34 +50,6 @@ struct Components {
   // The last panel of a small mixture needs one vector only.
   int vectors_in(int64_t index) const { return k - index * kPanel > kLanes ? 2 : 1; }
   bool alive(int64_t component) const { return constant[component] != -kInfinity<T>; }
-};
-
-// The caller's parameters of one batch entry.
-template <class T>
-struct Parameters {
-  const T *log_weights, *means, *logvars;
-  int64_t weight_stride, mean_stride[2], logvar_stride[2];
-  bool isotropic;
-  static constexpr T kNoWeight = 0;
-
-  // Operands from `first`: log_weights (all zero where not `weighted`), means, logvars.
-  Parameters(const Problem& problem, int first, int64_t entry, bool weighted)
-      : log_weights(weighted ? data_of<const T>(problem, first, entry) : &kNoWeight),
-        means(data_of<const T>(problem, first + weighted, entry)),
-        logvars(data_of<const T>(problem, first + weighted + 1, entry)),
-        weight_stride(weighted ? problem.operand[first].stride[0] : 0),
-        isotropic(problem.operand[first + weighted + 1].size[1] == 1) {
-    for (int dim = 0; dim < 2; ++dim) {
-      mean_stride[dim] = problem.operand[first + weighted].stride[dim];
-      logvar_stride[dim] = problem.operand[first + weighted + 1].stride[dim];
-    }
-    if (isotropic) logvar_stride[1] = 0;
-  }
-  T log_weight(int64_t k) const { return log_weights[k * weight_stride]; }
-  T mean(int64_t k, int64_t d) const { return means[k * mean_stride[0] + d * mean_stride[1]]; }
-  T logvar(int64_t k, int64_t d) const {
-    return logvars[k * logvar_stride[0] + d * logvar_stride[1]];
-  }
 };
 
 // The mean of the means of the components that count; subtracting it from points and means keeps

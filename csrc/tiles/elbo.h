@@ -9,25 +9,11 @@
 // large.
 #pragma once
 
+#include "common/elbo.h"
 #include "tiles/density.h"
 
 namespace pyvae {
 namespace {
-
-// Where q(z) comes from, and with it the arguments in front of log_weights, means, logvars.
-struct Exact {  // w: p(z | w)
-  static constexpr int kPoint = 0, kSpread = -1, kSample = -1, kLogits = -1, kArguments = 1;
-};
-struct Gaussian {  // mean_q, logvar_q: softmax(log_weights + E_q(w|x) log N), the maximiser of the
-                   // mean-field bound
-  static constexpr int kPoint = 0, kSpread = 1, kSample = -1, kLogits = -1, kArguments = 2;
-};
-struct Sampled {  // w, mean_q, logvar_q: p(z | w) at the sample, expectations under q(w | x)
-  static constexpr int kPoint = 1, kSpread = 2, kSample = 0, kLogits = -1, kArguments = 3;
-};
-struct Logits {  // mean_q, logvar_q, logits_q: softmax(logits_q)
-  static constexpr int kPoint = 0, kSpread = 1, kSample = -1, kLogits = 2, kArguments = 3;
-};
 
 // The sums of a block, one a point; kLogits where l is not made from the scores.
 template <bool kLogits, class V>
