@@ -72,7 +72,8 @@ struct Runtime {
 
 using Kernel = void (*)(const Problem&, const Runtime&);
 
-// One op on one instruction set, for float and for double. Ops without a gradient have no backward.
+// One op on one instruction set or GPU, for float and for double. Ops without a gradient have no
+// backward.
 struct KernelPair {
   Kernel forward[2], backward[2];
 };

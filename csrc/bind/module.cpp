@@ -8,6 +8,7 @@
 #include <map>
 
 #include "bind/ops.h"
+#include "cpu/table.h"
 
 namespace py = pybind11;
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/table.h"
+#include "kernel_table.h"
 
 namespace pyvae {
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "bind/problem_of.h"
+#include "cpu/table.h"
 
 namespace pyvae {
 namespace {

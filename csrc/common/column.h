@@ -33,7 +33,7 @@ struct Column {
 
 // Turns log p(x, z) into log p(z | x); without a density all of it is -inf.
 template <class T>
-inline void normalise(T* row, int64_t components, T log_prob) {
+PYVAE_HD inline void normalise(T* row, int64_t components, T log_prob) {
   const bool none = log_prob == -kInfinity<T>;
   for (int64_t k = 0; k < components; ++k) row[k] = none ? log_prob : row[k] - log_prob;
 }

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: MIT
-// mixture_elbo_terms: where q(z) comes from, and the coefficients of its gradients.
+// mixture_elbo_terms: where q(z) comes from, the sums of a point, and the coefficients of its
+// gradients.
 //
-// With E = expected_log_prob, upstream gradients gE and gKL,
-// and
+// With l the unnormalised log q, c the (expected) log-density and top = max l, four sums over e^(l
+// - top) give
+//   normalizer = top + log S,  expected_log_prob = V / S,  kl_z = T / S - log S - U / S,
+// where S, T, U, V weigh 1, l - top, log_weights and c. Nothing large is subtracted from anything
+// large.
+//
+// Backwards, with E = expected_log_prob, upstream gradients gE and gKL, and
 //   alpha_k = q_k (gE (c_k - E) + gKL ((log q_k - log_weights_k) - kl_z)),
 // the loss changes by alpha_k with the logit of q_k, by gE q_k with c_k, and by -gKL q_k with
 // log_weights_k itself.
 #pragma once
 
 #include "common/column.h"
+#include "math/log_sum_exp.h"
 
 namespace pyvae {
 namespace {
@@ -26,6 +33,57 @@ struct Sampled {  // w, mean_q, logvar_q: p(z | w) at the sample, expectations u
 };
 struct Logits {  // mean_q, logvar_q, logits_q: softmax(logits_q)
   static constexpr int kPoint = 0, kSpread = 1, kSample = -1, kLogits = 2, kArguments = 3;
+};
+
+// What a component adds to the sums of a point: `gap` is l - top, the score has its log-weight in
+// it. Above zero are `impossible` where q > 0 at a weight of zero, and `dense` where there is a
+// density.
+template <bool kLogits, class V>
+struct ElboShare {
+  V mass, entropy, log_weight, density, impossible, dense;
+
+  PYVAE_HD ElboShare(V gap, V score, V prior, V constant) {
+    using T = ScalarOf<V>;
+    const V weight = kLogits ? exp(gap) : exp_of_gap(gap);
+    const auto absent = weight == T(0);
+    const auto dead = constant == -kInfinity<T>;
+    mass = weight;
+    entropy = absent ? V{} : weight * gap;
+    log_weight = weight * prior;
+    density = absent | dead ? V{} : weight * (score - prior);
+    impossible = dead ? weight : V{};
+    // A NaN point scores NaN under a dead component too, which has no density all the same.
+    dense = dead | (score == -kInfinity<T>) ? V{} : splat<V>(1);
+  }
+};
+
+// The four sums S, T, U, V.
+template <class V>
+struct ElboTotals {
+  V mass, entropy, log_weight, density;
+
+  // From one maximum of l to the next.
+  PYVAE_HD void move(V before, V after) {
+    using T = ScalarOf<V>;
+    const V gap = finite_or_zero(before) - finite_or_zero(after);
+    const V factor = mass == T(0) ? V{} : exp_of_gap(gap);
+    const V tilted = entropy + gap * mass;
+    entropy = mass == T(0) ? V{} : factor * tilted;
+    mass *= factor, log_weight *= factor, density *= factor;
+  }
+};
+
+template <class V>
+struct ElboValues {
+  V expected, kl, normalizer;
+
+  PYVAE_HD ElboValues(const ElboTotals<V>& sums, V top) {
+    const V log_mass = log(sums.mass);
+    const V divergence = (sums.entropy - sums.log_weight) / sums.mass;
+    kl = divergence - log_mass;
+    expected = sums.density / sums.mass;
+    normalizer = finite_or_zero(top) + log_mass;
+  }
 };
 
 // One point's numbers on the way back. Where a value is infinite it is a constant and passes no

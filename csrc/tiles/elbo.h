@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MIT
 // mixture_elbo_terms: E_q(z)[log N(w; mu_z, sigma_z^2)] and KL(q(z) || p(z)) in one stream over the
 // components.
-//
-// With l the unnormalised log q, c the (expected) log-density and top = max l, four sums over e^(l
-// - top) give
-//   normalizer = top + log S,  expected_log_prob = V / S,  kl_z = T / S - log S - U / S,
-// where S, T, U, V weigh 1, l - top, log_weights and c. Nothing large is subtracted from anything
-// large.
 #pragma once
 
 #include "common/elbo.h"
@@ -42,19 +36,14 @@ struct ElboSums {
     for (int i = 0; i < kLanes; ++i) {
       m[i] = e[i] = w[i] = s[i] = no[i] = yes[i] = V{};
       for (int64_t c = 0; c < columns; c += kLanes) {
-        const V gap = load<V>(l + i * stride + c) - shift[i], prior = load<V>(log_weights + c);
-        const V weight = kLogits ? exp(gap) : exp_of_gap(gap);
-        const V value = load<V>(score + i * stride + c);
-        const auto absent = weight == T(0);
-        const auto dead = load<V>(constants + c) == -kInfinity<T>;
-        m[i] += weight;
-        e[i] += absent ? V{} : weight * gap;
-        w[i] += weight * prior;
-        s[i] += absent | dead ? V{} : weight * (value - prior);
+        const ElboShare<kLogits, V> share(load<V>(l + i * stride + c) - shift[i],
+                                          load<V>(score + i * stride + c), load<V>(log_weights + c),
+                                          load<V>(constants + c));
+        m[i] += share.mass, e[i] += share.entropy;
+        w[i] += share.log_weight, s[i] += share.density;
         if constexpr (kLogits) {
-          no[i] = Largest()(no[i], dead ? weight : V{});
-          // A NaN point scores NaN under a dead component too, which has no density all the same.
-          yes[i] = dead | (value == -kInfinity<T>) ? yes[i] : splat<V>(1);
+          no[i] = Largest()(no[i], share.impossible);
+          yes[i] = Largest()(yes[i], share.dense);
         }
       }
     }
@@ -64,19 +53,30 @@ struct ElboSums {
     if constexpr (kLogits) gather<Largest>(impossible + n, no), gather<Largest>(dense + n, yes);
   }
 
+  // Turns the sums into values: of entropy into kl_z, of density into the expected log-density, of
+  // the tops into the normalizer.
+  void finish(int64_t n) {
+    const ElboValues<V> values(totals(n), load<V>(top + n));
+    store<V>(entropy + n, values.kl), store<V>(density + n, values.expected);
+    store<V>(top + n, values.normalizer);
+  }
+
  private:
   template <class Reduce>
   static void gather(T* to, V (&rows)[kLanes]) {
     store<V>(to, Reduce()(load<V>(to), fold_rows(Reduce(), rows)));
   }
 
+  ElboTotals<V> totals(int64_t n) const {
+    return {load<V>(mass + n), load<V>(entropy + n), load<V>(log_weight + n), load<V>(density + n)};
+  }
+
   // Moves the sums of kLanes points from one maximum to the next.
   void carry(int64_t n, V before, V after) {
-    const V gap = finite_or_zero(before) - finite_or_zero(after), old = load<V>(mass + n);
-    const V factor = old == T(0) ? V{} : exp_of_gap(gap);
-    const V tilted = load<V>(entropy + n) + gap * old;
-    store<V>(entropy + n, old == T(0) ? V{} : factor * tilted);
-    for (T* const sum : {mass, log_weight, density}) store<V>(sum + n, factor * load<V>(sum + n));
+    ElboTotals<V> moved = totals(n);
+    moved.move(before, after);
+    store<V>(mass + n, moved.mass), store<V>(entropy + n, moved.entropy);
+    store<V>(log_weight + n, moved.log_weight), store<V>(density + n, moved.density);
   }
 };
 
@@ -178,13 +178,7 @@ void elbo_forward(const Problem& problem, const Runtime& runtime) {
                  components.log_weight + chunk.first, components.constant + chunk.first,
                  chunk.columns);
     });
-    for (int64_t n = 0; n < block.count; n += kLanesOf<V>) {
-      const V mass = load<V>(sums.mass + n), log_mass = log(mass);
-      const V divergence = (load<V>(sums.entropy + n) - load<V>(sums.log_weight + n)) / mass;
-      store<V>(sums.entropy + n, divergence - log_mass);
-      store<V>(sums.density + n, load<V>(sums.density + n) / mass);
-      store<V>(sums.top + n, finite_or_zero(load<V>(sums.top + n)) + log_mass);
-    }
+    for (int64_t n = 0; n < block.count; n += kLanesOf<V>) sums.finish(n);
     const Column<T> expected(problem, kOut, block.entry), kl(problem, kOut + 1, block.entry),
         normalizer(problem, kOut + 2, block.entry);
     for (int64_t n = 0; n < block.count; ++n) {

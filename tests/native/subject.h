@@ -7,6 +7,7 @@
 
 #include "array.h"
 #include "bind/ops.h"
+#include "cpu/table.h"
 
 namespace pyvae::native {
 
@@ -15,6 +16,7 @@ struct Subject {
   Op op;
   size_t differentiable;  // results that have an upstream gradient
   bool backward_uses_results, statistics;
+  std::string letters;              // of which a call's work is a product, as "nkd"
   std::vector<KernelPair> kernels;  // one an instruction set, the baseline first
 };
 
