@@ -106,10 +106,15 @@ def check_platform() -> None:
         )
 
 
+def _named(setting: str, config_settings: Settings) -> bool:
+    """Tell whether CMake is told of a setting (a pattern) by another way than ours."""
+    named = (os.environ.get("CMAKE_ARGS", ""), os.environ.get("SKBUILD_CMAKE_DEFINE", ""))
+    return bool(re.search(setting, f"{named} {config_settings}"))
+
+
 def check_compiler(config_settings: Settings = None) -> None:
     """Exit with one sentence where there is no C++ compiler and none was named to CMake."""
-    named = (os.environ.get("CMAKE_ARGS", ""), os.environ.get("SKBUILD_CMAKE_DEFINE", ""))
-    if re.search("CMAKE_CXX_COMPILER|CMAKE_TOOLCHAIN_FILE", f"{named} {config_settings}"):
+    if _named("CMAKE_CXX_COMPILER|CMAKE_TOOLCHAIN_FILE", config_settings):
         return
     if os.environ.get("CMAKE_TOOLCHAIN_FILE"):
         return
@@ -120,6 +125,22 @@ def check_compiler(config_settings: Settings = None) -> None:
             "); type `sudo apt-get install g++` on Debian or Ubuntu, `sudo dnf install gcc-c++` on "
             "Fedora, `xcode-select --install` on macOS, then install pyvae again."
         )
+
+
+def cuda_setting(config_settings: Settings = None) -> dict[str, list[str] | str]:
+    """Return what CMake is told of CUDA kernels: ``PYVAE_CUDA``, or AUTO in a folder built before.
+
+    Exits with one sentence if the variable holds something else than AUTO, ON or OFF.
+    """
+    value = os.environ.get("PYVAE_CUDA") or "AUTO"
+    if value.upper() not in ("AUTO", "ON", "OFF"):
+        raise SystemExit(
+            f"PYVAE_CUDA={value}: expected AUTO (CUDA kernels where torch has CUDA and nvcc is "
+            "found), ON or OFF; set it to one of these or unset it."
+        )
+    if not os.environ.get("PYVAE_CUDA") and _named(r"PYVAE_CUDA\b", config_settings):
+        return {}
+    return {"cmake.define.PYVAE_CUDA": value.upper()}
 
 
 def _with_torch(config_settings: Settings) -> Settings:
@@ -133,13 +154,15 @@ def _with_torch(config_settings: Settings) -> Settings:
             "pyvae again."
         )
     check_compiler(config_settings)
-    return {**(config_settings or {}), "cmake.define.PYVAE_TORCH_DIR": str(folder)}
+    settings: dict[str, list[str] | str] = {"cmake.define.PYVAE_TORCH_DIR": str(folder)}
+    return {**(config_settings or {}), **settings, **cuda_setting(config_settings)}
 
 
 def _torch_requirement(config_settings: Settings) -> list[str]:
     """Return torch as a requirement where there is none, after all checks that need no torch."""
     check_platform()
     check_compiler(config_settings)
+    cuda_setting(config_settings)
     return [] if find_torch() else [REQUIREMENT]
 
 

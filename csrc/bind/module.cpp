@@ -28,7 +28,8 @@ py::dict build_info() {
   info["instruction_sets"] = compiled;
   info["instruction_sets_supported"] = supported;
   info["instruction_set"] = pyvae::chosen().name;
-  info["cuda_architectures"] = py::list();
+  info["cuda_architectures"] = py::str(PYVAE_CUDA_ARCHITECTURES).attr("split")();
+  info["cuda_missing"] = PYVAE_CUDA_MISSING;
   return info;
 }
 
@@ -78,8 +79,10 @@ py::array evaluate(const std::string& name, const py::array& x) {
 PYBIND11_MODULE(_C, module) {
   pyvae::chosen();  // a wrong PYVAE_CPU_ISA fails the import, not the first call
   module.doc() = "The compiled part of pyvae: importing it registers the ops of torch.ops.pyvae.";
-  module.def("build_info", &build_info,
-             "Version, compiler, instruction sets compiled, supported and chosen.");
+  module.def(
+      "build_info", &build_info,
+      "Version, compiler, instruction sets compiled, supported and chosen; for which GPUs the "
+      "CUDA kernels were built, or why they were not.");
   module.def("op_table", &op_table,
              "Name, arguments, results and gufunc signature of every registered op.");
   module.def("evaluate", &evaluate,

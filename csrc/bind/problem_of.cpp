@@ -19,10 +19,12 @@ std::string shape_text(const Tensor& tensor) {
 
 }  // namespace
 
-Shapes::Shapes(const std::string& op, const std::vector<Bound>& known) : op_(op) {
+Shapes::Shapes(const std::string& op, const std::vector<Bound>& known, const Place& place)
+    : op_(op), place_(place) {
   std::fill(std::begin(size_), std::end(size_), int64_t(-1));
   std::fill(std::begin(relaxed_), std::end(relaxed_), int64_t(-1));
   const Tensor& first = known[0].tensor;
+  if (place.several) device_index_ = first.get_device_index();
   double_ = first.scalar_type() == ScalarType::Double;
   STD_TORCH_CHECK(
       double_ || first.scalar_type() == ScalarType::Float, op_, ": ", *known[0].name,
@@ -32,12 +34,16 @@ Shapes::Shapes(const std::string& op, const std::vector<Bound>& known) : op_(op)
   for (const Bound& bound : known) read(bound);
 }
 
+bool Shapes::in_place(const Tensor& tensor) const {
+  return (tensor.*place_.is_there)() &&
+         (!place_.several || tensor.get_device_index() == device_index_);
+}
+
 void Shapes::read(const Bound& bound) {
   const Tensor& tensor = bound.tensor;
   const Core& core = *bound.core;
   const int64_t rank = int64_t(batch_.size()), core_rank = int64_t(core.letters.size());
-  STD_TORCH_CHECK(tensor.is_cpu(), op_, ": ", *bound.name,
-                  " must be on the CPU like the other arguments");
+  STD_TORCH_CHECK(in_place(tensor), op_, ": ", *bound.name, " must be ", place_.text);
   STD_TORCH_CHECK((tensor.scalar_type() == ScalarType::Double) == double_ &&
                       (double_ || tensor.scalar_type() == ScalarType::Float),
                   op_, ": ", *bound.name, " has another dtype than the arguments before it");

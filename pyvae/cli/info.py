@@ -42,7 +42,7 @@ def collect() -> dict[str, Any]:
     build = ops.build_info()
     chosen = f"CPU: {build['instruction_set']}"
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    on_cuda = bool(build["cuda_architectures"]) and gpu is not None
+    on_cuda = ops.CUDA_MISSING is None and gpu is not None
     runs_on = [chosen, f"CUDA: {gpu}"] if on_cuda else [chosen]
     return {
         "version": build["version"],
@@ -55,6 +55,7 @@ def collect() -> dict[str, Any]:
         "PYVAE_CPU_ISA": os.environ.get("PYVAE_CPU_ISA"),
         "threads": torch.get_num_threads(),
         "CUDA_kernels_compiled_for": build["cuda_architectures"],
+        "CUDA_kernels_missing": ops.CUDA_MISSING,
         "CUDA_device": gpu,
         "ops": [
             {"name": op["name"], "signature": op["signature"], "runs_on": runs_on}

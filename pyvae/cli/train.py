@@ -113,14 +113,17 @@ def choose_device(name: str) -> str:
     """Return "cpu" or "cuda": auto is the GPU where the kernels for it are compiled in."""
     import torch
 
-    from pyvae.ops import build_info
+    from pyvae import ops
 
-    compiled = bool(build_info()["cuda_architectures"])
-    if name == "cuda" and not compiled:
-        raise UserError("--device cuda: this build of pyvae has no CUDA kernels; use --device cpu")
+    if name == "cuda" and ops.CUDA_MISSING is not None:
+        raise UserError(
+            "--device cuda: this installation of pyvae has no CUDA kernels "
+            f"{ops.CUDA_MISSING}, or use --device cpu"
+        )
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device; use --device cpu")
-    return "cuda" if name != "cpu" and compiled and torch.cuda.is_available() else "cpu"
+    usable = ops.CUDA_MISSING is None and torch.cuda.is_available()
+    return "cuda" if name != "cpu" and usable else "cpu"
 
 
 def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dict[str, Any]:

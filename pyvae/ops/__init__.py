@@ -4,6 +4,7 @@
 import torch as _torch  # noqa: F401  # loads the libraries that the compiled module leans on
 
 from pyvae._C import build_info, op_table
+from pyvae.ops._cuda import MISSING as CUDA_MISSING
 from pyvae.ops.kl import gaussian_kl, gaussian_kl_pairwise, gaussian_kl_tril
 from pyvae.ops.mixture import (
     MixtureElboTerms,
@@ -16,6 +17,7 @@ from pyvae.ops.mixture_tril import mixture_log_prob_tril, mixture_posterior_tril
 from pyvae.ops.statistics import MixtureStatistics, mixture_statistics, mixture_statistics_tril
 
 __all__ = [
+    "CUDA_MISSING",
     "MixtureElboTerms",
     "MixturePosterior",
     "MixtureStatistics",

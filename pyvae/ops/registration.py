@@ -20,6 +20,7 @@ from torch import Tensor
 from torch._C._functorch import peek_interpreter_stack
 
 from pyvae import _C
+from pyvae.ops._cuda import refuse_cuda
 from pyvae.ops.signature import Signature
 
 # Without it every kernel call goes through the registry's autograd, in Python, for nothing.
@@ -60,10 +61,12 @@ class Op:
         self.saves_results: bool = line["backward_uses_results"]
         self.reference = reference
         self.kernel = getattr(torch.ops.pyvae, name).default
+        refuse_cuda(self.kernel, self.signature.name)
         if self.statistics:
             _register_statistics(self)
             return
         self.backward_kernel = getattr(torch.ops.pyvae, f"{name}_backward").default
+        refuse_cuda(self.backward_kernel, self.signature.name)
         self.forward_function = _forward_function(self)
         self.eager_function = _eager_function(self)
         self.backward_function = _backward_function(self)

@@ -64,6 +64,7 @@ def run_hook(environment: Path, call: str, **env: str | Path) -> subprocess.Comp
     (overlay / "scikit_build_core" / "__init__.py").touch()
     (overlay / "scikit_build_core" / "build.py").write_text(SCIKIT_BUILD_CORE)
     unset = {"CXX", "CMAKE_ARGS", "CMAKE_TOOLCHAIN_FILE", "SKBUILD_CMAKE_DEFINE", "PYVAE_TORCH_DIR"}
+    unset.add("PYVAE_CUDA")
     kept = {k: v for k, v in os.environ.items() if k not in unset}
     return subprocess.run(
         [environment / "bin" / "python", "-c", f"import sys, pyvae_backend as b; print({call})"],
@@ -134,8 +135,38 @@ def test_cmake_is_told_where_torch_is(environment: Path, compiler: Path) -> None
     result = run_hook(
         environment, "b.build_wheel('dist', {'cmake.verbose': 'true'})", PATH=compiler
     )
-    settings = {"cmake.verbose": "true", "cmake.define.PYVAE_TORCH_DIR": str(folder)}
+    settings = {
+        "cmake.verbose": "true",
+        "cmake.define.PYVAE_TORCH_DIR": str(folder),
+        "cmake.define.PYVAE_CUDA": "AUTO",  # whatever an earlier build in the same folder was told
+    }
     assert result.stdout.startswith(f"{settings}\n"), result.stderr
+
+
+@pytest.mark.parametrize("value", ["ON", "off", "Auto"])
+def test_cmake_is_told_whether_to_build_cuda_kernels(
+    environment: Path, compiler: Path, value: str
+) -> None:
+    fake_torch(site_packages(environment), "2.13.0")
+    result = run_hook(environment, "b.build_wheel('dist')", PATH=compiler, PYVAE_CUDA=value)
+    assert f"'cmake.define.PYVAE_CUDA': '{value.upper()}'" in result.stdout, result.stderr
+
+
+def test_cuda_kernels_may_be_asked_for_by_scikit_builds_own_ways(
+    environment: Path, compiler: Path
+) -> None:
+    fake_torch(site_packages(environment), "2.13.0")
+    variable = {"SKBUILD_CMAKE_DEFINE": "PYVAE_WERROR=ON;PYVAE_CUDA=ON"}
+    result = run_hook(environment, "b.build_wheel('dist')", PATH=compiler, **variable)
+    assert result.returncode == 0, result.stderr
+    assert "PYVAE_CUDA" not in result.stdout
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_cuda_setting_is_no_word_for_it(environment: Path, compiler: Path, hook: str) -> None:
+    fake_torch(site_packages(environment), "2.13.0")
+    result = run_hook(environment, hook, PATH=compiler, PYVAE_CUDA="maybe")
+    assert_one_sentence(result, "PYVAE_CUDA=maybe", "AUTO", "ON or OFF")
 
 
 def test_torch_dir_overrides(environment: Path, compiler: Path, tmp_path: Path) -> None:
@@ -163,7 +194,7 @@ def test_sdist_holds_what_a_build_needs(tmp_path: Path) -> None:
     with tarfile.open(archive) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
     needed = {"CMakeLists.txt", "pyproject.toml", "README.md", "LICENSE", "pyvae/py.typed"}
-    for pattern in ("csrc/**/*.h", "csrc/**/*.cpp", "pyvae/**/*.py*", "build_support/*.py"):
+    for pattern in ("csrc/**/*.h", "csrc/**/*.c*", "pyvae/**/*.py*", "build_support/*.*"):
         needed |= {f.relative_to(ROOT).as_posix() for f in ROOT.glob(pattern)}
     assert {n for n in needed if "__pycache__" not in n} <= names
     assert not [n for n in names if re.match(r"build/|\.venv/|\.cache/|\.git/|.*\.so$", n)]

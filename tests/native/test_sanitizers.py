@@ -6,48 +6,16 @@ AddressSanitizer and UndefinedBehaviorSanitizer by default; ``make sanitize`` ad
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pyvae import _C
+from tests.building import ROOT, build, run
 
-ROOT = Path(__file__).parents[2]
 SANITIZERS = os.environ.get("PYVAE_SANITIZERS", "address,undefined").split()
 OPS = [line["name"] for line in _C.op_table()]
-# The build tools stand beside the interpreter, which need not be on the path.
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": PATH,
-    # Kernels take memory from their caller, and a search for leaks needs rights that few have.
-    "ASAN_OPTIONS": "detect_leaks=0",
-    "UBSAN_OPTIONS": "print_stacktrace=1",
-}
-
-
-def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-
-
-def skip_without_tools(sanitizers: str, folder: Path) -> None:
-    for tool in ("cmake", "ninja"):
-        if not shutil.which(tool, path=PATH):
-            pytest.skip(f"{tool} is not installed; type `pip install cmake ninja`")
-    compiler = os.environ.get("CXX", "c++")
-    source, program = folder / "probe.cpp", folder / "probe"
-    source.write_text("int main() { return 0; }\n")
-    built = run(compiler, f"-fsanitize={sanitizers}", source, "-o", program)
-    if built.returncode:
-        pytest.skip(f"{compiler} cannot link -fsanitize={sanitizers}: {built.stderr.strip()}")
-    started = run(program)
-    if started.returncode:
-        pytest.skip(f"-fsanitize={sanitizers} does not start here: {started.stderr.strip()}")
 
 
 @pytest.fixture(scope="module", params=SANITIZERS)
@@ -57,26 +25,7 @@ def sanitizers(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def driver(sanitizers: str) -> Path:
-    """Build what changed since the last run; of several pytest workers, the first does."""
-    folder = ROOT / ".cache" / "native" / sanitizers
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        skip_without_tools(sanitizers, folder)
-        options = {
-            "PYVAE_SANITIZE": sanitizers,
-            "PYVAE_WERROR": os.environ.get("WERROR", "OFF"),
-            "SKBUILD_PROJECT_VERSION": "0",
-            "CMAKE_BUILD_TYPE": "Release",
-        }
-        definitions = [f"-D{name}={value}" for name, value in options.items()]
-        for command in (
-            ["cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, *definitions],
-            ["cmake", "--build", folder],
-        ):
-            done = run(*command)
-            assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "stress"
+    return build(ROOT, f"native/{sanitizers}", PYVAE_SANITIZE=sanitizers) / "stress"
 
 
 @pytest.mark.parametrize("op", OPS)

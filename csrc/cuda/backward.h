@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+// The backward pass of everything that has scores. An op says what the coefficient of a score is;
+// the rest is here. One launch: some blocks own a tile of points and stream over the components,
+// the others own a tile of components and stream over a part of the points. Where the points are in
+// several parts, a second launch adds these up in their order.
+#pragma once
+
+#include "cuda/coefficients.h"
+#include "cuda/gradients.h"
+#include "cuda/tuning.h"
+
+namespace pyvae {
+namespace {
+
+struct Nothing {};
+
+template <class Op, class Shape>
+struct BackwardMemory {
+  static constexpr bool kSpread = Op::kSpread >= 0;
+  union {
+    ScoreChunk<Shape, kSpread> chunk;
+    ScoreChunk<Shape, false> sample_chunk;
+    ComponentRows<Shape> component_rows;
+    PointRows<Shape, kSpread> point_rows;
+    PointRows<Shape, false> sample_rows;
+  };
+  Constants<Shape> constants;
+  CoefficientTile<Shape> by_score;
+  std::conditional_t<(Op::kSample >= 0), CoefficientTile<Shape>, Nothing> by_logit;
+  std::conditional_t<Op::kOwnWeights, CoefficientTile<Shape>, Nothing> by_log_weight;
+  typename Op::State state[Shape::kPoints];
+  bool skip[Shape::kPoints], skip_sample[Shape::kPoints];
+};
+
+// One tile of points against tiles of components.
+template <class Op, class Shape, bool kPacked>
+struct BackwardTile {
+  using T = typename Shape::T;
+  using View = ComponentView<T, kPacked>;
+  using Memory = BackwardMemory<Op, Shape>;
+  static constexpr bool kSpread = Op::kSpread >= 0;
+  static constexpr int kP = Shape::kPointsEach, kC = Shape::kColumnsEach;
+
+  const Problem& problem;
+  Memory& memory;
+  const View& components;
+  int64_t entry;
+  Points<T> points, spreads, samples;
+
+  __device__ BackwardTile(const Problem& problem_, Memory& memory_, const View& components_,
+                          int64_t entry_, int64_t first)
+      : problem(problem_),
+        memory(memory_),
+        components(components_),
+        entry(entry_),
+        points(problem, Op::kPoint, entry, first, Shape::kPoints, memory.skip),
+        spreads(problem, kSpread ? Op::kSpread : Op::kPoint, entry, first, Shape::kPoints,
+                memory.skip),
+        samples(problem, Op::kSample >= 0 ? Op::kSample : Op::kPoint, entry, first, Shape::kPoints,
+                memory.skip_sample) {
+    for (int n = row_of_thread(); n < Shape::kPoints; n += kSide) {
+      const int64_t last = problem.n - 1;  // rows past it repeat it: all lanes must come
+      const typename Op::State state(problem, entry, smaller(first + n, last));
+      if (column_of_thread() != 0) continue;
+      memory.state[n] = state;
+      memory.skip[n] = state.skips();
+      memory.skip_sample[n] = state.skips_sample();
+    }
+    __syncthreads();
+  }
+
+  // Fills the coefficients of the components from `first_column`, a row a component or a point.
+  // Barriers before and behind.
+  template <bool kByComponent>
+  __device__ void fill(int64_t first_column) {
+    T score[kP][kC] = {}, logit[Op::kSample >= 0 ? kP : 1][kC] = {};
+    memory.constants.load(components, first_column);
+    if constexpr (Op::kScores)
+      score_tile(memory.chunk, memory.constants, components, first_column, points, &spreads, score);
+    else
+      __syncthreads();
+    if constexpr (Op::kSample >= 0)
+      score_tile(memory.sample_chunk, memory.constants, components, first_column, samples, nullptr,
+                 logit);
+    const Column<const T> logits(problem, Op::kLogits >= 0 ? Op::kLogits : 0, entry);
+    const int row = row_of_thread() * kP, column = column_of_thread() * kC;
+    PYVAE_UNROLL for (int i = 0; i < kP; ++i) {
+      PYVAE_UNROLL for (int j = 0; j < kC; ++j) {
+        const int64_t n = points.first + row + i, k = first_column + column + j;
+        Coefficients<T> found;
+        if (row + i < points.count && k < problem.k) {
+          T l = score[i][j];
+          if constexpr (Op::kSample >= 0) l = logit[i][j];
+          if constexpr (Op::kLogits >= 0) l = logits.at(n, k);
+          found = memory.state[row + i].coefficients(problem, entry, n, k, l, score[i][j],
+                                                     memory.constants.log_weight[column + j],
+                                                     memory.constants.constant[column + j]);
+        }
+        put<kByComponent>(memory.by_score, row + i, column + j, found.by_score);
+        if constexpr (Op::kSample >= 0)
+          put<kByComponent>(memory.by_logit, row + i, column + j, found.by_logit);
+        if constexpr (Op::kOwnWeights)
+          put<kByComponent>(memory.by_log_weight, row + i, column + j, found.by_log_weight);
+        if constexpr (Op::kLogits >= 0 && kByComponent) {
+          const Column<T> by_logits(problem, Op::kByLogits, entry);
+          if (by_logits.data && row + i < points.count && k < problem.k)
+            by_logits.at(n, k) = found.by_logit;
+        }
+      }
+    }
+    __syncthreads();
+  }
+
+  template <bool kByComponent>
+  __device__ static void put(CoefficientTile<Shape>& to, int n, int c, T value) {
+    (kByComponent ? to.of_component(c, n) : to.of_point(n, c)) = value;
+  }
+};
+
+template <class Op, class Shape, bool kPacked, class View, class Memory>
+__device__ void point_gradients(const Problem& problem, Memory& memory, const View& components,
+                                int64_t entry, int64_t first) {
+  using T = typename Shape::T;
+  constexpr bool kSpread = Op::kSpread >= 0;
+  BackwardTile<Op, Shape, kPacked> tile(problem, memory, components, entry, first);
+  const Column<T> by_point(problem, Op::kByPoint, entry),
+      by_spread(problem, kSpread ? Op::kBySpread : Op::kByPoint, entry),
+      by_sample(problem, Op::kSample >= 0 ? Op::kBySample : Op::kByPoint, entry);
+  const PointSums<Shape> sums{by_point, by_spread, by_point.data != nullptr,
+                              kSpread && by_spread.data};
+  const PointSums<Shape> sample_sums{by_sample, by_sample, Op::kSample >= 0 && by_sample.data,
+                                     false};
+  sums.clear(tile.points, problem.d);
+  sample_sums.clear(tile.points, problem.d);
+  for (int64_t column = 0; column < problem.k; column += Shape::kColumns) {
+    tile.template fill<true>(column);
+    sums.template add<kSpread>(memory.component_rows, memory.by_score, components, column,
+                               tile.points, &tile.spreads, T(Op::kSpreadOffset));
+    if constexpr (Op::kSample >= 0)
+      sample_sums.template add<false>(memory.component_rows, memory.by_logit, components, column,
+                                      tile.samples, nullptr, T(0));
+    __syncthreads();  // the coefficients have been read
+  }
+}
+
+template <class Op, class Shape, bool kPacked, class View, class Memory>
+__device__ void component_sums(const Problem& problem, Memory& memory, const View& components,
+                               int64_t entry, int64_t column, Range tiles,
+                               ComponentSums<Shape> sums) {
+  constexpr bool kSpread = Op::kSpread >= 0;
+  sums.clear(problem.d);
+  for (int64_t tile_index = tiles.begin; tile_index < tiles.end; ++tile_index) {
+    BackwardTile<Op, Shape, kPacked> tile(problem, memory, components, entry,
+                                          tile_index * Shape::kPoints);
+    tile.template fill<false>(column);
+    sums.template add<kSpread>(memory.point_rows, memory.by_score, components, column, tile.points,
+                               &tile.spreads);
+    if constexpr (Op::kSample >= 0)
+      sums.template add<false>(memory.sample_rows, memory.by_logit, components, column,
+                               tile.samples, nullptr);
+    if constexpr (Op::kOwnWeights)
+      sums.add_column(sums.log_weights, memory.by_log_weight, tile.points.count);
+    else
+      sums.add_column(sums.log_weights, memory.by_score, tile.points.count);
+    __syncthreads();
+  }
+}
+
+// The sums of a tile of components over all parts, in their order.
+template <class Shape>
+struct TotalSums {
+  const double* memory;  // of the first part
+  int64_t parts, d;
+  using Sums = ComponentSums<Shape>;
+
+  __device__ double total(int64_t at) const {
+    double sum = 0;
+    for (int64_t part = 0; part < parts; ++part) sum += memory[part * Sums::footprint(d) + at];
+    return sum;
+  }
+  __device__ double z(int c, int64_t i) const { return total(c * d + i); }
+  __device__ double square(int c, int64_t i) const { return total((Shape::kColumns + c) * d + i); }
+  __device__ double coefficient(int c) const { return total(2 * Shape::kColumns * d + c); }
+  __device__ double log_weight(int c) const {
+    return total(2 * Shape::kColumns * d + Shape::kColumns + c);
+  }
+};
+
+// Writes the gradients by log_weights (where there are any), means and logvars into the operands
+// from kFirst.
+template <int kFirst, bool kWeighted>
+struct WriteGradients {
+  template <class Shape, class View>
+  __device__ static void write(const Problem& problem, const View& components, int64_t entry,
+                               int64_t column, const TotalSums<Shape>& sums) {
+    using T = typename Shape::T;
+    constexpr int kMean = kFirst + kWeighted, kLogvar = kMean + 1;
+    const Column<T> by_weight(problem, kFirst, entry), by_mean(problem, kMean, entry),
+        by_logvar(problem, kLogvar, entry);
+    const bool isotropic = problem.operand[kLogvar].size[1] == 1;
+    for (int c = row_of_thread(); c < Shape::kColumns; c += kSide) {
+      const int64_t k = column + c;
+      const bool there = k < problem.k;
+      const bool alive = components.constant(k) != -kInfinity<T>;
+      const double coefficient = sums.coefficient(c);
+      if (kWeighted && by_weight.data && there && column_of_thread() == 0)
+        by_weight.at(k) = alive ? T(sums.log_weight(c)) : T(0);
+      double total = 0;
+      for (int64_t d = column_of_thread(); there && d < problem.d; d += kSide) {
+        if (by_mean.data)
+          by_mean.at(k, d) = alive ? T(components.scale(k, d) * sums.z(c, d)) : T(0);
+        if (!by_logvar.data) continue;
+        const double here = alive ? 0.5 * (sums.square(c, d) - coefficient) : 0;
+        total += here;
+        if (!isotropic) by_logvar.at(k, d) = T(here);
+      }
+      total = sum_over_lanes(total);
+      if (by_logvar.data && isotropic && there && column_of_thread() == 0)
+        by_logvar.at(k, 0) = T(total);
+    }
+  }
+};
+
+// How the blocks of a launch are dealt out.
+struct BackwardPlan {
+  int64_t point_blocks = 0, component_tiles = 0, tiles = 0, parts = 1;
+
+  // A part of the points is a whole number of tiles.
+  template <class Shape>
+  static BackwardPlan of(const Problem& problem, bool by_points, bool by_components) {
+    BackwardPlan plan;
+    plan.point_blocks = by_points ? PointTile<Shape>::count(problem) : 0;
+    plan.component_tiles = divide_up(problem.k, Shape::kColumns);
+    plan.tiles = by_components ? problem.batch * plan.component_tiles : 0;
+    const int64_t bytes = ComponentSums<Shape>::footprint(problem.d) * int64_t(sizeof(double));
+    const int64_t blocks = smaller(kFullGrid, kPartialSumBytes / bytes);
+    const int64_t most = blocks / larger<int64_t>(plan.tiles, 1);
+    if (problem.n > pyvae_cuda_tuning.one_part_points)
+      plan.parts = larger<int64_t>(1, smaller(most, divide_up(problem.n, Shape::kPoints)));
+    return plan;
+  }
+};
+
+template <class Op, class Shape, bool kPacked, class T = typename Shape::T>
+__global__ void __launch_bounds__(kThreads, 1)
+    backward_kernel(const __grid_constant__ Problem problem, BackwardPlan plan, bool finish,
+                    double* partial, Packed<T> packed) {
+  auto& memory = shared_memory<BackwardMemory<Op, Shape>>();
+  const int64_t block = blockIdx.x;
+  if (block < plan.point_blocks) {
+    const PointTile<Shape> tile(problem, block);
+    const ComponentView<T, kPacked> components(problem, Op::kParameters, Op::kWeighted, tile.entry,
+                                               packed);
+    point_gradients<Op, Shape, kPacked>(problem, memory, components, tile.entry, tile.first);
+    return;
+  }
+  const int64_t task = block - plan.point_blocks;
+  const int64_t part = task % plan.parts, tile = task / plan.parts % plan.component_tiles;
+  const int64_t entry = task / plan.parts / plan.component_tiles, column = tile * Shape::kColumns;
+  const ComponentView<T, kPacked> components(problem, Op::kParameters, Op::kWeighted, entry,
+                                             packed);
+  double* const own = partial + task * ComponentSums<Shape>::footprint(problem.d);
+  component_sums<Op, Shape, kPacked>(problem, memory, components, entry, column,
+                                     share(divide_up(problem.n, Shape::kPoints), part, plan.parts),
+                                     ComponentSums<Shape>(own, problem.d));
+  if (!finish) return;
+  __syncthreads();
+  WriteGradients<Op::kByParameters, Op::kWeighted>::write(problem, components, entry, column,
+                                                          TotalSums<Shape>{own, 1, problem.d});
+}
+
+// What `Finish` makes of the sums of all parts. Operands of the components start at `first`.
+template <class Finish, class Shape, bool kPacked, class T = typename Shape::T>
+__global__ void __launch_bounds__(kThreads, 1)
+    finish_kernel(const __grid_constant__ Problem problem, int first, bool weighted,
+                  BackwardPlan plan, const double* partial, Packed<T> packed) {
+  const int64_t tile = blockIdx.x % plan.component_tiles, entry = blockIdx.x / plan.component_tiles;
+  const ComponentView<T, kPacked> components(problem, first, weighted, entry, packed);
+  const double* const sums =
+      partial + blockIdx.x * plan.parts * ComponentSums<Shape>::footprint(problem.d);
+  Finish::write(problem, components, entry, tile * Shape::kColumns,
+                TotalSums<Shape>{sums, plan.parts, problem.d});
+}
+
+// The sums of every tile and part, and the gradients by points where they are wanted; with `finish`
+// also those by components, where there is one part.
+template <class Op, class Shape, bool kPacked, class T = typename Shape::T>
+double* run_sums(const Problem& problem, const Runtime& runtime, const BackwardPlan& plan,
+                 bool finish, const Packed<T>& packed) {
+  double* const partial =
+      take<double>(runtime, plan.tiles * plan.parts * ComponentSums<Shape>::footprint(problem.d));
+  launch(backward_kernel<Op, Shape, kPacked>, plan.point_blocks + plan.tiles * plan.parts, kThreads,
+         sizeof(BackwardMemory<Op, Shape>), runtime.stream, problem, plan, finish, partial, packed);
+  return partial;
+}
+
+template <class Op, class Shape, bool kPacked, class T = typename Shape::T>
+void run_backward(const Problem& problem, const Runtime& runtime, const Packed<T>& packed) {
+  const auto wanted = [&](int operand) { return operand >= 0 && problem.operand[operand].data; };
+  const bool by_points = wanted(Op::kByPoint) || wanted(Op::kBySpread) || wanted(Op::kBySample) ||
+                         wanted(Op::kByLogits);
+  bool by_components = false;
+  for (int i = 0; i < 2 + Op::kWeighted; ++i) by_components |= wanted(Op::kByParameters + i);
+  const auto plan = BackwardPlan::of<Shape>(problem, by_points, by_components);
+  const bool one_launch = plan.parts == 1;
+  double* const sums = run_sums<Op, Shape, kPacked>(problem, runtime, plan, one_launch, packed);
+  if (!one_launch)
+    launch(finish_kernel<WriteGradients<Op::kByParameters, Op::kWeighted>, Shape, kPacked>,
+           plan.tiles, kThreads, 0, runtime.stream, problem, Op::kParameters, Op::kWeighted, plan,
+           sums, packed);
+}
+
+// Ops whose large form has its components packed.
+template <class Op, class T = typename Op::Number>
+void backward(const Problem& problem, const Runtime& runtime) {
+  if constexpr (sizeof(T) == sizeof(float))
+    if (uses_large_tiles(problem))
+      return run_backward<Op, LargeTile, true>(problem, runtime,
+                                               pack<LargeTile>(problem, runtime, Op::kParameters));
+  run_backward<Op, SmallTile<T>, false>(problem, runtime, Packed<T>());
+}
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// A block of threads as a square of 16 by 16: rows of threads share points, columns of threads
+// share components or coordinates. A row is half a warp.
+#pragma once
+
+#include "common/column.h"
+#include "common/range.h"
+#include "cuda/device.h"
+#include "math/log_sum_exp.h"
+
+namespace pyvae {
+namespace {
+
+inline constexpr int kSide = 16;
+inline constexpr int kThreads = kSide * kSide;
+inline constexpr unsigned kAllLanes = ~0u;
+
+__device__ inline int column_of_thread() { return int(threadIdx.x) % kSide; }
+__device__ inline int row_of_thread() { return int(threadIdx.x) / kSide; }
+
+// Device memory of the call, for `count` numbers or none.
+template <class T>
+inline T* take(const Runtime& runtime, int64_t count) {
+  return static_cast<T*>(
+      runtime.allocate(runtime.context, size_t(larger<int64_t>(count, 1)) * sizeof(T)));
+}
+
+// Over `width` neighbouring lanes; all of them get the result, and all must come.
+template <class T>
+__device__ inline T sum_over_lanes(T value, int width = kSide) {
+  for (int gap = width / 2; gap > 0; gap /= 2)
+    value += __shfl_xor_sync(kAllLanes, value, gap, width);
+  return value;
+}
+template <class T>
+__device__ inline T largest_over_lanes(T value, int width = kSide) {
+  for (int gap = width / 2; gap > 0; gap /= 2)
+    value = Largest()(value, __shfl_xor_sync(kAllLanes, value, gap, width));
+  return value;
+}
+
+// How much of the score tile a thread does: points by components, and coordinates of the gradients'
+// tiles. kDepth coordinates are in shared memory at a time; kPad keeps its rows apart and aligned.
+template <class Number, int kPointsEach_, int kColumnsEach_, int kCoordinatesEach_>
+struct TileShape {
+  using T = Number;
+  static constexpr int kPointsEach = kPointsEach_, kColumnsEach = kColumnsEach_,
+                       kCoordinatesEach = kCoordinatesEach_;
+  static constexpr int kPoints = kSide * kPointsEach, kColumns = kSide * kColumnsEach,
+                       kCoordinates = kSide * kCoordinatesEach;
+  static constexpr int kDepth = 16, kPad = 16 / sizeof(T);
+};
+// float has a small tile for a training batch and a large one, in double one must do.
+template <class T>
+using SmallTile =
+    std::conditional_t<sizeof(T) == sizeof(float), TileShape<T, 2, 2, 1>, TileShape<T, 4, 2, 2>>;
+using LargeTile = TileShape<float, 8, 4, 4>;
+
+// A running log-sum-exp of one point, of which every thread of a row keeps a share.
+template <class T>
+struct RunningSum {
+  T top = -kInfinity<T>, sum = 0;
+
+  template <int kCount>
+  __device__ void add(const T (&scores)[kCount]) {
+    T after = top;
+    PYVAE_UNROLL for (int i = 0; i < kCount; ++i) after = Largest()(after, scores[i]);
+    const T shift = finite_or_zero(after);
+    sum = carry_over(sum, top, after);
+    PYVAE_UNROLL for (int i = 0; i < kCount; ++i) sum += exp_of_gap(scores[i] - shift);
+    top = after;
+  }
+
+  // The value of the whole row of threads, in each of them.
+  __device__ T value() const {
+    const T highest = largest_over_lanes(top);
+    const T total = sum_over_lanes(carry_over(sum, top, highest));
+    return highest == kInfinity<T> ? highest : finite_or_zero(highest) + log(total);
+  }
+};
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// mixture_log_prob, mixture_posterior and mixture_statistics on the GPU.
+#include "cuda/backward.h"
+#include "cuda/density.h"
+#include "cuda/kernels.h"
+#include "cuda/statistics.h"
+
+namespace pyvae {
+namespace {
+
+// The sums of an EM step, about the current means.
+template <int kFirst>
+struct WriteMoments {
+  template <class Shape, class View>
+  __device__ static void write(const Problem& problem, const View& components, int64_t entry,
+                               int64_t column, const TotalSums<Shape>& sums) {
+    using T = typename Shape::T;
+    const Column<double> counts(problem, kFirst, entry), by_gap(problem, kFirst + 1, entry),
+        by_square(problem, kFirst + 2, entry);
+    const bool isotropic = problem.operand[kFirst + 2].size[1] == 1;
+    for (int c = row_of_thread(); c < Shape::kColumns; c += kSide) {
+      const int64_t k = column + c;
+      const bool there = k < problem.k;
+      const bool alive = components.constant(k) != -kInfinity<T>;
+      if (there && column_of_thread() == 0) counts.at(k) = alive ? sums.coefficient(c) : 0;
+      double total = 0;
+      for (int64_t d = column_of_thread(); there && d < problem.d; d += kSide) {
+        const double scale = 1 / double(components.scale(k, d));
+        by_gap.at(k, d) = alive ? scale * sums.z(c, d) : 0;
+        const double square = alive ? scale * scale * sums.square(c, d) : 0;
+        total += square;
+        if (!isotropic) by_square.at(k, d) = square;
+      }
+      total = sum_over_lanes(total);
+      if (isotropic && there && column_of_thread() == 0) by_square.at(k, 0) = total;
+    }
+  }
+};
+
+// The responsibilities are the coefficients of the gradient of sum sample_weight log_prob, so the
+// sums are those of its backward pass.
+template <class T, class Shape, bool kPacked>
+void run_statistics(const Problem& problem, const Problem& backward, const Runtime& runtime,
+                    const Packed<T>& packed) {
+  const auto plan = BackwardPlan::of<Shape>(problem, false, true);
+  double* const sums =
+      run_sums<LogProbGradient<T>, Shape, kPacked>(backward, runtime, plan, false, packed);
+  launch(finish_kernel<WriteMoments<6>, Shape, kPacked>, plan.tiles, kThreads, 0, runtime.stream,
+         problem, 1, true, plan, sums, packed);
+}
+
+// Operands: x, log_weights, means, logvars, sample_weight -> log_likelihood, counts, sum_dx,
+// sum_dx2.
+template <class T>
+void statistics(const Problem& problem, const Runtime& runtime) {
+  const Problem forward = with_strip<T>(problem, runtime);
+  density<false, T>(forward, runtime, kStrip);
+  add_likelihoods<T>(forward, runtime);
+  const Problem backward = as_backward(forward);
+  if constexpr (sizeof(T) == sizeof(float))
+    if (uses_large_tiles(problem))
+      return run_statistics<T, LargeTile, true>(problem, backward, runtime,
+                                                pack<LargeTile>(problem, runtime, 1));
+  run_statistics<T, SmallTile<T>, false>(problem, backward, runtime, Packed<T>());
+}
+
+template <class T>
+void log_prob_forward(const Problem& problem, const Runtime& runtime) {
+  density<false, T>(problem, runtime, 4);
+}
+template <class T>
+void posterior_forward(const Problem& problem, const Runtime& runtime) {
+  density<true, T>(problem, runtime, 5);
+}
+
+}  // namespace
+
+namespace cuda {
+
+const KernelPair mixture_log_prob = {
+    {log_prob_forward<float>, log_prob_forward<double>},
+    {backward<LogProbGradient<float>>, backward<LogProbGradient<double>>}};
+const KernelPair mixture_posterior = {
+    {posterior_forward<float>, posterior_forward<double>},
+    {backward<PosteriorGradients<float>>, backward<PosteriorGradients<double>>}};
+const KernelPair mixture_statistics = {{statistics<float>, statistics<double>}, {}};
+
+}  // namespace cuda
+}  // namespace pyvae

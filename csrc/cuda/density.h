@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// mixture_log_prob and mixture_posterior, forward.
+#pragma once
+
+#include "cuda/scores.h"
+#include "cuda/tuning.h"
+
+namespace pyvae {
+namespace {
+
+template <class Shape>
+struct DensityMemory {
+  ScoreChunk<Shape, false> chunk;
+  Constants<Shape> constants;
+  bool unreachable[Shape::kPoints];
+};
+
+// The scores of one thread: those of the components that are there, in the caller's strides.
+template <class Shape, class T = typename Shape::T>
+__device__ inline void write_scores(const Column<T>& to, const Points<T>& points, int64_t first,
+                                    int64_t components,
+                                    const T (&score)[Shape::kPointsEach][Shape::kColumnsEach]) {
+  const int row = row_of_thread() * Shape::kPointsEach;
+  const int64_t column = first + column_of_thread() * Shape::kColumnsEach;
+  PYVAE_UNROLL for (int i = 0; i < Shape::kPointsEach; ++i) {
+    PYVAE_UNROLL for (int j = 0; j < Shape::kColumnsEach; ++j) {
+      if (row + i < points.count && column + j < components)
+        to.at(points.first + row + i, column + j) = score[i][j];
+    }
+  }
+}
+
+// A thread turns the scores that it wrote into log p(z | x).
+template <class Shape, class T = typename Shape::T>
+__device__ inline void normalise_scores(const Column<T>& to, int64_t n, int64_t components,
+                                        T log_prob) {
+  for (int64_t first = column_of_thread() * Shape::kColumnsEach; first < components;
+       first += Shape::kColumns)
+    for (int j = 0; j < Shape::kColumnsEach && first + j < components; ++j)
+      normalise(&to.at(n, first + j), 1, log_prob);
+}
+
+// Operands: x, log_weights, means, logvars -> [log_posterior,] log_prob.
+template <class Shape, bool kPacked, bool kPosterior, class T = typename Shape::T>
+__global__ void __launch_bounds__(kThreads, 1)
+    density_kernel(const __grid_constant__ Problem problem, int log_prob_at, Packed<T> packed) {
+  auto& memory = shared_memory<DensityMemory<Shape>>();
+  const PointTile<Shape> tile(problem, blockIdx.x);
+  const ComponentView<T, kPacked> components(problem, 1, true, tile.entry, packed);
+  const Points<T> points(problem, 0, tile.entry, tile.first, Shape::kPoints, memory.unreachable);
+  const Column<T> log_posterior(problem, 4, tile.entry), log_prob(problem, log_prob_at, tile.entry);
+  mark_unreachable(points, Shape::kPoints, problem.d, memory.unreachable);
+  RunningSum<T> sum[Shape::kPointsEach];
+  for (int64_t first = 0; first < problem.k; first += Shape::kColumns) {
+    T score[Shape::kPointsEach][Shape::kColumnsEach];
+    memory.constants.load(components, first);
+    score_tile(memory.chunk, memory.constants, components, first, points, nullptr, score);
+    PYVAE_UNROLL for (int i = 0; i < Shape::kPointsEach; ++i) sum[i].add(score[i]);
+    if constexpr (kPosterior) write_scores<Shape>(log_posterior, points, first, problem.k, score);
+    __syncthreads();  // the constants have been read
+  }
+  if (problem.k == 0) __syncthreads();  // `unreachable` has been written
+  const int row = row_of_thread() * Shape::kPointsEach;
+  PYVAE_UNROLL for (int i = 0; i < Shape::kPointsEach; ++i) {
+    const T found = sum[i].value();
+    if (row + i >= points.count) continue;
+    const T value = memory.unreachable[row + i] ? -kInfinity<T> : found;
+    const int64_t n = points.first + row + i;
+    if (column_of_thread() == 0) log_prob.at(n) = value;
+    if constexpr (kPosterior) normalise_scores<Shape>(log_posterior, n, problem.k, value);
+  }
+}
+
+template <class Shape, bool kPacked, bool kPosterior, class T = typename Shape::T>
+void run_density(const Problem& problem, const Runtime& runtime, int log_prob_at,
+                 const Packed<T>& packed) {
+  launch(density_kernel<Shape, kPacked, kPosterior>, PointTile<Shape>::count(problem), kThreads,
+         sizeof(DensityMemory<Shape>), runtime.stream, problem, log_prob_at, packed);
+}
+
+template <bool kPosterior, class T>
+void density(const Problem& problem, const Runtime& runtime, int log_prob_at) {
+  if constexpr (sizeof(T) == sizeof(float))
+    if (uses_large_tiles(problem))
+      return run_density<LargeTile, true, kPosterior>(problem, runtime, log_prob_at,
+                                                      pack<LargeTile>(problem, runtime, 1));
+  run_density<SmallTile<T>, false, kPosterior>(problem, runtime, log_prob_at, Packed<T>());
+}
+
+}  // namespace
+}  // namespace pyvae

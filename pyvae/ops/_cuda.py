@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""The CUDA kernels: a library beside the compiled module, and what is said where it is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from pyvae import _C
+
+LIBRARY = Path(_C.__file__).with_name("libpyvae_cuda.so")
+REINSTALL = "install pyvae again where nvcc is, with `PYVAE_CUDA=ON pip install .`"
+
+
+def load(library: Path = LIBRARY) -> str | None:
+    """Give the ops their CUDA kernels; returns why there are none, and the way out, or None."""
+    if not library.is_file():
+        reason = _C.build_info()["cuda_missing"] or f"{library} is not there"
+        return f"({reason}); {REINSTALL}"
+    if torch.version.cuda is None:
+        return f"(torch {torch.__version__} is built without CUDA); install a torch with CUDA"
+    try:
+        torch.ops.load_library(library)
+    except OSError as error:  # the CPU kernels are none the worse for it
+        return f"({library.name} cannot be loaded: {error.__cause__ or error}); {REINSTALL}"
+    return None
+
+
+MISSING = load()
+# Registrations last as long as this.
+_refusals = torch.library.Library("pyvae", "IMPL")
+
+
+def refuse_cuda(kernel: torch._ops.OpOverload, title: str) -> None:
+    """Where there are no CUDA kernels, let `kernel` say so, in the name of the function `title`.
+
+    As a kernel itself, so that it is heard from compiled code too, and costs other calls nothing.
+    """
+    if MISSING is None:
+        return
+
+    def refuse(*inputs: Any) -> NoReturn:
+        raise RuntimeError(message(title, inputs, MISSING))
+
+    _refusals.impl(kernel, refuse, "CUDA")
+
+
+def message(title: str, inputs: Sequence[Any], missing: str | None) -> str:
+    """Return the sentence for a call on these tensors."""
+    devices = [t.device for t in inputs if isinstance(t, Tensor) and t.device.type == "cuda"]
+    where = devices[0] if devices else "CUDA"
+    return (
+        f"{title}: the tensors are on {where}, and this installation of pyvae has no CUDA kernels "
+        f"{missing}, or move the tensors to the CPU with .cpu()"
+    )
