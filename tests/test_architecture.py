@@ -35,9 +35,14 @@ CPP: dict[str, set[str]] = {
     "tiles": {"math", "common"},
     "full": {"math", "common"},
     "cpu": {"math", "common", "rows", "tiles", "full"},
-    "bind": {"cpu"},
+    "cuda": {"math", "common"},
+    "bind": {"cpu", "cuda"},
 }
-FOREIGN: dict[str, set[str]] = {"torch": {"bind"}, "pybind11": {"bind"}}
+FOREIGN: dict[str, set[str]] = {
+    "torch": {"bind"},
+    "pybind11": {"bind"},
+    "cuda_runtime.h": {"cuda", "bind"},
+}
 CONTAINERS = {"vector", "string", "map", "unordered_map", "list", "deque", "set", "memory"}
 
 

@@ -7,19 +7,11 @@
 
 #include "examine.h"
 #include "planted.h"
+#include "setup.h"
 
 namespace {
 
 using namespace pyvae::native;
-
-std::vector<const pyvae::Variant*> supported() {
-  int count = 0;
-  const pyvae::Variant* const all = pyvae::variants(&count);
-  std::vector<const pyvae::Variant*> found;
-  for (int i = 0; i < count; ++i)
-    if (all[i].supported()) found.push_back(&all[i]);
-  return found;
-}
 
 std::vector<Subject> chosen(const std::vector<std::string>& arguments,
                             const std::vector<const pyvae::Variant*>& variants) {
@@ -37,7 +29,7 @@ std::vector<Subject> chosen(const std::vector<std::string>& arguments,
 }
 
 void run(const std::vector<std::string>& arguments) {
-  const std::vector<const pyvae::Variant*> variants = supported();
+  const std::vector<const pyvae::Variant*> variants = tested_variants();
   std::vector<std::string> names;
   std::string text;
   for (const pyvae::Variant* variant : variants) {

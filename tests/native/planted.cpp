@@ -55,7 +55,7 @@ Subject planted(const std::string& bug, size_t variants) {
   core.letters = "d";
   std::vector<KernelPair> all(variants, kernels_with(bug));
   all[0] = kernels_with(bug == "disagreement" ? "nothing" : bug);
-  return {"planted " + bug, {{"x"}, {"y"}, {core}, {core}}, 0, false, false, all};
+  return {"planted " + bug, {{"x"}, {"y"}, {core}, {core}}, 0, false, false, "d", all};
 }
 
 }  // namespace pyvae::native

@@ -1,18 +1,38 @@
 // SPDX-License-Identifier: MIT
 #include "subject.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace pyvae::native {
+
+namespace {
+
+// Every letter as often as it stands in one of the arguments.
+std::string letters_of(const Op& op) {
+  std::string letters;
+  for (const Core& core : op.argument_cores)
+    for (const char letter : core.letters) {
+      const auto here = std::count(core.letters.begin(), core.letters.end(), letter);
+      while (std::count(letters.begin(), letters.end(), letter) < here) letters += letter;
+    }
+  return letters;
+}
+
+}  // namespace
 
 std::vector<Subject> subjects(const std::vector<const Variant*>& variants) {
   std::vector<Subject> all;
   for (int i = 0; i < kOpCount; ++i) {
     const OpLine& line = kOps[i];
     const Op& op = parsed(i);
-    Subject subject{
-        line.name,       op, op.results.size() - size_t(line.auxiliary), line.backward_uses_results,
-        line.statistics, {}};
+    Subject subject{line.name,
+                    op,
+                    op.results.size() - size_t(line.auxiliary),
+                    line.backward_uses_results,
+                    line.statistics,
+                    letters_of(op),
+                    {}};
     for (const Variant* variant : variants)
       subject.kernels.push_back(variant->table->*line.kernels);
     all.push_back(subject);

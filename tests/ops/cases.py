@@ -19,6 +19,7 @@ from torch import Tensor
 from pyvae import ops
 from pyvae.bench.sizes import SIZES, Size
 from pyvae.ops import reference
+from tests.ops import devices
 
 Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
 
@@ -110,7 +111,9 @@ class OpCase:
         return {name: tensor.to(dtype) for name, tensor in inputs.items()}
 
     def __call__(self, **inputs: Tensor) -> tuple[Tensor, ...]:
-        return as_tuple(self.op(**self.fixed, **inputs))
+        there = {name: devices.moved(tensor) for name, tensor in inputs.items()}
+        results = as_tuple(self.op(**self.fixed, **there))
+        return tuple(devices.returned(result) for result in results)
 
     def expected(self, **inputs: Tensor) -> tuple[Tensor, ...]:
         """The reference's results, in the dtype of the inputs."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from tests.ops.cases import OpCase, each_dtype, each_mixture, point_argument
 from tests.ops.checks import assert_gradients, assert_values, check_case, gradients, upstream_of
 
+pytestmark = pytest.mark.every_device
+
 SIZES = (
     {"n": 6, "k": 5, "d": 3},
     {"n": 13, "k": 33, "d": 17},

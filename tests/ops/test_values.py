@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.ops import devices
 from tests.ops.cases import SMALL, TILED, OpCase, Size, each_case, each_dtype
 from tests.ops.checks import (
     assert_gradients,
@@ -20,6 +21,8 @@ from tests.ops.checks import (
 )
 from tests.ops.layouts import LAYOUTS, repeated_first
 
+pytestmark = pytest.mark.every_device
+
 # Leading dimensions that broadcast to (2, 3), one for each argument in turn.
 BATCHES = ((2, 1), (3,), (), (2, 3), (1, 1))
 
@@ -27,7 +30,7 @@ BATCHES = ((2, 1), (3,), (), (2, 3), (1, 1))
 @each_dtype
 @each_case
 def test_sizes(case: OpCase, dtype: torch.dtype) -> None:
-    for seed, size in enumerate((*case.sizes, TILED)):
+    for seed, size in enumerate((*devices.some(case.sizes), TILED)):
         check_case(case, case.draw(size, dtype, seed=seed), size)
 
 

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// The CUDA thread model on one thread of the host, so that kernels can run, and be watched by the
+// sanitizers, where there is no GPU.
+//
+// A CUDA thread is a fiber; the blocks of a launch run one after the other. Between barriers the
+// fibers run in an order that is forward, reverse or random: a kernel that forgot a barrier gives
+// wrong numbers in one of them. Shared memory is filled with a NaN that nobody computes. What a GPU
+// would leave undefined is an error that names the threads and the line: barriers that not all
+// threads reach, or reach on different lines, and warp operations with lanes that have left.
+// Not emulated: races between blocks, rounding, time.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#define __global__
+#define __device__
+#define __launch_bounds__(...)
+#define __grid_constant__
+
+namespace pyvae::emulation {
+
+enum class Order { kForward, kReverse, kRandom };
+// Of all launches from now on. At first it is what PYVAE_EMULATION_ORDER names, or forward.
+void set_order(Order order, unsigned seed = 0);
+
+struct Index {
+  unsigned x;
+};
+extern Index thread_index, block_index, block_size, grid_size;
+
+// Where a thread waits.
+struct Place {
+  const char* file;
+  int line;
+};
+
+void wait_for_block(Place place);
+// The thread waits for the lanes of `mask`, and is given what lane `source` of its warp brought.
+uint64_t exchange(Place place, const char* operation, unsigned mask, int source, uint64_t value);
+// Whether each lane of `mask` brought something other than zero, a bit a lane.
+unsigned ballot(Place place, unsigned mask, bool value);
+int lane();
+
+void* shared_memory(size_t bytes);
+void run(int64_t blocks, int threads, size_t shared_bytes, const std::function<void()>& kernel);
+
+template <class T>
+T exchange_value(Place place, const char* operation, unsigned mask, int source, T value) {
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(uint64_t));
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(T));
+  bits = exchange(place, operation, mask, source, bits);
+  std::memcpy(&value, &bits, sizeof(T));
+  return value;
+}
+
+// The lane that a shuffle within `width` lanes reads, or the own one where that lies outside.
+inline int within(int source, int width) {
+  return source / width == lane() / width && source >= 0 ? source : lane();
+}
+
+}  // namespace pyvae::emulation
+
+#define threadIdx (::pyvae::emulation::thread_index)
+#define blockIdx (::pyvae::emulation::block_index)
+#define blockDim (::pyvae::emulation::block_size)
+#define gridDim (::pyvae::emulation::grid_size)
+
+#define PYVAE_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
+
+inline void __syncthreads(PYVAE_HERE) { pyvae::emulation::wait_for_block({file, line}); }
+inline void __syncwarp(unsigned mask = ~0u, PYVAE_HERE) {
+  pyvae::emulation::exchange({file, line}, "__syncwarp", mask, pyvae::emulation::lane(), 0);
+}
+template <class T>
+T __shfl_sync(unsigned mask, T value, int source, int width = 32, PYVAE_HERE) {
+  using namespace pyvae::emulation;
+  return exchange_value({file, line}, "__shfl_sync", mask, lane() / width * width + source % width,
+                        value);
+}
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int gap, int width = 32, PYVAE_HERE) {
+  using namespace pyvae::emulation;
+  return exchange_value({file, line}, "__shfl_xor_sync", mask, within(lane() ^ gap, width), value);
+}
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, int gap, int width = 32, PYVAE_HERE) {
+  using namespace pyvae::emulation;
+  return exchange_value({file, line}, "__shfl_down_sync", mask, within(lane() + gap, width), value);
+}
+inline unsigned __ballot_sync(unsigned mask, int value, PYVAE_HERE) {
+  return pyvae::emulation::ballot({file, line}, mask, value != 0);
+}
+
+#undef PYVAE_HERE
+
+namespace pyvae {
+namespace {
+
+template <class Memory>
+Memory& shared_memory() {
+  return *static_cast<Memory*>(emulation::shared_memory(sizeof(Memory)));
+}
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, size_t shared_bytes, void*,
+            const Arguments&... arguments) {
+  emulation::run(blocks, threads, shared_bytes, [&] { kernel(Parameters(arguments)...); });
+}
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// The CUDA kernels on the emulated device, beside the baseline of the CPU.
+#include "setup.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "cuda/table.h"
+#include "cuda/tuning.h"
+#include "emulation.h"
+
+namespace pyvae::native {
+
+std::vector<const Variant*> tested_variants() {
+  static const Variant emulated = {"emulated-cuda", &cuda_table, [] { return true; }};
+  int count = 0;
+  return {variants(&count), &emulated};
+}
+
+// ThreadSanitizer is slow: a few sizes of each kernel are its share.
+Extent extent() {
+#if defined(__SANITIZE_THREAD__)
+  return Extent::kFew;
+#else
+  return Extent::kSome;
+#endif
+}
+
+// Threads forward and in reverse by turns; and half of the sizes by the kernels for large problems.
+void prepare(int64_t calls, const Setting& setting) {
+  emulation::set_order(calls % 2 ? emulation::Order::kReverse : emulation::Order::kForward);
+  pyvae_cuda_tuning = (setting.n + setting.k + setting.d) % 2 ? CudaTuning{0, 0} : CudaTuning();
+}
+
+}  // namespace pyvae::native

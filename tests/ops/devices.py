@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Where the op tests run: on the CPU, on a GPU, or the CUDA kernels on an emulated one.
+
+A test marked ``every_device`` runs once for each that there is. It draws on the CPU and compares
+there; only the op itself sees the device.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pyvae.bench.sizes import Size
+from pyvae.ops.registration import Op
+from tests.cuda import emulated
+
+CPU, EMULATED, GPU = "cpu", "emulated-cuda", "cuda"
+_current = CPU
+
+
+def available() -> list[str]:
+    """The devices of this machine; the emulated one may turn out to lack its tools."""
+    return [CPU, EMULATED, *([GPU] if torch.cuda.is_available() else [])]
+
+
+def current() -> str:
+    return _current
+
+
+@contextmanager
+def running_on(name: str) -> Iterator[None]:
+    """Run the ops there; skips the test where the emulation cannot be built."""
+    global _current
+    patch = pytest.MonkeyPatch()
+    if name == EMULATED:
+        _emulate(patch)
+    _current = name
+    try:
+        yield
+    finally:
+        _current = CPU
+        patch.undo()
+
+
+def some(sizes: Sequence[Size]) -> Sequence[Size]:
+    """All of them, or a part where a call takes long."""
+    return sizes[::7] if _current == EMULATED else sizes
+
+
+def moved(tensor: Tensor) -> Tensor:
+    """The tensor as the op is to see it: the same strides on the device."""
+    return _Move.apply(tensor) if _current == GPU else tensor
+
+
+def returned(tensor: Tensor) -> Tensor:
+    return tensor.cpu() if _current == GPU else tensor
+
+
+def _emulate(patch: pytest.MonkeyPatch) -> None:
+    emulated.load()
+    for op in gc.get_objects():
+        if isinstance(op, Op):
+            for attribute in ("kernel", "backward_kernel"):
+                if hasattr(op, attribute):
+                    name = getattr(op, attribute)._opname
+                    kernel = getattr(torch.ops.pyvae_emulated, name).default
+                    patch.setattr(op, attribute, kernel)
+
+
+class _Move(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        shape, stride = tensor.shape, tensor.stride()
+        if not tensor.numel():
+            return tensor.to(GPU)
+        last = sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+        return tensor.as_strided((last + 1,), (1,)).to(GPU).as_strided(shape, stride)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.cpu()
