@@ -77,12 +77,15 @@ struct TrilPair {
     return gaussian_scale_kl(q.scale(i), p.scale(i));
   }
 
-  // This thread's part of the divergence.
-  __device__ T divergence(const Group& group) const {
-    T total = 0;
-    for (int64_t i = group.lane; i < d; i += group.lanes) total += scale_divergence(i);
-    for (int64_t c = group.lane; c <= d; c += group.lanes)
-      for (int64_t i = c; i < d; ++i) total += T(0.5) * right[at(i, c)] * right[at(i, c)];
+  // This thread's part of the divergence: a column in T, and the columns in double.
+  __device__ double divergence(const Group& group) const {
+    double total = 0;
+    for (int64_t i = group.lane; i < d; i += group.lanes) total += double(scale_divergence(i));
+    for (int64_t c = group.lane; c <= d; c += group.lanes) {
+      T squares = 0;
+      for (int64_t i = c; i < d; ++i) squares += right[at(i, c)] * right[at(i, c)];
+      total += 0.5 * double(squares);
+    }
     return total;
   }
 
@@ -119,20 +122,20 @@ __device__ T sum_over_group(const Group& group, T value, T* shared) {
 template <class T>
 __global__ void __launch_bounds__(kThreads, 1)
     tril_kernel(const __grid_constant__ Problem problem, int lanes, int64_t groups, T* scratch) {
-  T* const shared = &shared_memory<T>();
+  double* const shared = &shared_memory<double>();
   const Group group(lanes);
   T* const memory = scratch + group.index * problem.d * (problem.d + 1);
   for (int64_t first = 0; first < problem.batch; first += groups) {
     const int64_t entry = first + group.index;
     const bool there = entry < problem.batch && group.index < groups;
-    T part = 0;
+    double part = 0;
     if (there) {
       const TrilPair<T> pair(problem, 0, entry, memory);
       pair.solve(group);
       part = pair.divergence(group);
     }
-    const T total = sum_over_group(group, part, shared);
-    if (there && group.lane == 0) *data_of<T>(problem, 4, entry) = total;
+    const double total = sum_over_group(group, part, shared);
+    if (there && group.lane == 0) *data_of<T>(problem, 4, entry) = T(total);
   }
 }
 
@@ -197,7 +200,7 @@ void launch_tril(Kernel kernel, const Problem& problem, const Runtime& runtime, 
       smaller(divide_up(problem.batch, per_block), larger<int64_t>(1, most / per_block));
   const int64_t groups = blocks * per_block;
   T* const scratch = take<T>(runtime, groups * each);
-  launch(kernel, blocks, threads, (kThreads / 32) * sizeof(T), runtime.stream, problem, lanes,
+  launch(kernel, blocks, threads, (kThreads / 32) * sizeof(double), runtime.stream, problem, lanes,
          groups, scratch);
 }
 

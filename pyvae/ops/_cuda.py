@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,8 +32,11 @@ def load(library: Path = LIBRARY) -> str | None:
 
 
 MISSING = load()
+# The largest D whose full covariances the fused kernels take. Not measured on a GPU yet: up to here
+# a tile of points and a factor stay in the cache, and beyond, products are what cuBLAS is for.
+LARGEST_FUSED = 128
 # Registrations last as long as this.
-_refusals = torch.library.Library("pyvae", "IMPL")
+_registrations = torch.library.Library("pyvae", "IMPL")
 
 
 def refuse_cuda(kernel: torch._ops.OpOverload, title: str) -> None:
@@ -46,7 +50,32 @@ def refuse_cuda(kernel: torch._ops.OpOverload, title: str) -> None:
     def refuse(*inputs: Any) -> NoReturn:
         raise RuntimeError(message(title, inputs, MISSING))
 
-    _refusals.impl(kernel, refuse, "CUDA")
+    _registrations.impl(kernel, refuse, "CUDA")
+
+
+def hand_over(
+    kernel: torch._ops.OpOverload,
+    large: Callable[..., Any],
+    position: int,
+    library: torch.library.Library = _registrations,
+) -> None:
+    """Let `large` take the place of a CUDA kernel where D, the last size of an input, is large.
+
+    As a kernel itself, so that compiled code and CUDA graphs meet it too. `position` is the
+    input's.
+    """
+    if MISSING is not None:
+        return
+    fused = torch.library.get_kernel(kernel, "CUDA")
+
+    def chosen(keys: torch._C.DispatchKeySet, *inputs: Any) -> Any:
+        if inputs[position].shape[-1] > LARGEST_FUSED:
+            return large(*inputs)
+        return fused.call_boxed(keys, *inputs)
+
+    with warnings.catch_warnings():  # that a kernel stands in front of another is the purpose
+        warnings.filterwarnings("ignore", "Warning only once for all operators", UserWarning)
+        library.impl(kernel, chosen, "CUDA", with_keyset=True)
 
 
 def message(title: str, inputs: Sequence[Any], missing: str | None) -> str:

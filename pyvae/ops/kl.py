@@ -6,12 +6,12 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from pyvae.ops import reference
+from pyvae.ops import products, reference
 from pyvae.ops.registration import Op
 
 _gaussian_kl = Op("gaussian_kl", reference.gaussian_kl)
 _gaussian_kl_pairwise = Op("gaussian_kl_pairwise", reference.gaussian_kl_pairwise)
-_gaussian_kl_tril = Op("gaussian_kl_tril", reference.gaussian_kl_tril)
+_gaussian_kl_tril = Op("gaussian_kl_tril", reference.gaussian_kl_tril, large=products)
 
 
 def gaussian_kl(

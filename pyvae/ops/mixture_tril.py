@@ -6,12 +6,12 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from pyvae.ops import reference
+from pyvae.ops import products, reference
 from pyvae.ops.mixture import MixturePosterior
 from pyvae.ops.registration import Op
 
-_log_prob_tril = Op("mixture_log_prob_tril", reference.mixture_log_prob_tril)
-_posterior_tril = Op("mixture_posterior_tril", reference.mixture_posterior_tril)
+_log_prob_tril = Op("mixture_log_prob_tril", reference.mixture_log_prob_tril, large=products)
+_posterior_tril = Op("mixture_posterior_tril", reference.mixture_posterior_tril, large=products)
 
 
 def mixture_log_prob_tril(

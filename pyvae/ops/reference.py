@@ -56,7 +56,7 @@ def gaussian_kl_tril(
 
 def mixture_log_prob(x: Tensor, log_weights: Tensor, means: Tensor, logvars: Tensor) -> Tensor:
     """Return log sum_k exp(log_weights_k) N(x; mu_k, sigma_k^2)."""
-    return _logsumexp(_log_joint(x, log_weights, means, logvars))
+    return logsumexp(_log_joint(x, log_weights, means, logvars))
 
 
 def mixture_posterior(
@@ -64,15 +64,15 @@ def mixture_posterior(
 ) -> tuple[Tensor, Tensor]:
     """Return log p(z | x) and log p(x)."""
     log_joint = _log_joint(x, log_weights, means, logvars)
-    log_prob = _logsumexp(log_joint)
-    return _log_normalise(log_joint, log_prob), log_prob
+    log_prob = logsumexp(log_joint)
+    return log_normalise(log_joint, log_prob), log_prob
 
 
 def mixture_log_prob_tril(
     x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor
 ) -> Tensor:
     """Return log sum_k exp(log_weights_k) N(x; mu_k, L_k L_k')."""
-    return _logsumexp(_log_joint_tril(x, log_weights, means, scale_trils))
+    return logsumexp(_log_joint_tril(x, log_weights, means, scale_trils))
 
 
 def mixture_posterior_tril(
@@ -80,8 +80,8 @@ def mixture_posterior_tril(
 ) -> tuple[Tensor, Tensor]:
     """Return log p(z | x) and log p(x)."""
     log_joint = _log_joint_tril(x, log_weights, means, scale_trils)
-    log_prob = _logsumexp(log_joint)
-    return _log_normalise(log_joint, log_prob), log_prob
+    log_prob = logsumexp(log_joint)
+    return log_normalise(log_joint, log_prob), log_prob
 
 
 def mixture_statistics(
@@ -93,7 +93,8 @@ def mixture_statistics(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return sum_n w log p(x), and sums over points of w r, w r (x - mu) and w r (x - mu)^2."""
     log_joint = _log_joint(x, log_weights, means, logvars)
-    log_likelihood, r, gap = _responsibilities(x, log_joint, means, sample_weight)
+    log_likelihood, r = responsibilities(log_joint, sample_weight)
+    gap = counted_gap(x, means, r)
     squares = (r.unsqueeze(-1) * gap.square()).sum(-3)
     if logvars.shape[-1] == 1:
         squares = squares.sum(-1, keepdim=True)
@@ -109,7 +110,8 @@ def mixture_statistics_tril(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the same with outer products of x - mu, summed over components where they are tied."""
     log_joint = _log_joint_tril(x, log_weights, means, scale_trils)
-    log_likelihood, r, gap = _responsibilities(x, log_joint, means, sample_weight)
+    log_likelihood, r = responsibilities(log_joint, sample_weight)
+    gap = counted_gap(x, means, r)
     outer = torch.einsum("...nk,...nki,...nkj->...kij", r, gap, gap)
     if scale_trils.shape[-3] == 1:
         outer = outer.sum(-3, keepdim=True)
@@ -135,12 +137,12 @@ def mixture_elbo_terms(
 
     if logits_q is None:
         log_joint = _log_joint(posterior_at, log_weights, means, logvars, posterior_logvar)
-        normalizer = _logsumexp(log_joint)
-        log_q = _log_normalise(log_joint, normalizer)
+        normalizer = logsumexp(log_joint)
+        log_q = log_normalise(log_joint, normalizer)
         unreachable = normalizer == -_INF
     else:
         logits = torch.where(alive, logits_q, logits_q.detach())
-        log_q = _log_normalise(logits, _logsumexp(logits))
+        log_q = log_normalise(logits, logsumexp(logits))
         unreachable = ~(alive & (expected != -_INF)).any(-1)
     unreachable = unreachable | _is_infinite(point)
     if logvar_q is not None:
@@ -203,8 +205,14 @@ def _log_joint(
     return torch.where(alive, torch.where(alive, log_weights, 0.0) + log_normal, -_INF)
 
 
-def _log_joint_tril(x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor) -> Tensor:
-    """Return log(weight_k N(x; mu_k, L_k L_k')), (..., N, K); as for ``_log_normal``, stand-ins."""
+def whiten(
+    x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return z = L_k^-1 (x - mu_k), (..., K, D, N), what the joint density is made of.
+
+    With it log(weight_k N(x; mu_k, L_k L_k')), (..., N, K), and the factors L_k; stand-ins as for
+    ``_log_normal``.
+    """
     alive = _alive(log_weights)
     infinite = _is_infinite(x).unsqueeze(-1)
     used = alive.any(-1, keepdim=True) if scale_trils.shape[-3] == 1 else alive
@@ -218,30 +226,38 @@ def _log_joint_tril(x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: 
     log_normal = (-0.5 * z.square().sum(-2) - constant.unsqueeze(-1)).mT
     counts = alive.unsqueeze(-2) & ~infinite
     log_weights = torch.where(alive, log_weights, 0.0).unsqueeze(-2)
-    return torch.where(counts, log_weights + log_normal, -_INF)
+    return z, torch.where(counts, log_weights + log_normal, -_INF), factors
 
 
-def _responsibilities(
-    x: Tensor, log_joint: Tensor, means: Tensor, sample_weight: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted log-likelihood, weighted responsibilities (..., N, K), and x - mu (..., N, K, D).
+def _log_joint_tril(x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor) -> Tensor:
+    """Return log(weight_k N(x; mu_k, L_k L_k')), (..., N, K)."""
+    return whiten(x, log_weights, means, scale_trils)[1]
 
-    Points of no weight or no density, and components of no weight, count for nothing.
+
+def responsibilities(
+    log_joint: Tensor, sample_weight: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Weighted log-likelihood, and weighted responsibilities, (..., N, K).
+
+    Points of no weight or no density count for nothing.
     """
-    weight = torch.ones_like(x[..., 0]) if sample_weight is None else sample_weight
-    log_prob = _logsumexp(log_joint)
+    log_prob = logsumexp(log_joint)
+    weight = torch.ones_like(log_prob) if sample_weight is None else sample_weight
     weight = weight.broadcast_to(torch.broadcast_shapes(weight.shape, log_prob.shape))
     log_likelihood = torch.where(weight == 0, 0.0, weight * log_prob).sum(-1)
     counts = ((weight != 0) & (log_prob != -_INF)).unsqueeze(-1)
-    posterior = torch.exp(_log_normalise(log_joint, log_prob))
-    r = torch.where(counts, weight.unsqueeze(-1) * posterior, 0.0)
-    x = torch.where(counts, x, 0.0)
-    gap = x.unsqueeze(-2) - means.unsqueeze(-3)
-    dead = (log_joint == -_INF).all(-2, keepdim=True).unsqueeze(-1)
-    return log_likelihood, r, torch.where(dead, 0.0, gap)
+    posterior = torch.exp(log_normalise(log_joint, log_prob))
+    return log_likelihood, torch.where(counts, weight.unsqueeze(-1) * posterior, 0.0)
 
 
-def _logsumexp(a: Tensor) -> Tensor:
+def counted_gap(x: Tensor, means: Tensor, r: Tensor) -> Tensor:
+    """Return x - mu, (..., N, K, D): zero for points and components that count for nothing."""
+    x = torch.where((r == 0).all(-1, keepdim=True), 0.0, x)
+    means = torch.where((r == 0).all(-2).unsqueeze(-1), 0.0, means)
+    return x.unsqueeze(-2) - means.unsqueeze(-3)
+
+
+def logsumexp(a: Tensor) -> Tensor:
     """Log-sum-exp over the last dimension, with a zero gradient (torch: NaN) where all are -inf."""
     if a.shape[-1] == 0:
         return a.sum(-1) - _INF
@@ -252,7 +268,7 @@ def _logsumexp(a: Tensor) -> Tensor:
     return torch.where(empty, -_INF, torch.log(torch.where(empty, 1.0, total)) + top.squeeze(-1))
 
 
-def _log_normalise(log_joint: Tensor, log_normalizer: Tensor) -> Tensor:
+def log_normalise(log_joint: Tensor, log_normalizer: Tensor) -> Tensor:
     """Subtract the normaliser; entries of -inf stay -inf and pass no gradient."""
     excluded = log_joint == -_INF
     safe_joint = torch.where(excluded, 0.0, log_joint)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch._C._functorch import peek_interpreter_stack
 
 from pyvae import _C
-from pyvae.ops._cuda import refuse_cuda
+from pyvae.ops._cuda import hand_over, refuse_cuda
 from pyvae.ops.signature import Signature
 
 # Without it every kernel call goes through the registry's autograd, in Python, for nothing.
@@ -46,10 +47,16 @@ class Op:
         returns its differentiable results.
     title
         The public function that messages speak of, where it is not the op's own name.
+    large
+        A module with functions of the kernels' names, for what is too large for these on a GPU.
     """
 
     def __init__(
-        self, name: str, reference: Callable[..., Tensor | Tensors], title: str | None = None
+        self,
+        name: str,
+        reference: Callable[..., Tensor | Tensors],
+        title: str | None = None,
+        large: ModuleType | None = None,
     ) -> None:
         line = _TABLE[name]
         self.statistics: bool = line["statistics"]
@@ -61,12 +68,12 @@ class Op:
         self.saves_results: bool = line["backward_uses_results"]
         self.reference = reference
         self.kernel = getattr(torch.ops.pyvae, name).default
-        refuse_cuda(self.kernel, self.signature.name)
+        self._find_on_cuda(self.kernel, large, position=0)
         if self.statistics:
             _register_statistics(self)
             return
         self.backward_kernel = getattr(torch.ops.pyvae, f"{name}_backward").default
-        refuse_cuda(self.backward_kernel, self.signature.name)
+        self._find_on_cuda(self.backward_kernel, large, position=self.differentiable)
         self.forward_function = _forward_function(self)
         self.eager_function = _eager_function(self)
         self.backward_function = _backward_function(self)
@@ -89,6 +96,13 @@ class Op:
             return _tuple(self.kernel(*(t.detach() for t in tensors)))
         results = self.run(tensors)[: self.returned]
         return tuple(self.signature.restore(r, rows).to(dtype) for r in results)
+
+    def _find_on_cuda(
+        self, kernel: torch._ops.OpOverload, large: ModuleType | None, position: int
+    ) -> None:
+        refuse_cuda(kernel, self.signature.name)
+        if large is not None:
+            hand_over(kernel, getattr(large, kernel._opname), position)
 
     def _ready(self, tensors: tuple[Any, ...]) -> bool:
         """Nothing to convert and one batch shape: the common call goes straight to its kernel.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from pyvae.ops import reference
+from pyvae.ops import products, reference
 from pyvae.ops.registration import Op
 
 
@@ -22,7 +22,7 @@ class MixtureStatistics(NamedTuple):
 
 
 _statistics = Op("mixture_statistics", reference.mixture_statistics)
-_statistics_tril = Op("mixture_statistics_tril", reference.mixture_statistics_tril)
+_statistics_tril = Op("mixture_statistics_tril", reference.mixture_statistics_tril, large=products)
 
 
 def mixture_statistics(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Where the op tests run: on the CPU, on a GPU, or the CUDA kernels on an emulated one.
+"""Where the op tests run: on the CPU, on a GPU, or what a GPU would run, on the CPU.
+
+That is the CUDA kernels on an emulated GPU, and the matrix products that take over from them.
 
 A test marked ``every_device`` runs once for each that there is. It draws on the CPU and compares
 there; only the op itself sees the device.
@@ -8,7 +10,7 @@ there; only the op itself sees the device.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,20 +19,27 @@ import torch
 from torch import Tensor
 
 from pyvae.bench.sizes import Size
+from pyvae.ops import products
 from pyvae.ops.registration import Op
 from tests.cuda import emulated
 
-CPU, EMULATED, GPU = "cpu", "emulated-cuda", "cuda"
+CPU, EMULATED, PRODUCTS, GPU = "cpu", "emulated-cuda", "products", "cuda"
 _current = CPU
+_PRODUCTS = [name for name in products.__dict__ if name.endswith("_tril")]
 
 
 def available() -> list[str]:
     """The devices of this machine; the emulated one may turn out to lack its tools."""
-    return [CPU, EMULATED, *([GPU] if torch.cuda.is_available() else [])]
+    return [CPU, EMULATED, PRODUCTS, *([GPU] if torch.cuda.is_available() else [])]
 
 
 def current() -> str:
     return _current
+
+
+def has(name: str, op: str) -> bool:
+    """Tell whether an op, or a form of it, is run by other code there than elsewhere."""
+    return name != PRODUCTS or any(op.startswith(function) for function in _PRODUCTS)
 
 
 @contextmanager
@@ -39,7 +48,10 @@ def running_on(name: str) -> Iterator[None]:
     global _current
     patch = pytest.MonkeyPatch()
     if name == EMULATED:
-        _emulate(patch)
+        emulated.load()
+        _replace(patch, lambda name: getattr(torch.ops.pyvae_emulated, name).default)
+    elif name == PRODUCTS:
+        _replace(patch, lambda name: getattr(products, name, None))
     _current = name
     try:
         yield
@@ -62,15 +74,15 @@ def returned(tensor: Tensor) -> Tensor:
     return tensor.cpu() if _current == GPU else tensor
 
 
-def _emulate(patch: pytest.MonkeyPatch) -> None:
-    emulated.load()
+def _replace(patch: pytest.MonkeyPatch, kernel_of: Callable[[str], Any]) -> None:
+    """Give every op other kernels, where there are some, by their names."""
     for op in gc.get_objects():
-        if isinstance(op, Op):
+        if issubclass(type(op), Op):  # no lazy module of torch is to be asked
             for attribute in ("kernel", "backward_kernel"):
-                if hasattr(op, attribute):
-                    name = getattr(op, attribute)._opname
-                    kernel = getattr(torch.ops.pyvae_emulated, name).default
-                    patch.setattr(op, attribute, kernel)
+                kernel = getattr(op, attribute, None)
+                replacement = kernel_of(kernel._opname) if kernel else None
+                if replacement:
+                    patch.setattr(op, attribute, replacement)
 
 
 class _Move(torch.autograd.Function):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyvae import _C, ops
+from tests.ops import devices
 from tests.ops.cases import DTYPES, SMALL, TILED, OpCase, each_dtype, each_statistics
 from tests.ops.checks import assert_gradients, doubled
 from tests.ops.layouts import LAYOUTS, repeated_first
@@ -17,6 +18,7 @@ from tests.ops.layouts import LAYOUTS, repeated_first
 # Dynamo and opcheck warn about their own internals.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
+every_device = pytest.mark.every_device
 MIDDLE = {"n": 70, "k": 9, "d": 6}
 RTOL = {torch.float32: 2e-6, torch.float64: 1e-13}
 
@@ -37,19 +39,28 @@ def check(case: OpCase, inputs: dict[str, Tensor], context: object = "") -> None
     assert_gradients(have, truth, rtol, f"of {case.name} {context}")
 
 
+@every_device
+@each_dtype
+@each_statistics
+def test_sizes(case: OpCase, dtype: torch.dtype) -> None:
+    sizes = devices.some(case.sizes[::2])
+    for seed, size in enumerate((*sizes, TILED, {"n": 1500, "k": 3, "d": 2})):
+        check(case, case.draw(size, dtype, seed=seed), size)
+
+
 @pytest.mark.parametrize("instruction_set", ops.build_info()["instruction_sets_supported"])
 @each_dtype
 @each_statistics
-def test_sizes(case: OpCase, dtype: torch.dtype, instruction_set: str) -> None:
+def test_instruction_sets(case: OpCase, dtype: torch.dtype, instruction_set: str) -> None:
     before = ops.build_info()["instruction_set"]
     _C.set_instruction_set(instruction_set)
     try:
-        for seed, size in enumerate((*case.sizes[::2], TILED, {"n": 1500, "k": 3, "d": 2})):
-            check(case, case.draw(size, dtype, seed=seed), size)
+        test_sizes(case, dtype)
     finally:
         _C.set_instruction_set(before)
 
 
+@every_device
 @each_dtype
 @each_statistics
 def test_empty_sizes(case: OpCase, dtype: torch.dtype) -> None:
@@ -58,6 +69,7 @@ def test_empty_sizes(case: OpCase, dtype: torch.dtype) -> None:
         check(case, case.draw(size, dtype), size)
 
 
+@every_device
 @each_dtype
 @each_statistics
 def test_leading_dimensions_broadcast(case: OpCase, dtype: torch.dtype) -> None:
@@ -69,6 +81,7 @@ def test_leading_dimensions_broadcast(case: OpCase, dtype: torch.dtype) -> None:
         check(case, case.draw(MIDDLE, dtype, batch={name: (3,)}), name)
 
 
+@every_device
 @each_dtype
 @each_statistics
 def test_layouts(case: OpCase, dtype: torch.dtype) -> None:
@@ -79,6 +92,7 @@ def test_layouts(case: OpCase, dtype: torch.dtype) -> None:
         check(case, {**inputs, name: repeated_first(inputs[name], 0)}, f"repeated {name}")
 
 
+@every_device
 @each_dtype
 @each_statistics
 def test_weights_left_out_are_ones(case: OpCase, dtype: torch.dtype) -> None:
@@ -90,6 +104,7 @@ def test_weights_left_out_are_ones(case: OpCase, dtype: torch.dtype) -> None:
         assert torch.equal(have, truth)
 
 
+@every_device
 @each_dtype
 @each_statistics
 def test_whole_weights_repeat_points(case: OpCase, dtype: torch.dtype) -> None:
@@ -102,6 +117,7 @@ def test_whole_weights_repeat_points(case: OpCase, dtype: torch.dtype) -> None:
         torch.testing.assert_close(have, truth, rtol=5 * RTOL[dtype], atol=5 * RTOL[dtype])
 
 
+@every_device
 @each_dtype
 @each_statistics
 def test_points_of_no_weight_are_not_looked_at(case: OpCase, dtype: torch.dtype) -> None:
@@ -113,6 +129,7 @@ def test_points_of_no_weight_are_not_looked_at(case: OpCase, dtype: torch.dtype)
         assert torch.equal(have, truth)
 
 
+@every_device
 @each_dtype
 @each_statistics
 def test_excluded_components_and_far_points(case: OpCase, dtype: torch.dtype) -> None:
@@ -132,6 +149,7 @@ def test_excluded_components_and_far_points(case: OpCase, dtype: torch.dtype) ->
         assert torch.equal(have, truth)
 
 
+@every_device
 @each_dtype
 @each_statistics
 def test_a_nan_point_spoils_what_it_belongs_to(case: OpCase, dtype: torch.dtype) -> None:
@@ -142,6 +160,7 @@ def test_a_nan_point_spoils_what_it_belongs_to(case: OpCase, dtype: torch.dtype)
     assert got[1].isnan().all()
 
 
+@every_device
 @each_statistics
 def test_offset_of_ten_thousand(case: OpCase) -> None:
     """Sums of squares about the means keep their digits where sums of squares would lose all."""
