@@ -82,38 +82,50 @@ struct BackwardTile {
     if constexpr (Op::kSample >= 0)
       score_tile(memory.sample_chunk, memory.constants, components, first_column, samples, nullptr,
                  logit);
-    const Column<const T> logits(problem, Op::kLogits >= 0 ? Op::kLogits : 0, entry);
+    // The scores wait in the places of their coefficients, which leaves one piece of code for all.
     const int row = row_of_thread() * kP, column = column_of_thread() * kC;
     PYVAE_UNROLL for (int i = 0; i < kP; ++i) {
       PYVAE_UNROLL for (int j = 0; j < kC; ++j) {
-        const int64_t n = points.first + row + i, k = first_column + column + j;
-        Coefficients<T> found;
-        if (row + i < points.count && k < problem.k) {
-          T l = score[i][j];
-          if constexpr (Op::kSample >= 0) l = logit[i][j];
-          if constexpr (Op::kLogits >= 0) l = logits.at(n, k);
-          found = memory.state[row + i].coefficients(problem, entry, n, k, l, score[i][j],
-                                                     memory.constants.log_weight[column + j],
-                                                     memory.constants.constant[column + j]);
-        }
-        put<kByComponent>(memory.by_score, row + i, column + j, found.by_score);
+        if constexpr (Op::kScores)
+          at<kByComponent>(memory.by_score, row + i, column + j) = score[i][j];
         if constexpr (Op::kSample >= 0)
-          put<kByComponent>(memory.by_logit, row + i, column + j, found.by_logit);
-        if constexpr (Op::kOwnWeights)
-          put<kByComponent>(memory.by_log_weight, row + i, column + j, found.by_log_weight);
-        if constexpr (Op::kLogits >= 0 && kByComponent) {
-          const Column<T> by_logits(problem, Op::kByLogits, entry);
-          if (by_logits.data && row + i < points.count && k < problem.k)
-            by_logits.at(n, k) = found.by_logit;
-        }
+          at<kByComponent>(memory.by_logit, row + i, column + j) = logit[i][j];
       }
     }
+    PYVAE_UNROLL_TWICE for (int i = 0; i < kP * kC; ++i)
+        replace<kByComponent>(row + i / kC, column + i % kC, first_column);
     __syncthreads();
   }
 
+  // A score by its coefficient.
   template <bool kByComponent>
-  __device__ static void put(CoefficientTile<Shape>& to, int n, int c, T value) {
-    (kByComponent ? to.of_component(c, n) : to.of_point(n, c)) = value;
+  __device__ void replace(int row, int column, int64_t first_column) {
+    const int64_t n = points.first + row, k = first_column + column;
+    const bool there = row < points.count && k < problem.k;
+    T& by_score = at<kByComponent>(memory.by_score, row, column);
+    Coefficients<T> found;
+    if (there) {
+      const T score = Op::kScores ? by_score : T(0);
+      T l = score;
+      if constexpr (Op::kSample >= 0) l = at<kByComponent>(memory.by_logit, row, column);
+      if constexpr (Op::kLogits >= 0) l = Column<const T>(problem, Op::kLogits, entry).at(n, k);
+      found = memory.state[row].coefficients(problem, entry, n, k, l, score,
+                                             memory.constants.log_weight[column],
+                                             memory.constants.constant[column]);
+    }
+    by_score = found.by_score;
+    if constexpr (Op::kSample >= 0) at<kByComponent>(memory.by_logit, row, column) = found.by_logit;
+    if constexpr (Op::kOwnWeights)
+      at<kByComponent>(memory.by_log_weight, row, column) = found.by_log_weight;
+    if constexpr (Op::kLogits >= 0 && kByComponent) {
+      const Column<T> by_logits(problem, Op::kByLogits, entry);
+      if (by_logits.data && there) by_logits.at(n, k) = found.by_logit;
+    }
+  }
+
+  template <bool kByComponent>
+  __device__ static T& at(CoefficientTile<Shape>& tile, int n, int c) {
+    return kByComponent ? tile.of_component(c, n) : tile.of_point(n, c);
   }
 };
 

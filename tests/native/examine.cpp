@@ -129,7 +129,7 @@ class Examination {
     int64_t work = count_of(setting.batch);
     for (const char letter : subject_.letters)
       work *= letter == 'n' ? setting.n : letter == 'k' ? setting.k : setting.d;
-    return work > (extent() == Extent::kSome ? 1 << 16 : 1 << 12);
+    return work > (extent() == Extent::kSome ? 1 << 15 : 1 << 12);
   }
 
   // The tables alternate between the full and the narrow form, where the op has one.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from pyvae.bench.sizes import Size
-from pyvae.ops import products
+from pyvae.ops import _cuda, products
 from pyvae.ops.registration import Op
 from tests.cuda import emulated
 
@@ -65,6 +66,17 @@ def some(sizes: Sequence[Size]) -> Sequence[Size]:
     return sizes[::7] if _current == EMULATED else sizes
 
 
+def takes(op: str, size: Size) -> bool:
+    """Tell whether the device is given this size.
+
+    A GPU leaves large factors to the products, and a factor each for very many components takes
+    the emulation long.
+    """
+    if _current != EMULATED or not has(PRODUCTS, op):
+        return True
+    return size["d"] <= _cuda.LARGEST_FUSED and size["k"] <= 1000
+
+
 def moved(tensor: Tensor) -> Tensor:
     """The tensor as the op is to see it: the same strides on the device."""
     return _Move.apply(tensor) if _current == GPU else tensor
@@ -76,13 +88,18 @@ def returned(tensor: Tensor) -> Tensor:
 
 def _replace(patch: pytest.MonkeyPatch, kernel_of: Callable[[str], Any]) -> None:
     """Give every op other kernels, where there are some, by their names."""
-    for op in gc.get_objects():
-        if issubclass(type(op), Op):  # no lazy module of torch is to be asked
-            for attribute in ("kernel", "backward_kernel"):
-                kernel = getattr(op, attribute, None)
-                replacement = kernel_of(kernel._opname) if kernel else None
-                if replacement:
-                    patch.setattr(op, attribute, replacement)
+    for op in _ops():
+        for attribute in ("kernel", "backward_kernel"):
+            kernel = getattr(op, attribute, None)
+            replacement = kernel_of(kernel._opname) if kernel else None
+            if replacement:
+                patch.setattr(op, attribute, replacement)
+
+
+@cache
+def _ops() -> list[Op]:
+    # No lazy module of torch is to be asked, as `isinstance` would.
+    return [op for op in gc.get_objects() if issubclass(type(op), Op)]
 
 
 class _Move(torch.autograd.Function):
