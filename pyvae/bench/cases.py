@@ -7,13 +7,13 @@ An op that this build lacks is a case nevertheless: the run says so in its place
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyvae import ops
 from pyvae.bench import variants as v
 from pyvae.bench.peers import diagonal, divergence, full, optional, scikit
-from pyvae.bench.sizes import GROWTH, LARGE, MEMORY, SIZES, Size, elements, label
+from pyvae.bench.sizes import GPU_SIZES, GROWTH, LARGE, MEMORY, SIZES, SMALL, Size, elements, label
 from pyvae.bench.variants import Variant
 from pyvae.ops import reference
 
@@ -63,13 +63,26 @@ class Case:
         return (FORWARD, BOTH) if self.differentiable else (FORWARD,)
 
 
-def cases() -> tuple[Case, ...]:
-    """Give every case of the suite, in the order of the tables."""
+def cases(device: str = "cpu") -> tuple[Case, ...]:
+    """Give every case of the suite on a device, in the order of the tables."""
     makers = {name: globals()[f"_{name}"] for name in NAMES}
-    found = [makers[name](size) for name in NAMES for size in SIZES[name]]
+    if device == "cuda":
+        return tuple(_on_gpu(makers[name](s)) for name in NAMES for s in GPU_SIZES[name])
+    found = [_on(device, makers[name](size)) for name in NAMES for size in SIZES[name]]
     at = next(i for i, case in enumerate(found) if case.op == "mixture_log_prob_tril")
     extra = [_mixture_log_prob(size) for size in MEMORY] + [_growth(size) for size in GROWTH]
     return tuple(found[:at] + extra + found[at:])
+
+
+def _on(device: str, case: Case) -> Case:
+    return replace(case, variants=tuple(x for x in case.variants if device in x.devices))
+
+
+def _on_gpu(case: Case) -> Case:
+    """Leave what runs there, beside the rates that limit it."""
+    kept = [x for x in _on("cuda", case).variants if x.name not in (v.COPY, v.SGEMM)]
+    rates = [v.RATES[name] for name in (v.COPY, v.FMA, v.SGEMM)]
+    return replace(case, variants=(*kept, *rates))
 
 
 def _ours(op: str, **options: Any) -> Variant:
@@ -125,7 +138,7 @@ def _gaussian_kl_pairwise(size: Size) -> Case:
 
 
 def _mixture_log_prob(size: Size) -> Case:
-    broadcast = reference.mixture_log_prob
+    broadcast, small = reference.mixture_log_prob, elements(size, "nkd") < SMALL
     package = {"largest": ("nk", "nk"), "compiles": True}
     return Case(
         "mixture_log_prob",
@@ -140,9 +153,15 @@ def _mixture_log_prob(size: Size) -> Case:
             v.distributions(diagonal.distributions_log_prob, "nkd", same_gradients=False),
             v.scikit(scikit.score, largest=("nk", "nk")),
             Variant(
-                "jax.jit, GEMM form", optional.jax_log_prob, runtime="jax", package="jax", **package
+                "jax.jit, GEMM form",
+                optional.jax_log_prob,
+                runtime="jax",
+                package="jax",
+                devices=("cpu",),
+                **package,
             ),
             Variant("KeOps", optional.keops_log_prob, package="pykeops", compiles=True),
+            *(v.with_graphs(ops.mixture_log_prob, "broadcast", broadcast, "nkd") if small else []),
             *([v.RATES[v.SGEMM]] if elements(size, "nkd") >= LARGE else []),
         ),
     )
@@ -198,6 +217,7 @@ def _mixture_elbo_terms(size: Size) -> Case:
             v.eager("formula", formula, "nkd", "nkd"),
             v.eager("reference", reference.mixture_elbo_terms, "nkd", "nkd"),
             v.compiled("formula", formula, "nkd", "nkd"),
+            *v.with_graphs(ops.mixture_elbo_terms, "formula", formula, "nkd"),
         ),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyvae.bench import figures, tables
 from pyvae.bench.cases import NAMES
+from pyvae.bench.device import Device, Gpu
 from pyvae.bench.results import Results
 from pyvae.bench.tables import Grid
 from pyvae.bench.targets import claims
@@ -25,17 +26,30 @@ Written by `pyvae bench --document` from one file of results; nothing here is wr
   A turn is a call, or as many calls as fill ten milliseconds, after calls that are not timed.
   Times are medians of the turns, and ± is half the distance between their quartiles.
 - Forward + backward gives the gradients of the summed results to all arguments.
-- Compiling is not timed. Threads of every library: {threads}. All in float32.
-- A variant that would write a tensor of 2 GiB or more is left out, and the notes say so.
+- Compiling is not timed. Threads of every library: {threads}. All in float32, without TF32.
+- A variant that would write a tensor of {largest} GiB or more is left out, and the notes say so.
 - The error is the largest over all results, relative to max(1, |value|), and over all gradients,
   relative to the largest of their tensor, against the same in float64 over all points.
-- Peak memory is by how much one warm call raises the process's peak; its results count.
+- Peak memory is by how much one warm call raises the peak of {memory}; its results count.
 - sgemm is torch's product of two matrices of 4096 x 4096, taking turns with the large mixtures;
-  copy is torch's copy of 256 MiB, whose bytes count as read and as written.
+  copy is torch's copy of 256 MiB, whose bytes count as read and as written.{limits}
 - The eager *formula* is the op as its users write it, without care for weights of zero; *reference*
   is pyvae's own in plain torch, with that care. *GEMM form* expands (x - μ)² into matrix products.
   scikit-learn's time for statistics is that of its E step and M step.
 """
+_LIMITS = """
+- multiply-adds is a kernel of these alone, from registers to registers. A limit's share is the time
+  that it would take by itself, beside the time that was measured: of arithmetic, 4NKD operations
+  of a mixture, or of memory, every argument read once and every result written once.
+- compile is `torch.compile`, without CUDA graphs unless it says so."""
+_ON = {
+    "cpu": {"memory": "the process", "largest": Device.memory_limit >> 30, "limits": ""},
+    "cuda": {
+        "memory": "torch's allocator",
+        "largest": Gpu.memory_limit >> 30,
+        "limits": _LIMITS,
+    },
+}
 
 
 def write(results: Results, path: Path) -> list[Path]:
@@ -50,9 +64,14 @@ def write(results: Results, path: Path) -> list[Path]:
 
 
 def _lines(results: Results, folder: str, drawn: Iterable[str]) -> Iterator[str]:
-    yield _HEADING.format(machine=_machine(results), threads=results.threads)
+    on = _ON[results.device]
+    yield _HEADING.format(machine=_machine(results), threads=results.threads, **on)
     yield "## Targets\n"
-    yield from _markdown(tables.targets(results, claims()))
+    yield from _markdown(tables.targets(results, claims(results.device)))
+    shares = tables.limits(results)
+    if shares.rows:
+        yield f"## {shares.title}\n"
+        yield from _markdown(shares)
     yield "## At a glance\n"
     for name in drawn:
         yield f"![{figures.TITLES[name]}]({folder}/{name}.png)\n"

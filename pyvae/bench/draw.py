@@ -70,11 +70,11 @@ ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Draw]]] = {
 }
 
 
-def draw(op: str, size: Size) -> Inputs:
-    """Draw the arguments of an op at one size."""
+def draw(op: str, size: Size, device: str = "cpu") -> Inputs:
+    """Draw the arguments of an op at one size, the same numbers for every device."""
     generator = torch.Generator().manual_seed(0)
     return {
-        name: values(tuple(size[letter] for letter in dims), generator)
+        name: values(tuple(size[letter] for letter in dims), generator).to(device)
         for name, (dims, values) in ARGUMENTS[op].items()
     }
 

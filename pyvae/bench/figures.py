@@ -11,9 +11,9 @@ from pyvae import plots
 from pyvae.bench import rates
 from pyvae.bench import variants as v
 from pyvae.bench.cases import BOTH, FORWARD
+from pyvae.bench.claims import peers
 from pyvae.bench.results import CaseResult, Results
 from pyvae.bench.sizes import GROWTH, label
-from pyvae.bench.targets import peers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,8 +31,6 @@ _FAMILIES = {
     "divergences": ("gaussian_kl", "gaussian_kl_tril", "gaussian_kl_pairwise"),
 }
 _RATED = ("mixture_log_prob", "gaussian_kl")
-# Of one coordinate of a divergence; an exponential counts as one.
-_KL_OPERATIONS = 10
 
 
 def draw(results: Results) -> dict[str, Figure]:
@@ -59,19 +57,20 @@ def _ratios(results: Results, family: str) -> Figure | None:
 
 
 def _roofline(results: Results) -> Figure | None:
-    peaks = [rate for case in results.cases if (rate := rates.sgemm_rate(case)) is not None]
+    peak = rates.sgemm_rate if results.device == "cpu" else rates.fma_rate
+    peaks = [rate for case in results.cases if (rate := peak(case)) is not None]
     copies = [rate for case in results.cases if (rate := rates.copy_rate(case)) is not None]
     points = {}
     for case in results.cases:
         seconds = case.time(FORWARD, v.PYVAE)
         if case.op in _RATED and seconds is not None and not _is_growth(case):
-            operations, moved = _work(case)
+            operations, moved = rates.work(case)
             points[_name(case)] = operations / moved, operations / seconds
     if not (peaks and copies and points):
         return None
     caption = (
         f"Forward pass. {_conditions(results)} A mixture takes 4NKD operations; a divergence "
-        f"{_KL_OPERATIONS} a coordinate, an exponential counted as one."
+        f"{rates.KL_OPERATIONS} a coordinate, an exponential counted as one."
     )
     return plots.roofline(points, statistics.median(peaks), statistics.median(copies), caption)
 
@@ -98,14 +97,6 @@ def _growth(results: Results) -> Figure | None:
 
 def _is_growth(case: CaseResult) -> bool:
     return case.op == "mixture_log_prob" and case.key[1] in {label(size) for size in GROWTH}
-
-
-def _work(case: CaseResult) -> tuple[int, int]:
-    """Operations, and bytes that must be read or written once."""
-    n, k, d = case.size["n"], case.size.get("k", 0), case.size["d"]
-    if case.op == "gaussian_kl":
-        return _KL_OPERATIONS * n * d, v.FLOAT_BYTES * (4 * n * d + n)
-    return rates.operations(case), v.FLOAT_BYTES * (n * d + n + 2 * k * d + k)
 
 
 def _name(case: CaseResult) -> str:

@@ -77,6 +77,11 @@ class Results:
     quick: bool
     cases: list[CaseResult] = field(default_factory=list)
 
+    @property
+    def device(self) -> str:
+        """What was measured: "cpu" or "cuda"."""
+        return self.machine.get("device", "cpu")
+
     def find(self, op: str, label: str) -> CaseResult | None:
         """Find a case by op and size."""
         return next((case for case in self.cases if case.key == (op, label)), None)

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from pyvae.bench import machine
 from pyvae.bench.cases import BOTH, NAMES, Case, cases
+from pyvae.bench.device import Device
 from pyvae.bench.draw import Inputs, draw
 from pyvae.bench.load import Load
-from pyvae.bench.memory import peak_growth
 from pyvae.bench.results import CaseResult, Figure, Results
 from pyvae.bench.timing import PATIENCE, QUICK, Effort, Player, take_turns, threads
 from pyvae.bench.truth import largest_error, truth
@@ -39,25 +39,26 @@ class Settings:
         Of every library.
     quick
         Few short turns, for a first look.
-    memory_limit
-        Bytes; a variant that would write a tensor as large is left out.
+    device
+        The processor, or a GPU. A variant that would write a tensor as large as its
+        ``memory_limit`` is left out.
     """
 
     threads: int = 2
     quick: bool = False
-    memory_limit: int = 2**31
+    device: Device = field(default_factory=Device)
     effort: Effort = field(default_factory=Effort)
 
 
-def select(only: Sequence[str]) -> tuple[Case, ...]:
-    """Give the cases named ``OP`` or ``OP:SIZE``; all where nothing is named.
+def select(only: Sequence[str], device: str = "cpu") -> tuple[Case, ...]:
+    """Give the cases of a device named ``OP`` or ``OP:SIZE``; all where nothing is named.
 
     Raises
     ------
     ValueError
         If the suite has no such op or size.
     """
-    every = cases()
+    every = cases(device)
     if not only:
         return every
     chosen: list[Case] = []
@@ -92,7 +93,7 @@ def run(
     keep
         Called after each case with what was measured so far.
     """
-    results = Results(machine.machine(), machine.software(), settings.threads, settings.quick)
+    results = empty(settings)
     with threadpool_limits(settings.threads), threads(settings.threads):
         for number, case in enumerate(chosen, 1):
             tell(number, len(chosen), case)
@@ -102,6 +103,12 @@ def run(
     return results
 
 
+def empty(settings: Settings) -> Results:
+    """Give results that hold no case yet."""
+    facts, software = settings.device.facts(), machine.software()
+    return Results(facts, software, settings.threads, settings.quick)
+
+
 def measure(case: Case, settings: Settings) -> CaseResult:
     """Measure one case in all its directions."""
     result = CaseResult(case.op, dict(case.size))
@@ -109,7 +116,7 @@ def measure(case: Case, settings: Settings) -> CaseResult:
         result.skipped = "not in this build"
         return result
     with _quick_collections():
-        inputs = draw(case.op, case.size)
+        inputs = draw(case.op, case.size, settings.device.name)
         for direction in case.directions:
             backward = direction == BOTH
             exact = truth(case, inputs, backward)
@@ -159,8 +166,8 @@ def _direction(
     for variant in case.variants:
         if backward and variant.rate:
             continue
-        refusal = variant.refusal(case.size, backward, settings.memory_limit)
-        tried[variant.name] = refusal or _try(variant, inputs, exact, backward)
+        refusal = variant.refusal(case.size, backward, settings.device.memory_limit)
+        tried[variant.name] = refusal or _try(variant, inputs, exact, backward, settings.device)
     players = [found.player for found in tried.values() if isinstance(found, _Tried)]
     load = Load()
     take_turns(players, QUICK if settings.quick else settings.effort)
@@ -173,44 +180,50 @@ def _direction(
 
 
 def _try(
-    variant: Variant, inputs: Inputs, exact: tuple[Tensor, ...], backward: bool
+    variant: Variant,
+    inputs: Inputs,
+    exact: tuple[Tensor, ...],
+    backward: bool,
+    device: Device,
 ) -> _Tried | str:
     """Make a variant's first calls; a peer that fails gives its reason, our own op raises."""
     try:
         with threads(variant.threads), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             call = variant.prepare(inputs, backward)
-            estimate, peak, results = _first_calls(call, variant.compiles)
+            estimate, peak, results = _first_calls(call, variant.compiles, device)
     except Exception as error:
         if variant.name in (PYVAE, ONE_THREAD):
             raise
         return _reason(error)
     comparable = variant.comparable and (variant.same_gradients or not backward)
     error = largest_error(results, exact, backward) if comparable else None
-    player = Player(variant.name, call, estimate, variant.runtime, variant.threads)
+    player = Player(variant.name, call, estimate, variant.runtime, variant.threads, device.wait)
     if estimate > PATIENCE:
         player.seconds.append(estimate)
     return _Tried(player, peak, error)
 
 
-def _first_calls(call: Call, compiles: bool) -> tuple[float, int, tuple[Any, ...]]:
+def _first_calls(call: Call, compiles: bool, device: Device) -> tuple[float, int, tuple[Any, ...]]:
     """Seconds, peak memory and results of a call when everything is warm."""
+    device.release()
     if compiles:
         call()
-    found = _watched(call)
-    return found if found[0] > PATIENCE else _watched(call)
+    found = _watched(call, device)
+    return found if found[0] > PATIENCE else _watched(call, device)
 
 
-def _watched(call: Call) -> tuple[float, int, tuple[Any, ...]]:
+def _watched(call: Call, device: Device) -> tuple[float, int, tuple[Any, ...]]:
     seconds, results = 0.0, ()
 
     def timed() -> None:
         nonlocal seconds, results
         started = time.perf_counter()
         results = call()
+        device.wait()
         seconds = time.perf_counter() - started
 
-    peak = peak_growth(timed)
+    peak = device.peak_growth(timed)
     return seconds, peak, results
 
 

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pyvae.bench import rates
 from pyvae.bench import variants as v
+from pyvae.bench.claims import OWN, Claim
 from pyvae.bench.compare import Change
 from pyvae.bench.results import CaseResult, Figure, Results
-from pyvae.bench.targets import OWN, Claim
 from pyvae.bench.variants import NO_GRADIENTS
 
 _DIMENSIONS = {"n": "N", "k": "K", "d": "D"}
@@ -65,6 +68,28 @@ def accuracy_and_memory(results: Results, op: str) -> Grid:
             cells = [_quality_cell(figures.get(name)) for name in names]
             grid.rows.append([", ".join(map(str, case.size.values())), direction, *cells])
     return grid
+
+
+def limits(results: Results) -> Grid:
+    """Forward passes as shares of what limits them, arithmetic or memory; of a GPU."""
+    grid = Grid("Share of the nearer limit", ["op", "size", "limit", "share"], [], [])
+    for case in results.cases:
+        found = rates.nearer_limit(case)
+        if found is not None:
+            limit, share = found
+            grid.rows.append([case.op, _spaced(case.key[1]), limit, amount(share, "%")])
+    if grid.rows:
+        grid.notes.append(
+            f"copies move {_median(results, rates.copy_rate) / 1e9:,.0f} GB/s, multiply-adds are "
+            f"{_median(results, rates.fma_rate) / 1e12:.3g} TFLOP/s, sgemm is "
+            f"{_median(results, rates.sgemm_rate) / 1e12:.3g} TFLOP/s"
+        )
+    return grid
+
+
+def _median(results: Results, rate: Callable[[CaseResult], float | None]) -> float:
+    found = [value for case in results.cases if (value := rate(case)) is not None]
+    return statistics.median(found) if found else math.nan
 
 
 def targets(results: Results, chosen: Sequence[Claim]) -> Grid:

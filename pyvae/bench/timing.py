@@ -7,7 +7,7 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -43,13 +43,17 @@ QUICK = Effort(seconds=0.05, turns=3)
 
 @dataclass
 class Player:
-    """A variant at the table: its call, and the seconds a call of each turn."""
+    """A variant at the table: its call, and the seconds a call of each turn.
+
+    ``wait`` returns when everything that was called for has been done.
+    """
 
     name: str
     call: Call
     estimate: float
     runtime: str = "torch"
     threads: int | None = None
+    wait: Callable[[], None] = lambda: None
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -95,9 +99,11 @@ def _turn(player: Player) -> float:
             # Brings back what the others drove from the caches, and wakes the threads.
             for _ in range(max(1, int(calls * _WARM_UP / _TURN))):
                 call()
+        player.wait()
         started = time.perf_counter()
         for _ in range(calls):
             call()
+        player.wait()
         return (time.perf_counter() - started) / calls
 
 

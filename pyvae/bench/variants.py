@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,13 +14,16 @@ from torch import Tensor
 from pyvae.bench.draw import Inputs
 from pyvae.bench.sizes import Size, elements
 
-PYVAE, ONE_THREAD = "pyvae", "pyvae, 1 thread"
-SGEMM, COPY = "sgemm 4096", "copy"
+PYVAE, ONE_THREAD, GRAPHS = "pyvae", "pyvae, 1 thread", "pyvae, CUDA graphs"
+SGEMM, FMA, COPY = "sgemm 4096", "multiply-adds", "copy"
 DENSITY, WRITE = "density", "(N, K) write"
 NO_GRADIENTS = "has no gradients"
 COPY_BYTES = 2**28
 SGEMM_ORDER = 4096
 FLOAT_BYTES = 4
+_FMA_NUMBERS, _FMA_ROUNDS, _FMA_CHAINS = 2**22, 1024, 8
+FMA_COUNT = _FMA_NUMBERS * _FMA_ROUNDS * _FMA_CHAINS
+EVERYWHERE = ("cpu", "cuda")
 
 Call = Callable[[], tuple[Any, ...]]
 Prepare = Callable[[Inputs, bool], Call]
@@ -57,6 +60,8 @@ class Variant:
         A package that it needs and that may be missing.
     rate
         Whether it is a rate of the machine's, measured beside the forward pass only.
+    devices
+        Where it runs.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Variant:
     threads: int | None = None
     package: str | None = None
     rate: bool = False
+    devices: tuple[str, ...] = EVERYWHERE
 
     def refusal(self, size: Size, backward: bool, memory_limit: int) -> str | None:
         """Say why this variant is left out, if it is."""
@@ -134,9 +140,10 @@ def compiled(
     both: str,
     *,
     turns: int | None = None,
+    graphs: bool = False,
     **options: Any,
 ) -> Variant:
-    """Make the variant of the same function under ``torch.compile``.
+    """Make the variant of the same function under ``torch.compile``, with CUDA graphs or without.
 
     A loop is unrolled, and compiling it takes minutes where there are many components; ``turns``
     limits them.
@@ -145,10 +152,23 @@ def compiled(
     def prepare(inputs: Inputs, backward: bool) -> Call:
         if turns is not None and len(inputs["means"]) > turns:
             raise Unavailable(f"compiling more than {turns} turns of the loop takes minutes")
-        return torch_call(torch.compile(function, fullgraph=True, dynamic=False), inputs, backward)
+        mode = "reduce-overhead" if graphs else None
+        made = torch.compile(function, fullgraph=True, dynamic=False, mode=mode)
+        return torch_call(made, inputs, backward)
 
     largest = (forward, both)
     return Variant(f"compile, {form}", prepare, largest=largest, compiles=True, **options)
+
+
+def with_graphs(function: Callable, form: str, formula: Callable, letters: str) -> list[Variant]:
+    """Make the variants in which a GPU is told of a whole pass at once: of an op, and of its peer.
+
+    For a batch, where telling it of every kernel is most of the time.
+    """
+    options: dict[str, Any] = {"graphs": True, "devices": ("cuda",)}
+    ours = compiled("", function, "n", "n", **options)
+    peer = compiled(f"{form}, CUDA graphs", formula, letters, letters, **options)
+    return [replace(ours, name=GRAPHS), peer]
 
 
 def distributions(function: Callable, letters: str, **options: Any) -> Variant:
@@ -159,25 +179,64 @@ def distributions(function: Callable, letters: str, **options: Any) -> Variant:
 def scikit(prepare: Callable[[Inputs], Call], **options: Any) -> Variant:
     """Make the variant by scikit-learn, which has no gradients."""
     name = "scikit-learn"
-    return Variant(name, lambda i, _: prepare(i), backward=False, runtime="numpy", **options)
+    return Variant(
+        name,
+        lambda i, _: prepare(i),
+        backward=False,
+        runtime="numpy",
+        devices=("cpu",),
+        **options,
+    )
 
 
-def _sgemm(_: Inputs, __: bool) -> Call:
-    a, b, out = (torch.randn(SGEMM_ORDER, SGEMM_ORDER) for _ in range(3))
+def _sgemm(inputs: Inputs, _: bool) -> Call:
+    a, b, out = (torch.randn(SGEMM_ORDER, SGEMM_ORDER, device=_where(inputs)) for _ in range(3))
     return lambda: (torch.mm(a, b, out=out),)
 
 
-def _copy(_: Inputs, __: bool) -> Call:
-    source, target = torch.ones(COPY_BYTES // FLOAT_BYTES), torch.zeros(COPY_BYTES // FLOAT_BYTES)
+def _copy(inputs: Inputs, _: bool) -> Call:
+    count, device = COPY_BYTES // FLOAT_BYTES, _where(inputs)
+    source, target = torch.ones(count, device=device), torch.zeros(count, device=device)
     return lambda: (target.copy_(source),)
+
+
+# Chains of multiply-adds that wait for none but themselves; their values stay where they began.
+_FMA_SOURCE = f"""
+template <typename T> T multiply_adds(T x, T a, T b) {{
+  T chains[{_FMA_CHAINS}];
+  for (int c = 0; c < {_FMA_CHAINS}; ++c) chains[c] = x + T(c);
+  for (int r = 0; r < {_FMA_ROUNDS}; ++r) {{
+    #pragma unroll
+    for (int c = 0; c < {_FMA_CHAINS}; ++c) chains[c] = chains[c] * a + b;
+  }}
+  T sum = 0;
+  for (int c = 0; c < {_FMA_CHAINS}; ++c) sum += chains[c];
+  return sum;
+}}
+"""
+
+
+def _multiply_adds(inputs: Inputs, _: bool) -> Call:
+    function = torch.cuda.jiterator._create_jit_fn(_FMA_SOURCE, a=1.0, b=0.0)
+    numbers = torch.ones(_FMA_NUMBERS, device=_where(inputs))
+    return lambda: (function(numbers),)
 
 
 def _write(inputs: Inputs, _: bool) -> Call:
     shape = inputs["x"].shape[0], inputs["means"].shape[0]
-    return lambda: (torch.full(shape, 1.0),)
+    return lambda: (torch.full(shape, 1.0, device=_where(inputs)),)
+
+
+def _where(inputs: Inputs) -> torch.device:
+    return next(iter(inputs.values())).device
 
 
 RATES = {
-    name: Variant(name, prepare, comparable=False, rate=True)
-    for name, prepare in ((SGEMM, _sgemm), (COPY, _copy), (WRITE, _write))
+    name: Variant(name, prepare, comparable=False, rate=True, devices=devices)
+    for name, prepare, devices in (
+        (SGEMM, _sgemm, EVERYWHERE),
+        (FMA, _multiply_adds, ("cuda",)),
+        (COPY, _copy, EVERYWHERE),
+        (WRITE, _write, EVERYWHERE),
+    )
 }

@@ -187,6 +187,9 @@ def bench(
             "Repeatable.",
         ),
     ] = None,
+    device: Annotated[
+        options.BenchDevice, typer.Option(help="What to measure: the processor, or a GPU.")
+    ] = options.BenchDevice.cpu,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few short turns: a first look, and no record.")
     ] = False,
@@ -230,7 +233,9 @@ def bench(
     from pyvae.cli import bench as command
 
     command.bench(
-        command.Options(only or (), quick, threads, output, name, source, compare, document)
+        command.Options(
+            only or (), quick, threads, output, name, source, compare, document, device.value
+        )
     )
 
 

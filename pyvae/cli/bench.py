@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyvae.bench.tables import Grid
 
 FOLDER = "benchmarks/results"
-_TEXT = ("op", "size", "pass", "claim", "variant", "change", "")  # columns that align left
+_TEXT = ("op", "size", "pass", "claim", "variant", "change", "limit", "")  # columns that align left
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Options:
     source: str | None
     compare: str | None
     document: str | None
+    device: str = "cpu"
 
 
 def bench(options: Options) -> None:
@@ -63,8 +64,11 @@ def bench(options: Options) -> None:
 
 def _refuse_contradictions(options: Options) -> None:
     if options.source is not None:
-        for name in ("quick", "threads", "output", "name"):
-            if getattr(options, name):
+        for name, default in (
+            ("quick", False), ("threads", None), ("output", None), ("name", None),
+            ("device", "cpu"),
+        ):  # fmt: skip
+            if getattr(options, name) != default:
                 raise UserError(f"--from: nothing is measured, so --{name} has no use beside it")
     if options.name is not None and not re.fullmatch(r"[\w.-]+", options.name):
         raise UserError(f"--name: {options.name} must be letters, digits, '-', '_' and '.'")
@@ -74,15 +78,15 @@ def _refuse_contradictions(options: Options) -> None:
 
 def _measure(console: Console, options: Options) -> Results:
     from pyvae.bench import machine, runner
-    from pyvae.bench.results import Results
+    from pyvae.bench.device import device_of
 
-    chosen = runner.select(options.only)
+    chosen = runner.select(options.only, options.device)
     threads = options.threads or min(2, os.cpu_count() or 1)
-    settings = runner.Settings(threads, options.quick)
-    empty = Results(machine.machine(), machine.software(), threads, options.quick)
+    settings = runner.Settings(threads, options.quick, device_of(options.device))
+    empty = runner.empty(settings)
     target = _target(options, machine.file_name(empty.machine))
     kept = _kept(target, empty, options)
-    order = [(case.op, case.label) for case in runner.select(())]
+    order = [(case.op, case.label) for case in runner.select((), options.device)]
 
     def keep(found: Results) -> None:
         if target is not None:
@@ -164,7 +168,11 @@ def _print(console: Console, found: Results, only: Sequence[str]) -> None:
         _show(console, tables.times(found, op))
         say(console, "")
         _show(console, tables.accuracy_and_memory(found, op))
-    judged = [claim for claim in claims() if claim.concerns(found)]
+    shares = tables.limits(found)
+    if shares.rows:
+        say(console, "")
+        _show(console, shares)
+    judged = [claim for claim in claims(found.device) if claim.concerns(found)]
     if judged:
         say(console, "")
         _show(console, tables.targets(found, judged))

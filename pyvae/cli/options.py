@@ -54,6 +54,13 @@ class Optimizer(str, Enum):
     adamw = "adamw"
 
 
+class BenchDevice(str, Enum):
+    """``--device`` of ``bench``."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class Schedule(str, Enum):
     """``--schedule``."""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from pyvae.bench import cases, runner, timing
 from pyvae.bench import variants as v
 from pyvae.bench.cases import BOTH, FORWARD, Case
+from pyvae.bench.device import Device, Gpu
 from pyvae.bench.draw import draw
 from pyvae.bench.load import Load
 from pyvae.bench.memory import peak_growth
@@ -109,7 +111,9 @@ def test_gaps_have_a_reason() -> None:
         v.Variant("absent", broken, package="no_such_package"),
         v.Variant("large", broken, largest=("nkd", "nkd")),
     )
-    found = measure(replace(case, variants=others), replace(QUICK, memory_limit=4 * 7 * 3 * 4))
+    small = Device()
+    small.memory_limit = 4 * 7 * 3 * 4
+    found = measure(replace(case, variants=others), replace(QUICK, device=small))
     reasons = {name: figure.skipped for name, figure in found.figures[FORWARD].items()}
     assert reasons[v.PYVAE] is None
     assert reasons["broken"] == "RuntimeError: no luck"
@@ -119,7 +123,7 @@ def test_gaps_have_a_reason() -> None:
 
 def test_a_long_loop_is_not_compiled() -> None:
     variant = v.compiled("loop", lambda *_: None, "n", "n", turns=2)
-    found = runner._try(variant, draw("mixture_log_prob_tril", TINY), (), False)
+    found = runner._try(variant, draw("mixture_log_prob_tril", TINY), (), False, Device())
     assert found == "compiling more than 2 turns of the loop takes minutes"
 
 
@@ -171,17 +175,64 @@ def test_own_work_is_no_load() -> None:
     assert cores is None or cores < (os.cpu_count() or 1)
 
 
-def test_claims_speak_of_cases_and_peers_of_the_suite() -> None:
+@pytest.mark.parametrize("device", v.EVERYWHERE)
+def test_claims_speak_of_cases_and_peers_of_the_suite(device: str) -> None:
     """Each claim can be judged once everything has been measured: no name is misspelt."""
-    results = runner.Results({}, {}, 2, False)
-    for case in cases.cases():
+    results = runner.Results({"device": device}, {}, 2, False)
+    for case in cases.cases(device):
         figures = {
             direction: {x.name: runner.Figure(1.0, 1.0, 1.0, 3, 1, 2**20) for x in case.variants}
             for direction in case.directions
         }
         results.cases.append(runner.CaseResult(case.op, dict(case.size), figures))
-    for claim in claims():
+    for claim in claims(device):
         assert claim.concerns(results), claim
         value, verdict = claim.judge(results)
         assert value is not None, (claim, verdict)
         assert verdict in ("met", "not met")
+
+
+class _Pretended(Gpu):
+    """A GPU's table of cases, measured on the processor."""
+
+    name = "cpu"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def wait(self) -> None:
+        self.asked.append("wait")
+
+    def peak_growth(self, call: Callable[[], object]) -> int:
+        self.asked.append("peak")
+        call()
+        return 1
+
+    def release(self) -> None:
+        self.asked.append("release")
+
+
+@pytest.mark.parametrize("op", cases.NAMES)
+def test_what_is_measured_of_a_gpu(op: str) -> None:
+    device = _Pretended()
+    case = next(found for found in cases.cases("cuda") if found.op == op)
+    names = [variant.name for variant in case.variants]
+    assert names[0] == v.PYVAE
+    assert names[-3:] == [v.COPY, v.FMA, v.SGEMM]
+    assert not {v.ONE_THREAD, "scikit-learn", "jax.jit, GEMM form"} & set(names)
+    small = replace(case, size=tiny(op).size, variants=case.variants[:2])
+    found = measure(small, replace(QUICK, device=device)).figures[FORWARD]
+    assert [figure.skipped for figure in found.values()] == [None, None]
+    assert {figure.peak_bytes for figure in found.values()} == {1}
+    first_calls = ["release", "peak", "wait", "peak", "wait"]
+    assert device.asked[:10] == 2 * first_calls
+    around_turns = 2 * sum(figure.turns for figure in found.values())
+    assert device.asked[10 : 10 + around_turns] == around_turns * ["wait"]
+
+
+def test_multiply_adds_are_counted() -> None:
+    """What the kernel's source says is what the rate is made of."""
+    source = v._FMA_SOURCE
+    assert f"T chains[{v._FMA_CHAINS}]" in source
+    assert f"r < {v._FMA_ROUNDS}" in source
+    assert v.FMA_COUNT == v._FMA_CHAINS * v._FMA_ROUNDS * v._FMA_NUMBERS

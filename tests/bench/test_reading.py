@@ -190,6 +190,33 @@ def test_tables_of_the_document_are_whole(tmp_path: Path, results: Results) -> N
             assert len({line.count("|") for line in block.splitlines()}) == 1, block
 
 
+def test_the_document_of_a_gpu(tmp_path: Path) -> None:
+    """Times as of a card of 2 TB/s and 50 TFLOP/s, on which the mixture takes twice the least."""
+    size = {"n": 1_000_000, "k": 1024, "d": 128}
+    rates = {
+        v.COPY: figure(1e3 * 2 * v.COPY_BYTES / 2e12),
+        v.FMA: figure(1e3 * 2 * v.FMA_COUNT / 50e12),
+        v.SGEMM: figure(1e3 * 2 * v.SGEMM_ORDER**3 / 45e12),
+    }
+    ours = figure(1e3 * 2 * 4 * 1_000_000 * 1024 * 128 / 50e12)
+    pair = {"n": 781250, "d": 128}
+    moved = 4 * (4 * 781250 * 128 + 781250)
+    results = results_of(
+        CaseResult("gaussian_kl", pair, {FORWARD: {v.PYVAE: figure(1e3 * moved / 1e12), **rates}}),
+        CaseResult("mixture_log_prob", size, {FORWARD: {v.PYVAE: ours, **rates}}),
+    )
+    results.machine.update(processor="Some GPU", device="cuda", instruction_set="sm_90")
+    document.write(results, tmp_path / "gpu.md")
+    text = (tmp_path / "gpu.md").read_text()
+    assert "| mixture_log_prob | 1000000, 1024, 128 | arithmetic | 50 % |" in text
+    assert "| gaussian_kl | 781250, 128 | memory | 50 % |" in text
+    assert "copies move 2,000 GB/s, multiply-adds are 50 TFLOP/s, sgemm is 45 TFLOP/s" in text
+    assert "beside that of multiply-adds | ≥ 50 % | 50 % | met |" in text
+    assert "Flash-GMM's published 152 ms (TF32, A100) | ≥ 1x | 7.25x | met |" in text
+    assert "torch's allocator" in text
+    assert "8 GiB" in text
+
+
 def test_a_document_of_nothing(tmp_path: Path) -> None:
     assert document.write(results_of(), tmp_path / "x.md") == [tmp_path / "x.md"]
 

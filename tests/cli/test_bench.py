@@ -20,7 +20,7 @@ from .test_mistakes import is_mistake
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A suite of two tiny cases without what compiles, and one that this build lacks."""
 
-    def suite() -> tuple[cases.Case, ...]:
+    def suite(_: str) -> tuple[cases.Case, ...]:
         found = [
             cases._gaussian_kl({"n": 5, "d": 3}),
             cases._mixture_log_prob({"n": 5, "k": 2, "d": 3}),
@@ -144,3 +144,24 @@ def test_mistakes(
         Path(name).write_text(content)
     is_mistake(cli("bench", *args), *words)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
+
+
+def test_a_gpu_that_is_not_there(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    result = cli("bench", "--device", "cuda", "--only", "gaussian_kl")
+    assert result.code == 2
+    assert "--device cuda: torch finds no CUDA device" in result.err
+
+
+def test_a_gpu_that_pyvae_was_not_built_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("pyvae.ops.CUDA_MISSING", "these kernels are missing: for a reason")
+    result = cli("bench", "--device", "cuda", "--only", "gaussian_kl")
+    assert result.code == 2
+    assert "--device cuda: these kernels are missing: for a reason" in result.err
+
+
+def test_sizes_are_the_devices(cli: Cli) -> None:
+    result = cli("bench", "--only", "mixture_log_prob:1000000x1024x128")
+    assert result.code == 2
+    assert "mixture_log_prob is not measured at '1000000x1024x128'" in result.err
