@@ -20,7 +20,7 @@ export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sanitize lint format bench bench-document bench-loop test-torch-versions clean
+.PHONY: help demo test test-gpu sanitize lint format bench bench-gpu bench-document bench-loop test-torch-versions clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -32,8 +32,11 @@ demo: .venv/.ready  ## train a Gaussian-mixture VAE on real digits and draw what
 test: .venv/.ready  ## run the whole test suite
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
+test-gpu: .venv/.ready  ## run what needs a GPU, on the installed ops; skipped where there is none
+	$(BIN)/pytest -m gpu -n 0 tests/ops tests/cuda
+
 sanitize: .venv/.ready  ## run the kernels under the address, undefined-behaviour and thread sanitizers
-	PYVAE_SANITIZERS='address,undefined thread' $(BIN)/pytest $(PYTEST_FLAGS) tests/native
+	PYVAE_SANITIZERS='address,undefined thread' $(BIN)/pytest $(PYTEST_FLAGS) tests/native tests/cuda
 
 lint: .venv/.lint  ## check formatting, style and types
 	$(BIN)/ruff format --check .
@@ -48,6 +51,9 @@ format: .venv/.lint  ## format everything that `make lint` checks
 
 bench: .venv/.bench  ## measure every op beside its peers; a quarter of an hour
 	$(BIN)/pyvae bench $(BENCH_FLAGS)
+
+bench-gpu: .venv/.ready  ## measure the ops on a GPU, and write docs/benchmarks-gpu.md
+	$(BIN)/pyvae bench --device cuda --document docs/benchmarks-gpu.md $(BENCH_FLAGS)
 
 bench-document: .venv/.ready  ## write docs/benchmarks.md and its plots from RESULTS
 	$(BIN)/pyvae bench --from $(RESULTS) --document docs/benchmarks.md
@@ -82,10 +88,11 @@ clean:  ## remove builds and caches; .venv and runs stay
 	-$(BIN)/pip install --no-build-isolation --editable '.[test,bench]'
 	@touch .venv/.ready $@
 
-# The suite is copied away from the sources, so that only the installed wheel can be imported.
+# The suite is copied away from the sources, so that only the installed wheel can be imported. Where
+# nvcc is, the wheel has the CUDA kernels, though the torch that it is built against has no CUDA.
 $(MATRIX)/.wheel: .venv/.ready $(SOURCES) $(shell find pyvae tests -name '*.py')
 	rm -rf $(MATRIX)/wheel $(MATRIX)/suite
-	$(BIN)/pip wheel --no-build-isolation --no-deps --wheel-dir $(MATRIX)/wheel .
+	PYVAE_CUDA=$(if $(shell command -v nvcc),ON,AUTO) $(BIN)/pip wheel --no-build-isolation --no-deps --wheel-dir $(MATRIX)/wheel .
 	mkdir -p $(MATRIX)/suite && cp -R tests pyproject.toml $(MATRIX)/suite
 	@touch $@
 

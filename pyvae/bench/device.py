@@ -59,7 +59,7 @@ class Gpu(Device):
                 "--device cuda: torch finds no CUDA device; leave it out to measure the processor"
             )
         if ops.CUDA_MISSING:
-            raise ValueError(f"--device cuda: {ops.CUDA_MISSING}")
+            raise ValueError(f"--device cuda: pyvae has no CUDA kernels {ops.CUDA_MISSING}")
 
     def facts(self) -> dict[str, Any]:
         """Name the GPU, its architecture and the system."""

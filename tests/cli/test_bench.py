@@ -155,10 +155,10 @@ def test_a_gpu_that_is_not_there(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_gpu_that_pyvae_was_not_built_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("pyvae.ops.CUDA_MISSING", "these kernels are missing: for a reason")
+    monkeypatch.setattr("pyvae.ops.CUDA_MISSING", "(for a reason); try again")
     result = cli("bench", "--device", "cuda", "--only", "gaussian_kl")
     assert result.code == 2
-    assert "--device cuda: these kernels are missing: for a reason" in result.err
+    assert "--device cuda: pyvae has no CUDA kernels (for a reason); try again" in result.err
 
 
 def test_sizes_are_the_devices(cli: Cli) -> None:

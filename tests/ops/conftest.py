@@ -25,8 +25,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out the ops that a device runs by the same code as others."""
+    """Leave out the ops that a device runs by the same code as others, and mark a GPU's tests."""
     items[:] = [item for item in items if _is_of_its_own(getattr(item, "callspec", None))]
+    for item in items:
+        call = getattr(item, "callspec", None)
+        if call and call.params.get("device") == devices.GPU:
+            item.add_marker("gpu")
 
 
 def _is_of_its_own(call: Any) -> bool:

@@ -172,6 +172,14 @@ def test_public_ops_on_meta(case: OpCase, dtype: torch.dtype) -> None:
 
 
 @each_line
+def test_a_gpu_has_an_answer(line: dict[str, Any]) -> None:
+    """Its kernels, or why there are none."""
+    backward = [] if line["statistics"] else [f"{line['name']}_backward"]
+    for name in (line["name"], *backward):
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(f"pyvae::{name}", "CUDA"), name
+
+
+@each_line
 def test_table_lines_are_complete(line: dict[str, Any]) -> None:
     inputs, outputs = line["signature"].split("->")
     assert inputs.count("(") == len(line["arguments"])
