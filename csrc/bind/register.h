@@ -76,6 +76,22 @@ inline std::vector<Tensor> take_tensors(StableIValue* stack, size_t count) {
   return tensors;
 }
 
+// Memory like a tensor's. torch's own reason does not come through the stable ABI.
+inline Tensor new_memory(const Tensor& like, const std::vector<int64_t>& shape, ScalarType kind) {
+  try {
+    return torch::stable::new_empty(like, shape, kind);
+  } catch (const std::exception&) {
+    std::string sizes;
+    for (const int64_t size : shape) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
+    throw std::runtime_error((like.is_cuda() ? "CUDA out of memory" : "out of memory") +
+                             std::string(": pyvae asked for (") + sizes + ") numbers of " +
+                             (kind == ScalarType::Double  ? "8 bytes"
+                              : kind == ScalarType::Float ? "4 bytes"
+                                                          : "a byte") +
+                             "; take a smaller batch");
+  }
+}
+
 // Appends the tensors from `next` on, under their names and cores.
 inline void bind(std::vector<Bound>& bound, const std::vector<Tensor>& tensors, size_t& next,
                  const std::vector<std::string>& names, const std::vector<Core>& cores,
@@ -94,7 +110,7 @@ void forward(StableIValue* stack, uint64_t, uint64_t) {
   const auto kind = kOps[kIndex].statistics ? ScalarType::Double : tensors[0].scalar_type();
   for (size_t i = 0; i < op.results.size(); ++i)
     bound.push_back({&op.results[i], &op.result_cores[i],
-                     torch::stable::new_empty(tensors[0], shapes.of(op.result_cores[i]), kind)});
+                     new_memory(tensors[0], shapes.of(op.result_cores[i]), kind)});
   const KernelPair& kernels = Device::table().*kOps[kIndex].kernels;
   run_kernel<Device>(kernels.forward[shapes.is_double()], shapes.problem(bound), tensors[0]);
   for (size_t i = 0; i < op.results.size(); ++i)
@@ -119,8 +135,8 @@ void backward(StableIValue* stack, uint64_t arguments, uint64_t) {
     const Tensor& like = tensors[upstream + i];
     std::vector<int64_t> shape = {0};
     if (wanted) shape.assign(like.sizes().begin(), like.sizes().end());
-    bound.push_back(
-        {&op.arguments[i], &op.argument_cores[i], torch::stable::new_empty(like, shape), wanted});
+    bound.push_back({&op.arguments[i], &op.argument_cores[i],
+                     new_memory(like, shape, like.scalar_type()), wanted});
   }
   const KernelPair& kernels = Device::table().*kOps[kIndex].kernels;
   run_kernel<Device>(kernels.backward[shapes.is_double()], shapes.problem(bound), tensors[0]);

@@ -47,7 +47,7 @@ class Cuda {
 
  private:
   void* take(int64_t bytes) {
-    memory_.push_back(torch::stable::new_empty(like_, {bytes}, ScalarType::Byte));
+    memory_.push_back(new_memory(like_, {bytes}, ScalarType::Byte));
     return memory_.back().data_ptr();
   }
 

@@ -235,7 +235,7 @@ struct WriteGradients {
 
 // How the blocks of a launch are dealt out.
 struct BackwardPlan {
-  int64_t point_blocks = 0, component_tiles = 0, tiles = 0, parts = 1;
+  int64_t point_blocks = 0, component_tiles = 0, tiles = 0, parts = 1, sum_blocks = 0;
 
   // A part of the points is a whole number of tiles.
   template <class Shape>
@@ -266,19 +266,24 @@ __global__ void __launch_bounds__(kThreads, 1)
     point_gradients<Op, Shape, kPacked>(problem, memory, components, tile.entry, tile.first);
     return;
   }
-  const int64_t task = block - plan.point_blocks;
-  const int64_t part = task % plan.parts, tile = task / plan.parts % plan.component_tiles;
-  const int64_t entry = task / plan.parts / plan.component_tiles, column = tile * Shape::kColumns;
-  const ComponentView<T, kPacked> components(problem, Op::kParameters, Op::kWeighted, entry,
-                                             packed);
-  double* const own = partial + task * ComponentSums<Shape>::footprint(problem.d);
-  component_sums<Op, Shape, kPacked>(problem, memory, components, entry, column,
-                                     share(divide_up(problem.n, Shape::kPoints), part, plan.parts),
-                                     ComponentSums<Shape>(own, problem.d));
-  if (!finish) return;
-  __syncthreads();
-  WriteGradients<Op::kByParameters, Op::kWeighted>::write(problem, components, entry, column,
-                                                          TotalSums<Shape>{own, 1, problem.d});
+  const int64_t sum_block = block - plan.point_blocks;
+  for (int64_t task = sum_block; task < plan.tiles * plan.parts; task += plan.sum_blocks) {
+    const int64_t part = task % plan.parts, tile = task / plan.parts % plan.component_tiles;
+    const int64_t entry = task / plan.parts / plan.component_tiles, column = tile * Shape::kColumns;
+    const ComponentView<T, kPacked> components(problem, Op::kParameters, Op::kWeighted, entry,
+                                               packed);
+    double* const own =
+        partial + (finish ? sum_block : task) * ComponentSums<Shape>::footprint(problem.d);
+    component_sums<Op, Shape, kPacked>(
+        problem, memory, components, entry, column,
+        share(divide_up(problem.n, Shape::kPoints), part, plan.parts),
+        ComponentSums<Shape>(own, problem.d));
+    if (!finish) continue;
+    __syncthreads();
+    WriteGradients<Op::kByParameters, Op::kWeighted>::write(problem, components, entry, column,
+                                                            TotalSums<Shape>{own, 1, problem.d});
+    __syncthreads();  // the next task's sums take their place
+  }
 }
 
 // What `Finish` makes of the sums of all parts. Operands of the components start at `first`.
@@ -297,11 +302,14 @@ __global__ void __launch_bounds__(kThreads, 1)
 // The sums of every tile and part, and the gradients by points where they are wanted; with `finish`
 // also those by components, where there is one part.
 template <class Op, class Shape, bool kPacked, class T = typename Shape::T>
-double* run_sums(const Problem& problem, const Runtime& runtime, const BackwardPlan& plan,
-                 bool finish, const Packed<T>& packed) {
+double* run_sums(const Problem& problem, const Runtime& runtime, BackwardPlan plan, bool finish,
+                 const Packed<T>& packed) {
+  // Sums that are finished at once need no more memory than there are blocks at work.
+  plan.sum_blocks = plan.tiles * plan.parts;
+  if (finish) plan.sum_blocks = smaller(plan.sum_blocks, pyvae_cuda_tuning.sum_blocks);
   double* const partial =
-      take<double>(runtime, plan.tiles * plan.parts * ComponentSums<Shape>::footprint(problem.d));
-  launch(backward_kernel<Op, Shape, kPacked>, plan.point_blocks + plan.tiles * plan.parts, kThreads,
+      take<double>(runtime, plan.sum_blocks * ComponentSums<Shape>::footprint(problem.d));
+  launch(backward_kernel<Op, Shape, kPacked>, plan.point_blocks + plan.sum_blocks, kThreads,
          sizeof(BackwardMemory<Op, Shape>), runtime.stream, problem, plan, finish, partial, packed);
   return partial;
 }

@@ -208,7 +208,7 @@ __device__ void full_component_sums(const Problem& problem, FullBackwardMemory<O
 }
 
 struct FullPlan {
-  int64_t point_tiles = 0, point_blocks = 0, tasks = 0, parts = 1;
+  int64_t point_tiles = 0, point_blocks = 0, tasks = 0, parts = 1, sum_blocks = 0;
 
   template <class Shape>
   static FullPlan of(const Problem& problem, bool by_points, bool by_components) {
@@ -221,6 +221,7 @@ struct FullPlan {
     const int64_t most =
         smaller(kFullGrid, kPartialSumBytes / bytes) / larger<int64_t>(plan.tasks, 1);
     plan.parts = larger<int64_t>(1, smaller(most, plan.point_tiles));
+    plan.sum_blocks = smaller(plan.tasks * plan.parts, pyvae_cuda_tuning.sum_blocks);
     return plan;
   }
 };
@@ -239,11 +240,15 @@ __global__ void __launch_bounds__(kThreads, 1)
     }
     return;
   }
-  const int64_t task = int64_t(blockIdx.x) - plan.point_blocks, part = task % plan.parts;
-  const int64_t k = task / plan.parts % problem.k, entry = task / plan.parts / problem.k;
-  full_component_sums<Op, Shape, kMoments>(
-      problem, memory, inverses, entry, k, share(plan.point_tiles, part, plan.parts), y,
-      FullSums(partial + task * FullSums::footprint(problem.d), problem.d));
+  for (int64_t task = int64_t(blockIdx.x) - plan.point_blocks; task < plan.tasks * plan.parts;
+       task += plan.sum_blocks) {
+    const int64_t part = task % plan.parts;
+    const int64_t k = task / plan.parts % problem.k, entry = task / plan.parts / problem.k;
+    full_component_sums<Op, Shape, kMoments>(
+        problem, memory, inverses, entry, k, share(plan.point_tiles, part, plan.parts), y,
+        FullSums(partial + task * FullSums::footprint(problem.d), problem.d));
+    __syncthreads();  // y is the next task's
+  }
 }
 
 // Adds the parts of every component into its first, and those of all components of a tied factor
@@ -353,7 +358,7 @@ void full_density(const Problem& problem, const Runtime& runtime, int log_prob_a
 template <class Op, class Shape, bool kMoments, class T = typename Shape::T>
 double* run_full_sums(const Problem& problem, const Runtime& runtime, const FullPlan& plan,
                       const Inverses<T>& inverses) {
-  const int64_t blocks = plan.point_blocks + plan.tasks * plan.parts;
+  const int64_t blocks = plan.point_blocks + plan.sum_blocks;
   T* const scratch = take<T>(runtime, blocks * problem.d * Shape::kPoints);
   double* const partial =
       take<double>(runtime, plan.tasks * plan.parts * FullSums::footprint(problem.d));

@@ -19,7 +19,7 @@ struct CoefficientTile {
   static constexpr int kSize = Shape::kColumns * kByComponent > Shape::kPoints* kByPoint
                                    ? Shape::kColumns * kByComponent
                                    : Shape::kPoints * kByPoint;
-  T values[kSize];
+  alignas(16) T values[kSize];
 
   __device__ T& of_component(int c, int n) { return values[c * kByComponent + n]; }
   __device__ T& of_point(int n, int c) { return values[n * kByPoint + c]; }

@@ -15,7 +15,7 @@ struct ScoreChunk {
   static constexpr int kRow = Shape::kPoints + Shape::kPad;
   T point[Shape::kDepth][kRow];
   T spread[kSpread ? Shape::kDepth : 1][kSpread ? kRow : 1];
-  T scale[Shape::kDepth][Shape::kColumns + Shape::kPad];
+  alignas(16) T scale[Shape::kDepth][Shape::kColumns + Shape::kPad];
   T shift[Shape::kDepth][Shape::kColumns + Shape::kPad];
 };
 
@@ -23,7 +23,7 @@ struct ScoreChunk {
 template <class Shape>
 struct Constants {
   using T = typename Shape::T;
-  T constant[Shape::kColumns], log_weight[Shape::kColumns];
+  alignas(16) T constant[Shape::kColumns], log_weight[Shape::kColumns];
 
   template <class View>
   __device__ void load(const View& components, int64_t first) {

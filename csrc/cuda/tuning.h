@@ -13,6 +13,8 @@ struct CudaTuning {
   int64_t large_tile_work = int64_t(1) << 24;
   // Up to so many points are one part, so that a training batch has its gradients in one launch.
   int64_t one_part_points = 2048;
+  // Most blocks that own sums over points, and scratch memory for them; further ones take turns.
+  int64_t sum_blocks = 1152;
 };
 
 }  // namespace pyvae

@@ -29,16 +29,19 @@ def load() -> Path:
 class _Tuning(ctypes.Structure):
     """``CudaTuning`` of csrc/cuda/tuning.h."""
 
-    _fields_ = (("large_tile_work", ctypes.c_int64), ("one_part_points", ctypes.c_int64))
+    _fields_ = tuple(
+        (name, ctypes.c_int64) for name in ("large_tile_work", "one_part_points", "sum_blocks")
+    )
 
 
 @contextmanager
 def everything_is_large() -> Iterator[None]:
-    """Take the kernels for large problems, and sums in parts, at every size."""
+    """Take the kernels for large problems, sums in parts and in turns, at every size."""
     tuning = _Tuning.in_dll(ctypes.CDLL(str(load())), "pyvae_cuda_tuning")
-    before = tuning.large_tile_work, tuning.one_part_points
+    before = _Tuning.from_buffer_copy(tuning)
     tuning.large_tile_work = tuning.one_part_points = 0
+    tuning.sum_blocks = 3
     try:
         yield
     finally:
-        tuning.large_tile_work, tuning.one_part_points = before
+        ctypes.pointer(tuning)[0] = before

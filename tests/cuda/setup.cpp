@@ -29,7 +29,7 @@ Extent extent() {
 // Threads forward and in reverse by turns; and half of the sizes by the kernels for large problems.
 void prepare(int64_t calls, const Setting& setting) {
   emulation::set_order(calls % 2 ? emulation::Order::kReverse : emulation::Order::kForward);
-  pyvae_cuda_tuning = (setting.n + setting.k + setting.d) % 2 ? CudaTuning{0, 0} : CudaTuning();
+  pyvae_cuda_tuning = (setting.n + setting.k + setting.d) % 2 ? CudaTuning{0, 0, 3} : CudaTuning();
 }
 
 }  // namespace pyvae::native

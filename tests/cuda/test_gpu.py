@@ -18,7 +18,15 @@ from torch import Tensor
 from pyvae import ops
 from tests.building import ROOT, run
 from tests.ops import test_registration as registration
-from tests.ops.cases import DTYPES, STATISTICS_CASES, OpCase, as_tuple, each_case, each_dtype
+from tests.ops.cases import (
+    CASES,
+    DTYPES,
+    STATISTICS_CASES,
+    OpCase,
+    as_tuple,
+    each_case,
+    each_dtype,
+)
 from tests.ops.checks import gradients, upstream_of
 from tests.ops.test_precision import each_half
 
@@ -30,7 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 BATCH = {"n": 256, "k": 10, "d": 10}
-LARGE = {"n": 3000, "k": 130, "d": 37}  # tiles for large problems, sums in parts
+LARGE = {"n": 3000, "k": 130, "d": 45}  # tiles for large problems, sums in parts
 Inputs = dict[str, Tensor]
 
 
@@ -56,13 +64,16 @@ def assert_same_bits(got: tuple[Tensor, ...], want: tuple[Tensor, ...]) -> None:
         assert torch.equal(have, truth), index
 
 
+each_op = pytest.mark.parametrize("case", CASES + STATISTICS_CASES, ids=lambda case: case.name)
+
+
 def each_size(test: Callable) -> Callable:
     return pytest.mark.parametrize("size", [BATCH, LARGE], ids=lambda size: f"n{size['n']}")(test)
 
 
 @each_size
 @each_dtype
-@each_case
+@each_op
 def test_same_bits_twice(case: OpCase, dtype: torch.dtype, size: dict[str, int]) -> None:
     inputs = moved(case.draw(size, dtype))
     assert_same_bits(results_of(case, inputs), results_of(case, inputs))
@@ -113,13 +124,13 @@ def on_its_own_stream(case: OpCase, inputs: Inputs) -> tuple[Tensor, ...]:
 
 
 @each_size
-@each_case
+@each_op
 def test_runs_on_the_current_stream(case: OpCase, size: dict[str, int]) -> None:
     inputs = moved(case.draw(size, torch.float32))
     assert_same_bits(on_its_own_stream(case, inputs), results_of(case, inputs))
 
 
-@each_case
+@each_op
 def test_two_streams_at_once(case: OpCase) -> None:
     streams = [torch.cuda.Stream() for _ in range(2)]
     drawn = [moved(case.draw(LARGE, torch.float32, seed=seed)) for seed in range(2)]
@@ -137,7 +148,7 @@ def test_two_streams_at_once(case: OpCase) -> None:
 
 
 @each_size
-@each_case
+@each_op
 def test_inside_a_cuda_graph(case: OpCase, size: dict[str, int]) -> None:
     """Captured once, forward and backward, and replayed on other numbers in the same place."""
     first, second = (moved(case.draw(size, torch.float32, seed=seed)) for seed in range(2))
@@ -166,8 +177,9 @@ def _fresh_compiler() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_fresh_compiler")
 @each_case
-def test_reduce_overhead(case: OpCase) -> None:
+def test_reduce_overhead(case: OpCase, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch.compile with CUDA graphs: recorded on the second call, replayed on the others."""
+    monkeypatch.setattr("torch._inductor.config.triton.cudagraph_or_error", True)
     compiled = torch.compile(lambda i: called(case, i), mode="reduce-overhead", fullgraph=True)
     for seed in range(4):
         inputs = moved(case.draw(BATCH, torch.float32, seed=seed))
@@ -246,13 +258,16 @@ def test_a_density_of_more_than_two_to_the_31_coordinates() -> None:
         lambda t: ops.mixture_log_prob(t, *mixture), tail, torch.ones(3, device="cuda")
     )
     got = ops.mixture_log_prob(x.requires_grad_(), *mixture)
-    torch.testing.assert_close(got[-3:], want[0])
+    near = {"rtol": 1e-5, "atol": 5e-5}  # the tail alone is a problem of small tiles
+    torch.testing.assert_close(got[-3:], want[0], **near)
     (gradient,) = torch.autograd.grad(got, x, torch.ones(1, device="cuda").expand(ROWS))
-    torch.testing.assert_close(gradient[-3:], want[1])
+    torch.testing.assert_close(gradient[-3:], want[1], **near)
 
 
 # The op tests that each tool of compute-sanitizer watches; the second slows kernels a hundredfold.
+# That cuBLAS asks the driver things which fail is no error of ours.
 WATCHED = {"memcheck": "test_values.py", "racecheck": "test_values.py::test_sizes"}
+OPTIONS = {"memcheck": ("--report-api-errors", "no"), "racecheck": ()}
 
 
 @pytest.mark.parametrize("tool", WATCHED)
@@ -263,7 +278,7 @@ def test_compute_sanitizer(tool: str) -> None:
         pytest.skip("compute-sanitizer is not installed; it comes with the CUDA toolkit")
     watched = f"{ROOT}/tests/ops/{WATCHED[tool]}"
     done = run(
-        *(program, "--tool", tool, "--error-exitcode", "99"),
+        *(program, "--tool", tool, *OPTIONS[tool], "--error-exitcode", "99"),
         *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-m", "gpu", watched),
         PYTORCH_NO_CUDA_MEMORY_CACHING="1",
     )
