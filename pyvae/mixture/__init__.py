@@ -1,6 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Gaussian mixtures: where their training starts."""
+"""Mixtures fitted by expectation-maximisation, and where the training of one starts."""
 
+from pyvae.mixture.bernoulli import BernoulliMixture
+from pyvae.mixture.em import Ascent, FreeEnergyError, LatentVariableEM, ascend
+from pyvae.mixture.gaussian_mixture import GaussianMixture
 from pyvae.mixture.initialization import InitialMixture, initial_mixture
+from pyvae.mixture.prior import ConjugatePrior
 
-__all__ = ["InitialMixture", "initial_mixture"]
+__all__ = [
+    "Ascent",
+    "BernoulliMixture",
+    "ConjugatePrior",
+    "FreeEnergyError",
+    "GaussianMixture",
+    "InitialMixture",
+    "LatentVariableEM",
+    "ascend",
+    "initial_mixture",
+]

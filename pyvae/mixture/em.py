@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Expectation-maximisation as coordinate ascent on a free energy.
+
+For a model p_theta(x, z) of observed x and hidden z, and any distribution q over z,
+
+    F(theta, q) = E_q[log p_theta(x, z)] + H(q) = log p_theta(x) - KL(q || p_theta(z | x)).
+
+The E step maximises F over q: the posterior, where F = log p_theta(x). The M step maximises it
+over theta. So neither can lower F, and a fall beyond rounding is a defect of the model's code.
+With a prior on theta, F gains log p(theta), and EM finds the posterior's mode.
+
+Source: Neal & Hinton (1998), "A view of the EM algorithm that justifies incremental, sparse, and
+other variants".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, runtime_checkable
+
+Data = TypeVar("Data", contravariant=True)
+Hidden = TypeVar("Hidden")
+
+
+@runtime_checkable
+class LatentVariableEM(Protocol[Data, Hidden]):
+    """A model that EM can fit; ``Hidden`` is what its E step says of q, sums as a rule.
+
+    Attributes
+    ----------
+    exact
+        Whether the M step is the argmax, so that a fall of F is an error.
+    precision
+        Relative rounding of F.
+    """
+
+    exact: bool
+    precision: float
+
+    def e_step(self, data: Data) -> Hidden:
+        """Give q = p_theta(z | x)."""
+        ...
+
+    def m_step(self, q: Hidden) -> None:
+        """Set theta to the argmax of F( . , q)."""
+        ...
+
+    def free_energy(self, q: Hidden) -> float:
+        """Give F(theta, q) at the present theta, in nats, with log p(theta) where there is one."""
+        ...
+
+    def log_likelihood(self, q: Hidden) -> float:
+        """Give log p_theta(x) of the theta whose posterior q is, with log p(theta)."""
+        ...
+
+    def weight(self, q: Hidden) -> float:
+        """Give the number of points, by which ``tol`` is divided."""
+        ...
+
+
+class FreeEnergyError(ArithmeticError):
+    """Raised where an E step or an exact M step has lowered the free energy."""
+
+
+@dataclass
+class Ascent:
+    """How a fit went.
+
+    Attributes
+    ----------
+    bounds
+        F divided by the number of points, after every E step.
+    converged
+        Whether the last change was below ``tol``.
+    falls
+        Falls of F where the M step is not exact: iteration and amount, in nats.
+    """
+
+    bounds: list[float] = field(default_factory=list)
+    converged: bool = False
+    falls: list[tuple[int, float]] = field(default_factory=list)
+
+
+def ascend(
+    model: LatentVariableEM[Data, Hidden],
+    data: Data,
+    *,
+    max_iter: int = 100,
+    tol: float = 1e-3,
+    start: float | None = None,
+    told: Callable[[int, float, float], None] = lambda iteration, bound, change: None,
+    mended: Callable[[int, Hidden], bool] = lambda iteration, q: False,
+) -> Ascent:
+    """Fit a model by EM.
+
+    Parameters
+    ----------
+    model
+        With parameters to start from; they are changed in place.
+    data
+        Whatever its E step takes.
+    max_iter
+        Most iterations, of an E step and an M step each.
+    tol
+        Stops when F divided by the number of points changes by less.
+    start
+        F divided by the number of points of an earlier fit that goes on.
+    told
+        Called after each iteration with its number, F by points, and the change.
+    mended
+        Called after each E step; True where it changed the parameters itself (moved a component
+        that was lost), so that the next F may be lower and its change means nothing.
+
+    Raises
+    ------
+    FreeEnergyError
+        If F falls beyond rounding, or is not log p(x) after an E step.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pyvae.mixture import BernoulliMixture
+    >>> x = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+    >>> model = BernoulliMixture(2, seed=0).start(x)
+    >>> ascent = ascend(model, x, max_iter=200, tol=1e-9)
+    >>> ascent.converged, model.weights.sort().values
+    (True, tensor([0.3333, 0.6667], dtype=torch.float64))
+    """
+    ascent = Ascent()
+    previous, free_energy = start, None
+    for iteration in range(1, max_iter + 1):
+        q = model.e_step(data)
+        reached = model.log_likelihood(q)
+        if mended(iteration, q):
+            ascent.bounds.append(reached / model.weight(q))
+            previous = free_energy = None
+            continue
+        slack = model.precision * max(model.weight(q), abs(reached))
+        if free_energy is not None:
+            _require(model, ascent, iteration, "the E step", reached - free_energy, slack)
+        tight = model.free_energy(q)
+        if abs(tight - reached) > slack:
+            raise FreeEnergyError(
+                f"iteration {iteration}: after the E step F is {tight:.10g} and log p(x) is "
+                f"{reached:.10g} nats; the posterior makes them equal"
+            )
+        model.m_step(q)
+        free_energy = model.free_energy(q)
+        _require(model, ascent, iteration, "the M step", free_energy - tight, slack)
+        bound = reached / model.weight(q)
+        change = float("inf") if previous is None else bound - previous
+        ascent.bounds.append(bound)
+        told(iteration, bound, change)
+        previous = bound
+        if abs(change) < tol:
+            ascent.converged = True
+            break
+    return ascent
+
+
+def _require(
+    model: LatentVariableEM, ascent: Ascent, iteration: int, step: str, gain: float, slack: float
+) -> None:
+    """Refuse a fall of F, or note it where the M step does not claim to be the argmax."""
+    if gain >= -slack:
+        return
+    if model.exact:
+        raise FreeEnergyError(
+            f"iteration {iteration}: {step} lowered the free energy by {-gain:.6g} nats, beyond "
+            f"its rounding of {slack:.2g}; it must not fall"
+        )
+    ascent.falls.append((iteration, -gain))

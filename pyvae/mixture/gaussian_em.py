@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""A Gaussian mixture as a model that EM can fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pyvae.mixture import missing
+from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.points import Points
+from pyvae.mixture.prior import ConjugatePrior
+from pyvae.mixture.sums import Sums
+
+# Up to so many responsibilities their entropy is summed by points, so that F = log p(x) after the
+# E step is a check; beyond, it is what log p(x) leaves of the expected log-joint.
+_MOST_SHARES = 2**20
+# Relative rounding of F: of scores in float32, and of sums in float64.
+_PRECISION = {torch.float32: 1e-5, torch.float64: 1e-9}
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q of all points: its sums, its entropy, and log p(x) with the log-prior."""
+
+    sums: Sums
+    entropy: float
+    log_likelihood: float
+
+
+class GaussianEM:
+    """A model for :func:`pyvae.mixture.ascend`, over :class:`Points`.
+
+    Parameters
+    ----------
+    kind
+        Of covariance.
+    parameters
+        To start from, about the points' origin.
+    dtype
+        Of the points.
+    reg_covar
+        Added to the variances by the M step, which is then not the argmax.
+    prior
+        On the parameters.
+    incomplete
+        Whether NaN stands for what was not observed.
+    """
+
+    def __init__(
+        self,
+        kind: Covariance,
+        parameters: Parameters,
+        *,
+        dtype: torch.dtype = torch.float64,
+        reg_covar: float = 0.0,
+        prior: ConjugatePrior | None = None,
+        incomplete: bool = False,
+    ) -> None:
+        self.kind, self.parameters, self.reg_covar = kind, parameters, reg_covar
+        self.prior, self.incomplete = prior, incomplete
+        self.exact, self.precision = reg_covar == 0.0, _PRECISION[dtype]
+
+    def sums(self, x: Tensor, weight: Tensor | None) -> Sums:
+        """Give the sums of one chunk of points."""
+        if self.incomplete:
+            return missing.sums(self.kind, x, weight, self.parameters)
+        return self.kind.sums(x, weight, self.parameters)
+
+    def e_step(self, data: Points) -> Posterior:
+        """As :class:`pyvae.mixture.LatentVariableEM`."""
+        parts = [self.sums(x, weight) for x, weight in data.chunks()]
+        sums = parts[0]
+        for part in parts[1:]:
+            sums = sums + part
+        expected = self.kind.expected_log_joint(sums, self.parameters).item()
+        reached = sums.log_likelihood.item()
+        entropy = reached - expected
+        if self.exact and len(data) * len(self.parameters.weights) <= _MOST_SHARES:
+            entropy = sum(self._entropy(x, weight) for x, weight in data.chunks())
+            entropy += missing.entropy(self.kind, data, self.parameters) if self.incomplete else 0.0
+        return Posterior(sums, entropy, reached + self._log_prior())
+
+    def m_step(self, q: Posterior) -> None:
+        """As :class:`pyvae.mixture.LatentVariableEM`."""
+        if self.prior is not None:
+            self.parameters = self.prior.m_step(self.kind, q.sums, self.reg_covar)
+        else:
+            self.parameters = m_step(self.kind, q.sums, self.reg_covar)
+
+    def free_energy(self, q: Posterior) -> float:
+        """As :class:`pyvae.mixture.LatentVariableEM`."""
+        expected = self.kind.expected_log_joint(q.sums, self.parameters)
+        return expected.item() + q.entropy + self._log_prior()
+
+    def log_likelihood(self, q: Posterior) -> float:
+        """As :class:`pyvae.mixture.LatentVariableEM`."""
+        return q.log_likelihood
+
+    def weight(self, q: Posterior) -> float:
+        """As :class:`pyvae.mixture.LatentVariableEM`."""
+        return q.sums.total.item()
+
+    def _log_prior(self) -> float:
+        return 0.0 if self.prior is None else self.prior.log_density(self.kind, self.parameters)
+
+    def _entropy(self, x: Tensor, weight: Tensor | None) -> float:
+        score = missing.posterior if self.incomplete else type(self.kind).posterior
+        log_shares = score(self.kind, x, self.parameters)[0].double()
+        terms = log_shares.exp() * log_shares.nan_to_num(neginf=0.0)
+        by_point = -terms.sum(1)
+        return (by_point if weight is None else by_point * weight.double()).sum().item()
+
+
+def m_step(kind: Covariance, sums: Sums, reg_covar: float) -> Parameters:
+    """Give the parameters of the largest expected log-joint.
+
+    Raises
+    ------
+    IllDefined
+        If a covariance is not positive definite.
+    """
+    weights, means = kind.weights_and_means(sums)
+    covariances = kind.covariances(sums.about(means), reg_covar)
+    kind.precisions_cholesky(covariances)  # refuses what is none
+    return Parameters(weights, means, covariances)

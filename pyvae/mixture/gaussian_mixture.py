@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: MIT
+"""The Gaussian mixture as an estimator of scikit-learn's."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from pyvae.mixture import arrays, missing, start
+from pyvae.mixture.arrays import Array
+from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
+from pyvae.mixture.em import Ascent, ascend
+from pyvae.mixture.gaussian_em import GaussianEM, m_step
+from pyvae.mixture.points import Points
+from pyvae.mixture.prior import ConjugatePrior
+from pyvae.mixture.progress import Progress
+from pyvae.mixture.reseeding import Reseeding
+from pyvae.mixture.sums import Sums
+
+
+class GaussianMixture(DensityMixin, BaseEstimator):
+    """Mixture of Gaussians fitted by EM, in place of ``sklearn.mixture.GaussianMixture``.
+
+    Same parameters, attributes and methods; beside these, weights of points, points of which
+    coordinates are missing, minibatches, files larger than memory, and torch tensors on any device.
+    The E step is one pass of :func:`pyvae.mixture_statistics`, which writes no ``(N, K)`` matrix.
+
+    Parameters
+    ----------
+    n_components, covariance_type, tol, reg_covar, max_iter, n_init, init_params, weights_init, \
+means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
+        As scikit-learn's. With ``reg_covar=0`` the M step is exact, and each iteration checks that
+        the free energy does not fall.
+    missing_values
+        ``"refuse"`` NaN, or ``"marginalize"``: NaN stands for what was not observed, and is
+        integrated out exactly.
+    reseed
+        Whether a component that has lost its points, or all but copies of one, starts again amid
+        those explained worst, with a warning.
+    prior
+        A :class:`pyvae.mixture.ConjugatePrior` on the parameters: the fit is its posterior's mode.
+
+    Attributes
+    ----------
+    weights_, means_, covariances_, precisions_, precisions_cholesky_
+        The mixture, in float64, in scikit-learn's shapes: tensors on X's device after a fit of a
+        tensor, arrays otherwise.
+    converged_, n_iter_, lower_bound_, lower_bounds_
+        How the best start went; bounds are mean log-likelihoods, in nats a point.
+    n_features_in_
+        D.
+
+    References
+    ----------
+    Dempster, Laird & Rubin (1977); Bishop (2006), section 9.2; for ``partial_fit`` Cappé & Moulines
+    (2009), "On-line expectation-maximization algorithm for latent data models".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[1.0, 2.0], [1.0, 4.0], [1.0, 0.0], [10.0, 2.0], [10.0, 4.0], [10.0, 0.0]])
+    >>> mixture = GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> mixture.means_[mixture.predict([[0.0, 0.0], [12.0, 3.0]])].round(3)
+    array([[ 1.,  2.],
+           [10.,  2.]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions(set(COVARIANCES))],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions(set(start.METHODS))],
+        "weights_init": ["array-like", Tensor, None],
+        "means_init": ["array-like", Tensor, None],
+        "precisions_init": ["array-like", Tensor, None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "missing_values": [StrOptions({"refuse", "marginalize"})],
+        "reseed": ["boolean"],
+        "prior": [ConjugatePrior, None],
+    }
+
+    n_features_in_: int
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Array | None = None,
+        means_init: Array | None = None,
+        precisions_init: Array | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        missing_values: str = "refuse",
+        reseed: bool = True,
+        prior: ConjugatePrior | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.missing_values = missing_values
+        self.reseed = reseed
+        self.prior = prior
+
+    def fit(
+        self, X: Array, y: object = None, sample_weight: Array | None = None
+    ) -> GaussianMixture:
+        """Fit by EM from ``n_init`` starts, and keep the best.
+
+        Parameters
+        ----------
+        X
+            Points ``(N, D)``: an array, a tensor, or an array mapped from a file
+            (``np.load(path, mmap_mode="r")``), which is read in one pass an iteration.
+        y
+            Ignored.
+        sample_weight
+            How often each point counts, ``(N,)``; None is once.
+
+        Returns
+        -------
+        The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, holds fewer points than components, or leaves a covariance that is
+            not positive definite; or if a parameter is out of its range.
+        """
+        self._validate_params()
+        points = self._points(X, sample_weight)
+        random = check_random_state(self.random_state)
+        goes_on = self.warm_start and hasattr(self, "converged_")
+        best: tuple[Ascent, Parameters] | None = None
+        for number in range(1 if goes_on else self.n_init):
+            model = self._model(points, self._start(points, random, goes_on))
+            with Progress(self.verbose, self.verbose_interval, self.max_iter, number) as progress:
+                mend = Reseeding(model, points, random) if self.reseed else None
+                ascent = ascend(
+                    model,
+                    points,
+                    max_iter=self.max_iter,
+                    tol=self.tol,
+                    start=self.lower_bound_ if goes_on else None,
+                    told=progress.told,
+                    **({} if mend is None else {"mended": mend}),
+                )
+            if best is None or _last(ascent) > _last(best[0]):
+                best = ascent, model.parameters
+        assert best is not None
+        self._keep(points, *best)
+        return self
+
+    def fit_predict(self, X: Array, y: object = None, sample_weight: Array | None = None) -> Array:
+        """Fit, and give the most probable component of every point, ``(N,)``."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def partial_fit(
+        self, X: Array, y: object = None, sample_weight: Array | None = None
+    ) -> GaussianMixture:
+        """Take one step of stepwise EM on a batch; the first call starts from it.
+
+        The sums behind the parameters become (1 - eta) of themselves and eta of the batch's, with
+        eta = (t + 2)^-0.6 in the t-th step.
+
+        Returns
+        -------
+        The estimator itself.
+        """
+        self._validate_params()
+        first = not hasattr(self, "_sums")
+        points = self._points(X, sample_weight, None if first else self._origin)
+        if first:
+            random = check_random_state(self.random_state)
+            self._steps, parameters = 0, self._start(points, random, False)
+        else:
+            parameters = self._parameters(self._origin)
+        q = self._model(points, parameters).e_step(points)
+        batch = q.sums * (1.0 / q.sums.total.item())
+        if first:
+            self._sums: Sums = batch
+        else:
+            eta = (self._steps + 2.0) ** -0.6
+            self._sums = self._sums.about(batch.reference) * (1.0 - eta) + batch * eta
+        self._steps += 1
+        updated = self._m_step(self._sums)
+        bound = q.log_likelihood / q.sums.total.item()
+        self._keep(points, Ascent([bound], converged=False), updated, warn=False)
+        self.n_iter_ = self._steps
+        return self
+
+    def predict(self, X: Array) -> Array:
+        """Most probable component of every point, ``(N,)``."""
+        return self._by_point(X, lambda x, p: self._posterior(x, p)[0].argmax(1))
+
+    def predict_proba(self, X: Array) -> Array:
+        """Responsibilities, ``(N, K)``."""
+        return self._by_point(X, lambda x, p: self._posterior(x, p)[0].exp())
+
+    def score_samples(self, X: Array) -> Array:
+        """Log-density of every point, ``(N,)``, in nats."""
+        if self.missing_values == "marginalize":
+            return self._by_point(X, lambda x, p: self._posterior(x, p)[1])
+        return self._by_point(X, self._kind.log_prob)
+
+    def score(self, X: Array, y: object = None) -> float:  # type: ignore[override]
+        """Mean log-density, in nats a point."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
+        """Draw points.
+
+        Returns
+        -------
+        ``(n_samples, D)``, ordered by component, and the components ``(n_samples,)``.
+
+        Raises
+        ------
+        ValueError
+            If ``n_samples`` is below one.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"n_samples={n_samples}; expected at least 1 for sample()")
+        random = check_random_state(self.random_state)
+        p = self._parameters()
+        k, d = p.means.shape
+        factors = torch.linalg.cholesky(self._kind.matrices(p.covariances, k, d))
+        counts = random.multinomial(n_samples, p.weights.cpu().numpy())
+        labels = torch.from_numpy(np.repeat(np.arange(k), counts)).to(p.means.device)
+        noise = torch.from_numpy(random.standard_normal((n_samples, d))).to(p.means)
+        drawn = p.means[labels] + (factors[labels] @ noise[:, :, None]).squeeze(2)
+        return self._returned(drawn), self._returned(labels)
+
+    def aic(self, X: Array) -> float:
+        """Akaike's information criterion on X: lower is better."""
+        return -2.0 * self.score(X) * len(X) + 2.0 * self._n_parameters()
+
+    def bic(self, X: Array) -> float:
+        """Bayesian information criterion on X: lower is better."""
+        return -2.0 * self.score(X) * len(X) + self._n_parameters() * math.log(len(X))
+
+    def _n_parameters(self) -> int:
+        k, d = self.means_.shape
+        return self._kind.parameters(k, d) + k * d + k - 1
+
+    @property
+    def _kind(self) -> Covariance:
+        return COVARIANCES[self.covariance_type]
+
+    def _points(
+        self, X: Array, sample_weight: Array | None, origin: Tensor | None = None
+    ) -> Points:
+        allow_nan = self.missing_values == "marginalize"
+        least = 2 if origin is None else 1
+        source = arrays.read(self, X, reset=origin is None, allow_nan=allow_nan, least=least)
+        weight = arrays.read_weight(sample_weight, source)
+        if origin is None and len(source) < self.n_components:
+            raise ValueError(
+                "Expected n_samples >= n_components but got n_components = "
+                f"{self.n_components}, n_samples = {len(source)}"
+            )
+        self._in_tensors, found = isinstance(X, Tensor), Points.about_their_mean(source, weight)
+        return found if origin is None else Points(source, weight, origin.to(found.origin))
+
+    def _model(self, points: Points, parameters: Parameters) -> GaussianEM:
+        return GaussianEM(
+            self._kind,
+            parameters,
+            dtype=points.origin.dtype,
+            reg_covar=float(self.reg_covar),
+            prior=self._prior_about(points.origin),
+            incomplete=self.missing_values == "marginalize",
+        )
+
+    def _prior_about(self, origin: Tensor) -> ConjugatePrior | None:
+        return None if self.prior is None else self.prior.about(origin)
+
+    def _m_step(self, sums: Sums) -> Parameters:
+        prior = self._prior_about(self._origin)
+        if prior is not None:
+            return prior.m_step(self._kind, sums, float(self.reg_covar))
+        return m_step(self._kind, sums, float(self.reg_covar))
+
+    def _start(self, points: Points, random: np.random.RandomState, goes_on: bool) -> Parameters:
+        """Parameters about the points' origin: the present ones, those given, or new ones."""
+        self._origin = points.origin
+        if goes_on:
+            return self._parameters(points.origin)
+        given = arrays.given(self, points)
+        if all(value is not None for value in given):
+            return Parameters(*given)  # type: ignore[arg-type]
+        found = start.start(
+            self._kind, points, self.n_components, self.init_params, random, float(self.reg_covar)
+        )
+        pairs = zip(given, found, strict=True)
+        return Parameters(*(theirs if mine is None else mine for mine, theirs in pairs))
+
+    def _keep(self, points: Points, ascent: Ascent, p: Parameters, *, warn: bool = True) -> None:
+        self.converged_, self.n_iter_ = ascent.converged, len(ascent.bounds)
+        self.lower_bounds_, self.lower_bound_ = ascent.bounds, _last(ascent)
+        if warn and not ascent.converged and self.max_iter > 0:
+            warnings.warn(
+                "the best start did not converge; increase max_iter or tol, try another "
+                "init_params, or look for degenerate data",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self._origin = points.origin
+        cholesky = self._kind.precisions_cholesky(p.covariances)
+        self.weights_ = self._returned(p.weights)
+        self.means_ = self._returned(p.means + points.origin.double())
+        self.covariances_ = self._returned(p.covariances)
+        self.precisions_cholesky_ = self._returned(cholesky)
+        self.precisions_ = self._returned(self._kind.precisions(cholesky))
+
+    def _parameters(self, origin: Tensor | None = None) -> Parameters:
+        """The fitted ones, about an origin."""
+        fitted = (self.weights_, self.means_, self.covariances_)
+        device = None if origin is None else origin.device
+        weights, means, covariances = (torch.as_tensor(a, device=device) for a in fitted)
+        means = means if origin is None else means - origin.double()
+        return Parameters(weights, means, covariances)
+
+    def _posterior(self, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor]:
+        if self.missing_values == "marginalize":
+            return missing.posterior(self._kind, x, p)
+        return self._kind.posterior(x, p)
+
+    def _by_point(self, X: Array, function: Any) -> Array:
+        """Apply a function to all points, some at a time."""
+        check_is_fitted(self)
+        allow_nan = self.missing_values == "marginalize"
+        source = arrays.read(self, X, reset=False, allow_nan=allow_nan, least=1)
+        points = Points(source, None, self._origin.to(arrays.like(source)))
+        p = self._parameters(points.origin)
+        found, start = torch.empty(0), 0
+        for x, _ in points.chunks():
+            part = function(x, p)
+            if not start:
+                found = part.new_empty(len(points), *part.shape[1:])
+            found[start : start + len(part)] = part
+            start += len(part)
+        return found if isinstance(X, Tensor) else found.cpu().numpy()
+
+    def _returned(self, tensor: Tensor) -> Array:
+        return tensor if self._in_tensors else tensor.cpu().numpy()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing_values == "marginalize"
+        return tags
+
+
+def _last(ascent: Ascent) -> float:
+    return ascent.bounds[-1] if ascent.bounds else -math.inf

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""Points with coordinates that were not observed (NaN), integrated out exactly.
+
+What is missing is hidden, like the component: the E step completes the sums by its mean and
+covariance given the component and what was observed. With o observed, m missing and
+B = Sigma_mo Sigma_oo^-1, these are mu_m + B (x_o - mu_o) and Sigma_mm - B Sigma_om.
+
+Source: Ghahramani & Jordan (1994), "Supervised learning from incomplete data via an EM approach".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyvae.mixture.covariance import LOG_2PI, Covariance, Parameters
+from pyvae.mixture.points import Points
+from pyvae.mixture.sums import Sums
+
+_ELEMENTS = 2**22  # of a tensor of points, components and coordinates
+
+
+def sums(kind: Covariance, x: Tensor, weight: Tensor | None, p: Parameters) -> Sums:
+    """E step over points of which some coordinates are NaN."""
+    weight = x.new_ones(len(x)) if weight is None else weight
+    p = p._replace(means=p.means.to(x.dtype).double())
+    parts = [
+        _completed(kind, x[rows][:, seen], weight[rows], p, seen)
+        if kind.has_matrices
+        else _masked_sums(kind, x[rows], weight[rows].double(), p)
+        for rows, seen in _groups(kind, x, p)
+    ]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def posterior(kind: Covariance, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor]:
+    """Logarithms of the responsibilities ``(N, K)``, and of what is seen the density ``(N,)``."""
+    log_shares = x.new_empty(len(x), len(p.weights))
+    log_prob = x.new_empty(len(x))
+    for rows, seen in _groups(kind, x, p):
+        if not kind.has_matrices:
+            joint = _masked_scores(x[rows], p, _variances(kind, p))[0]
+            density = torch.logsumexp(joint, 1)
+            found = joint - density[:, None], density
+        elif seen.any():
+            found = kind.posterior(x[rows][:, seen], _seen(p, seen))
+        else:
+            found = p.weights.log().expand(int(rows.sum()), -1), p.weights.new_zeros(())
+        log_shares[rows], log_prob[rows] = found[0].to(x.dtype), found[1].to(x.dtype)
+    return log_shares, log_prob
+
+
+def entropy(kind: Covariance, points: Points, p: Parameters) -> float:
+    """Entropy of what is missing given the component and the rest, summed over the points."""
+    found = 0.0
+    k, d = p.means.shape
+    matrices = kind.matrices(p.covariances, k, d)
+    for x, weight in points.chunks():
+        shares = posterior(kind, x, p)[0].double().exp()
+        shares = shares if weight is None else shares * weight.double()[:, None]
+        for rows, seen in _patterns(x):
+            if not seen.all():
+                spread = torch.linalg.slogdet(_conditional(matrices, seen).rest)[1]
+                terms = spread + int((~seen).sum()) * (LOG_2PI + 1.0)
+                found += 0.5 * (shares[rows].sum(0) * terms).sum().item()
+    return found
+
+
+class _Conditional(NamedTuple):
+    """The missing given the seen: ``regression (K, m, o)`` and covariance ``rest (K, m, m)``."""
+
+    regression: Tensor
+    rest: Tensor
+
+
+def _conditional(matrices: Tensor, seen: Tensor) -> _Conditional:
+    missing = ~seen
+    inside, cross = matrices[:, seen][:, :, seen], matrices[:, missing][:, :, seen]
+    regression = torch.linalg.solve(inside, cross.mT).mT
+    return _Conditional(regression, matrices[:, missing][:, :, missing] - regression @ cross.mT)
+
+
+def _completed(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters, seen: Tensor) -> Sums:
+    """Sums of points of one pattern: the op's of what is seen, and what follows of the rest."""
+    k, d = p.means.shape
+    if seen.all():
+        return kind.sums(x, weight, p)
+    if seen.any():
+        found = kind.sums(x, weight, _seen(p, seen))
+    else:
+        total = weight.double().sum()
+        counts, nothing = total * p.weights, p.means.new_zeros(k, 0)
+        second = p.means.new_zeros(1 if p.covariances.ndim == 2 else k, 0, 0)
+        found = Sums(p.means.new_zeros(()), total, counts, nothing, second, nothing)
+    tied = p.covariances.ndim == 2
+    regression, rest = _conditional(kind.matrices(p.covariances, k, d), seen)
+    regression = regression[:1] if tied else regression
+    rest = rest[:1] * found.counts.sum() if tied else rest * found.counts[:, None, None]
+    first = p.means.new_zeros(k, d)
+    first[:, seen] = found.first
+    first[:, ~seen] = (regression @ found.first[:, :, None]).squeeze(2)
+    second = p.means.new_zeros(len(found.second), d, d)
+    here, there = seen.nonzero()[:, 0], (~seen).nonzero()[:, 0]
+    cross = regression @ found.second
+    second[:, here[:, None], here] = found.second
+    second[:, there[:, None], here] = cross
+    second[:, here[:, None], there] = cross.mT
+    second[:, there[:, None], there] = cross @ regression.mT + rest
+    return Sums(found.log_likelihood, found.total, found.counts, first, second, p.means)
+
+
+def _seen(p: Parameters, seen: Tensor) -> Parameters:
+    return Parameters(p.weights, p.means[:, seen], p.covariances[..., seen, :][..., seen])
+
+
+def _masked_sums(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters) -> Sums:
+    """Sums of a mixture with variances: a coordinate is independent of the others there."""
+    variances = _variances(kind, p)
+    joint, gaps, seen = _masked_scores(x, p, variances)
+    log_prob = torch.logsumexp(joint, 1)
+    shares = (joint - log_prob[:, None]).exp() * weight[:, None]
+    shares = torch.where((weight > 0)[:, None], shares, 0.0)
+    unseen = shares.T @ (~seen).double() * variances
+    first = torch.einsum("nk,nkd->kd", shares, gaps)
+    second = torch.einsum("nk,nkd->kd", shares, gaps.square()) + unseen
+    if p.covariances.ndim == 1:
+        second = second.sum(1, keepdim=True)
+    return Sums((weight * log_prob).sum(), weight.sum(), shares.sum(0), first, second, p.means)
+
+
+def _masked_scores(x: Tensor, p: Parameters, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Give log p(x_seen, z) ``(n, K)``; x - mu ``(n, K, D)``, 0 where unseen; and the mask."""
+    seen = ~x.isnan()
+    gaps = torch.where(seen[:, None], x.double()[:, None] - p.means, 0.0)
+    spread = seen.double() @ (variances.log() + LOG_2PI).T
+    score = -0.5 * ((gaps.square() / variances).sum(2) + spread)
+    return p.weights.log() + score, gaps, seen
+
+
+def _variances(kind: Covariance, p: Parameters) -> Tensor:
+    return torch.diagonal(kind.matrices(p.covariances, *p.means.shape), dim1=1, dim2=2)
+
+
+def _groups(kind: Covariance, x: Tensor, p: Parameters) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give what is computed at once: the rows, and what is seen of all of them."""
+    if kind.has_matrices:
+        yield from _patterns(x)
+        return
+    step = max(1, _ELEMENTS // max(1, p.means.numel()))
+    everything = torch.ones(x.shape[1], dtype=torch.bool, device=x.device)
+    index = torch.arange(len(x), device=x.device)
+    for start in range(0, max(1, len(x)), step):
+        yield (index >= start) & (index < start + step), everything
+
+
+def _patterns(x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give the rows of each pattern of observed coordinates, and the pattern."""
+    patterns, which = torch.unique(~x.isnan(), dim=0, return_inverse=True)
+    for index, seen in enumerate(patterns):
+        yield which == index, seen

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""The conjugate prior of a Gaussian mixture, for maximum a posteriori estimates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.sums import Sums
+
+
+@dataclass(frozen=True)
+class ConjugatePrior:
+    """Dirichlet on the weights, normal-inverse-Wishart on each mean and covariance.
+
+    It is as good as points that were seen before: ``mean_precision`` of them at ``mean`` in every
+    component, with a scatter of ``scatter`` times the identity, and ``weight_concentration - 1``
+    that only count. Of variances in place of matrices the prior is an inverse-gamma.
+
+    Attributes
+    ----------
+    weight_concentration
+        alpha of a symmetric Dirichlet, at least 1.
+    mean
+        m_0, ``(D,)``; None is the mean of the points (zero, where they have no origin).
+    mean_precision
+        kappa_0 >= 0, in points; 0 leaves the means free.
+    scatter
+        Psi = scatter I, at least 0; of one variance a component its trace.
+    degrees_of_freedom
+        nu_0 >= 0; None leaves the covariances free but for ``scatter``.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+
+    References
+    ----------
+    Fraley & Raftery (2007), "Bayesian regularization for normal mixture estimation and model-based
+    clustering"; Murphy (2012), section 11.4.2.8.
+    """
+
+    weight_concentration: float = 1.0
+    mean: Tensor | None = None
+    mean_precision: float = 0.0
+    scatter: float = 0.0
+    degrees_of_freedom: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("weight_concentration", 1.0), ("mean_precision", 0.0), ("scatter", 0.0),
+            ("degrees_of_freedom", 0.0),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise ValueError(f"{name}={value}; expected at least {least:g}")
+
+    def about(self, origin: Tensor) -> ConjugatePrior:
+        """Give the prior of points from which an origin, their mean, has been subtracted."""
+        mean = None if self.mean is None else self.mean.to(origin) - origin
+        return replace(self, mean=mean)
+
+    def m_step(self, kind: Covariance, sums: Sums, reg_covar: float) -> Parameters:
+        """Give the parameters that maximise the expected log-joint and the log-prior.
+
+        Raises
+        ------
+        IllDefined
+            If a covariance is not positive definite.
+        """
+        k, d = sums.first.shape
+        seen_before = self._points(kind, sums.reference)
+        _, means = kind.weights_and_means(sums + seen_before)
+        divisor = kind.divisor(sums.counts, d) + self._exponent(kind, k, d)
+        centred = (sums + seen_before).about(means)
+        covariances = kind.covariances(centred, reg_covar, divisor)
+        kind.precisions_cholesky(covariances)  # refuses what is none
+        counts = sums.counts + (self.weight_concentration - 1.0)
+        return Parameters(counts / counts.sum(), means, covariances)
+
+    def log_density(self, kind: Covariance, p: Parameters) -> float:
+        """Logarithm of the prior's density, up to a constant."""
+        k, d = p.means.shape
+        concentration = torch.tensor(self.weight_concentration - 1.0).to(p.weights)
+        weights = torch.special.xlogy(concentration, p.weights).sum()
+        volume = self._exponent(kind, k, d) * kind.log_volume(p.covariances, d).sum()
+        distance = kind.mahalanobis(self._points(kind, p.means), p.covariances)
+        return (weights - 0.5 * (volume + distance)).item()
+
+    def _exponent(self, kind: Covariance, k: int, d: int) -> float:
+        return kind.exponent(k, d, self.degrees_of_freedom, self.mean_precision > 0)
+
+    def _points(self, kind: Covariance, reference: Tensor) -> Sums:
+        """Give the sums of the points that were seen before, about a reference."""
+        mean = torch.zeros_like(reference[0]) if self.mean is None else self.mean.to(reference)
+        gaps, zero = mean - reference, reference.new_zeros(())
+        counts = torch.full_like(reference[:, 0], self.mean_precision)
+        around = torch.full_like(reference[0], self.scatter)
+        second = kind.scatter(gaps, self.mean_precision, around)
+        return Sums(zero, zero, counts, self.mean_precision * gaps, second, reference)

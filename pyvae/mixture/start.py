@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Where a fit of a Gaussian mixture starts."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+
+from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.gaussian_em import m_step
+from pyvae.mixture.points import Points
+from pyvae.mixture.seeding import seeds
+from pyvae.mixture.sums import Sums
+
+METHODS = ("kmeans", "k-means++", "random", "random_from_data")
+# Rows of a mapped file that a start looks at.
+_MOST_ROWS = 2**17
+
+
+def start(
+    kind: Covariance,
+    points: Points,
+    num_components: int,
+    method: str,
+    random: np.random.RandomState,
+    reg_covar: float,
+) -> Parameters:
+    """Give parameters by one M step from first responsibilities, as scikit-learn does.
+
+    What is missing (NaN) stands at its coordinate's mean.
+    """
+    rows, weight = points.sample(
+        _MOST_ROWS if isinstance(points.source, np.memmap) else len(points)
+    )
+    rows = rows.nan_to_num(nan=0.0)
+    weight = rows.new_ones(len(rows)) if weight is None else weight
+    if method == "random":
+        drawn = random.uniform(size=(len(rows), num_components))
+        shares = torch.from_numpy(drawn / drawn.sum(1, keepdims=True)).to(rows.device)
+        x, shares = rows.double(), shares * weight.double()[:, None]
+        parts = [(x, share) for share in shares.T]
+    else:
+        labels, chosen = _labels(rows, weight, num_components, method, random)
+        x, w = rows[chosen].double(), weight[chosen].double()
+        order = torch.argsort(labels)
+        sizes = torch.bincount(labels, minlength=num_components).tolist()
+        parts = list(zip(x[order].split(sizes), w[order].split(sizes), strict=True))
+    return m_step(kind, _sums(kind, parts), reg_covar)
+
+
+def _labels(
+    rows: Tensor, weight: Tensor, k: int, method: str, random: np.random.RandomState
+) -> tuple[Tensor, Tensor | slice]:
+    """Give a component to all rows, or to those chosen as the only point of one."""
+    if method == "random_from_data":
+        counted = np.flatnonzero(weight.cpu().numpy())
+        index = random.choice(counted, size=k, replace=len(counted) < k)
+        chosen = torch.from_numpy(index).long().to(rows.device)
+    else:
+        chosen = seeds(rows, weight, k, random)
+    if method != "kmeans":
+        return torch.arange(k, device=rows.device), chosen
+    centres = rows[chosen].cpu().numpy()
+    with warnings.catch_warnings():
+        # Fewer distinct points than clusters: the empty ones start again.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # scikit-learn's signature shows its defaults only, strings.
+        kmeans = KMeans(k, init=centres, n_init=1)  # type: ignore[arg-type]
+        kmeans.fit(rows.cpu().numpy(), sample_weight=weight.cpu().numpy())
+    return torch.from_numpy(kmeans.labels_).long().to(rows.device), slice(None)
+
+
+def _sums(kind: Covariance, parts: list[tuple[Tensor, Tensor]]) -> Sums:
+    """Sums about the means, of every component's points and shares in them."""
+    counts = torch.stack([share.sum() for _, share in parts])
+    tiny = torch.finfo(torch.float64).tiny
+    means = torch.stack([share @ x for x, share in parts]) / counts.clamp_min(tiny)[:, None]
+    second = [kind.second(x - m, share) for (x, share), m in zip(parts, means, strict=True)]
+    second = torch.stack(second)
+    if kind.pooled:
+        second = second.sum(0, keepdim=True)
+    zero = means.new_zeros(())
+    return Sums(zero, counts.sum(), counts, torch.zeros_like(means), second, means)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The sufficient statistics of a Gaussian mixture: all that an M step knows of the points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over points about one reference a component, in float64.
+
+    Taken about a point near the component's own, nothing cancels in them; and a sum of such sums is
+    that of all the points.
+
+    Attributes
+    ----------
+    log_likelihood
+        sum_n w_n log p(x_n), ``()``, in nats.
+    total
+        sum_n w_n, ``()``.
+    counts
+        sum_n r_nk, ``(K,)``; r are the responsibilities times the weights w.
+    first
+        sum_n r_nk (x_n - reference_k), ``(K, D)``.
+    second
+        sum_n r_nk (x_n - reference_k)^2, ``(K, D)``, or ``(K, 1)`` summed over D; of the outer
+        products ``(K, D, D)``, or ``(1, D, D)`` summed over K.
+    reference
+        ``(K, D)``.
+    """
+
+    log_likelihood: Tensor
+    total: Tensor
+    counts: Tensor
+    first: Tensor
+    second: Tensor
+    reference: Tensor
+
+    def __add__(self, other: Sums) -> Sums:
+        """Give the sums over the points of both, which have the same reference."""
+        return replace(
+            self, **{name: getattr(self, name) + getattr(other, name) for name in _ADDED}
+        )
+
+    def __mul__(self, factor: float) -> Sums:
+        """Give the sums with every weight multiplied."""
+        return replace(self, **{name: getattr(self, name) * factor for name in _ADDED})
+
+    def about(self, reference: Tensor) -> Sums:
+        """Give the same sums about other references."""
+        shift = reference - self.reference
+        first = self.first - self.counts[:, None] * shift
+        if self.second.shape == self.first.shape:
+            change = shift * (self.first + first)
+        elif self.second.ndim == 2:
+            change = (shift * (self.first + first)).sum(1, keepdim=True)
+        else:
+            change = shift[:, :, None] * self.first[:, None, :]
+            change = change + first[:, :, None] * shift[:, None, :]
+            if len(self.second) == 1:
+                change = change.sum(0, keepdim=True)
+        return replace(self, first=first, second=self.second - change, reference=reference)
+
+    def flat(self) -> Tensor:
+        """Give all that is added in one vector, for a reduction over processes."""
+        return torch.cat([getattr(self, name).reshape(-1) for name in _ADDED])
+
+    def from_flat(self, vector: Tensor) -> Sums:
+        """Give such a vector the shapes of these sums."""
+        sizes = [getattr(self, name).numel() for name in _ADDED]
+        parts = zip(_ADDED, vector.split(sizes), strict=True)
+        return replace(self, **{n: part.reshape(getattr(self, n).shape) for n, part in parts})
+
+
+_ADDED = tuple(field.name for field in fields(Sums) if field.name != "reference")

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""EM never lowers its free energy, and says so of a model that does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize
+from torch import Tensor
+
+from pyvae.mixture import (
+    BernoulliMixture,
+    ConjugatePrior,
+    FreeEnergyError,
+    GaussianMixture,
+    LatentVariableEM,
+    ascend,
+)
+from pyvae.mixture.covariance import COVARIANCES, Parameters
+from pyvae.mixture.gaussian_em import GaussianEM
+from pyvae.mixture.points import Points
+from tests.mixture.drawing import KINDS, clusters
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@dataclass
+class Parabola:
+    """F is -(theta - q)^2, reached at once; ``harm`` is by how much a step misses."""
+
+    theta: float = 5.0
+    harm_m: float = 0.0
+    harm_e: float = 0.0
+    exact: bool = True
+    precision: float = 1e-9
+
+    def e_step(self, data: float) -> float:
+        return self.theta
+
+    def m_step(self, q: float) -> None:
+        self.theta = q + self.harm_m
+
+    def free_energy(self, q: float) -> float:
+        return -((self.theta - q) ** 2) - 10.0
+
+    def log_likelihood(self, q: float) -> float:
+        return -10.0 - self.harm_e
+
+    def weight(self, q: float) -> float:
+        return 1.0
+
+
+def test_a_model_of_the_protocol() -> None:
+    assert isinstance(Parabola(), LatentVariableEM)
+    assert isinstance(BernoulliMixture(2), LatentVariableEM)
+    assert ascend(Parabola(), 0.0).bounds == [-10.0, -10.0]
+
+
+def test_a_fall_in_the_m_step() -> None:
+    with pytest.raises(FreeEnergyError, match=r"iteration 1: the M step lowered .* by 4 nats"):
+        ascend(Parabola(harm_m=2.0), 0.0)
+
+
+def test_a_fall_that_is_expected_is_told() -> None:
+    ascent = ascend(Parabola(harm_m=2.0, exact=False), 0.0, max_iter=3, tol=0.0)
+    assert ascent.falls == [(1, 4.0), (2, 4.0), (3, 4.0)]
+
+
+def test_an_e_step_that_is_not_the_posterior() -> None:
+    with pytest.raises(FreeEnergyError, match=r"iteration 1: after the E step F is -10 .* -10.5"):
+        ascend(Parabola(harm_e=0.5), 0.0)
+
+
+def start_of(kind: str, x: np.ndarray, k: int = 3, seed: int = 0) -> tuple[Points, Parameters]:
+    points = Points.about_their_mean(torch.from_numpy(x), None)
+    rows = np.random.default_rng(seed).choice(len(x), k, replace=False)
+    means = torch.from_numpy(x[rows]) - points.origin
+    shape = COVARIANCES[kind].shape(k, x.shape[1])
+    if COVARIANCES[kind].has_matrices:
+        covariances = (4.0 * torch.eye(x.shape[1], dtype=torch.float64)).expand(shape)
+    else:
+        covariances = torch.full(shape, 4.0, dtype=torch.float64)
+    weights = torch.full((k,), 1.0 / k, dtype=torch.float64)
+    return points, Parameters(weights, means, covariances)
+
+
+@each_kind
+@pytest.mark.parametrize("prior", [None, ConjugatePrior(2.0, None, 0.5, 3.0, 6.0)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_free_energy_of_a_gaussian_mixture(
+    kind: str, prior: ConjugatePrior | None, dtype: torch.dtype
+) -> None:
+    """It rises in every step, as `ascend` checks, and reaches a stationary point."""
+    points, start = start_of(kind, clusters(100))
+    points = Points(points.source.to(dtype), None, points.origin.to(dtype))
+    model = GaussianEM(COVARIANCES[kind], start, dtype=dtype, prior=prior)
+    ascent = ascend(model, points, max_iter=300, tol=1e-7 if dtype == torch.float64 else 1e-5)
+    assert ascent.converged
+    rounding = 1e-5 if dtype == torch.float32 else 1e-12
+    assert all(b >= a - rounding for a, b in zip(ascent.bounds, ascent.bounds[1:], strict=False))
+
+
+@each_kind
+@pytest.mark.parametrize("prior", [None, ConjugatePrior(2.0, None, 0.5, 3.0, 6.0)])
+def test_the_fixed_point_is_an_optimum(kind: str, prior: ConjugatePrior | None) -> None:
+    """Of log p(x) + log p(theta), by the gradient that autograd gives of torch's densities."""
+    points, start = start_of(kind, clusters(60, d=2), k=2)
+    model = GaussianEM(COVARIANCES[kind], start, prior=prior)
+    ascend(model, points, max_iter=3000, tol=1e-14)
+    weights, means, covariances = model.parameters
+    free = [weights.log(), means.clone(), COVARIANCES[kind].precisions_cholesky(covariances)]
+    leaves = [tensor.clone().requires_grad_() for tensor in free]
+    x = points.source - points.origin
+    value = _log_posterior(kind, prior, x, *leaves)
+    for gradient in torch.autograd.grad(value, leaves):
+        assert gradient.abs().max() < 1e-4 * len(x)
+
+
+def _log_posterior(
+    kind: str, prior: ConjugatePrior | None, x: Tensor, logits: Tensor, means: Tensor, root: Tensor
+) -> Tensor:
+    """From precisions' factors, by nothing of pyvae's but the prior's constants."""
+    k, d = means.shape
+    if kind in ("diag", "spherical"):
+        wide = root[:, None] if kind == "spherical" else root
+        factors = torch.diag_embed(wide.expand(k, d))
+    else:
+        factors = root.expand(k, d, d).triu()
+    precisions = factors @ factors.mT
+    volume = -torch.logdet(precisions)
+    gaps = x[:, None] - means
+    square = torch.einsum("nkd,kde,nke->nk", gaps, precisions, gaps)
+    joint = logits.log_softmax(0) - 0.5 * (square + volume + d * math.log(2 * math.pi))
+    total = torch.logsumexp(joint, 1).sum()
+    if prior is None:
+        return total
+    total = total + ((prior.weight_concentration - 1) * logits.log_softmax(0)).sum()
+    at_mean = prior.mean_precision * torch.einsum("kd,kde,ke->k", means, precisions, means)
+    total = total - 0.5 * (volume + at_mean).sum()  # the means' own Gaussians
+    assert prior.degrees_of_freedom is not None
+    trace = prior.scatter * torch.diagonal(precisions, dim1=1, dim2=2).sum(1)
+    exponent, of_one = prior.degrees_of_freedom, volume
+    if kind in ("full", "tied"):
+        exponent += d + 1
+    else:
+        exponent += 2
+        of_one = volume / d if kind == "spherical" else volume
+    terms = exponent * of_one + trace
+    return total - 0.5 * (terms[0] if kind == "tied" else terms.sum())
+
+
+def test_a_prior_out_of_range() -> None:
+    with pytest.raises(ValueError, match=r"weight_concentration=0\.5; expected at least 1"):
+        ConjugatePrior(weight_concentration=0.5)
+    with pytest.raises(ValueError, match="scatter=-1"):
+        ConjugatePrior(scatter=-1.0)
+
+
+def test_a_prior_on_the_estimator() -> None:
+    """Points at a place of its own draw the mean there; much of it fixes the mean."""
+    x = clusters(50, d=2) + 100.0
+    prior = ConjugatePrior(mean=torch.tensor([1.0, 2.0]), mean_precision=1e9)
+    fitted = GaussianMixture(1, prior=prior).fit(x)
+    np.testing.assert_allclose(fitted.means_[0], [1.0, 2.0], atol=1e-3)
+    fitted = GaussianMixture(1, prior=ConjugatePrior(mean_precision=1e9)).fit(x)
+    np.testing.assert_allclose(fitted.means_[0], x.mean(0), atol=1e-3)
+
+
+def binary(count: int = 200, d: int = 6) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    chances = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat_interleave(d // 2, 1)
+    which = torch.rand(count, generator=generator) < 0.4
+    return (torch.rand(count, d, generator=generator) < chances[which.long()]).double()
+
+
+@pytest.mark.parametrize("priors", [{}, {"weight_prior": 3.0, "pixel_prior": 2.0}])
+def test_the_free_energy_of_a_bernoulli_mixture(priors: dict[str, float]) -> None:
+    x = binary()
+    model = BernoulliMixture(2, seed=1, **priors).start(x)
+    ascent = ascend(model, x, max_iter=500, tol=1e-10)
+    assert ascent.converged
+    assert all(b >= a - 1e-12 for a, b in zip(ascent.bounds, ascent.bounds[1:], strict=False))
+
+    def loss(free: np.ndarray) -> float:
+        pi = 1 / (1 + np.exp(-free[0]))
+        p = 1 / (1 + np.exp(-free[1:].reshape(2, -1)))
+        each = x.numpy() @ np.log(p).T + (1 - x.numpy()) @ np.log1p(-p).T
+        total = np.logaddexp(np.log(pi) + each[:, 0], np.log1p(-pi) + each[:, 1]).sum()
+        total += (model.pixel_prior - 1) * (np.log(p) + np.log1p(-p)).sum()
+        return -total - (model.weight_prior - 1) * (np.log(pi) + np.log1p(-pi))
+
+    def logit(p: np.ndarray) -> np.ndarray:
+        return np.log(p) - np.log1p(-p)
+
+    found = np.concatenate(
+        [logit(model.weights[:1].numpy()), logit(model.probabilities.numpy()).ravel()]
+    )
+    better = optimize.minimize(loss, found, method="BFGS")
+    assert loss(found) - better.fun < 1e-6 * len(x)
+
+
+def test_what_a_bernoulli_mixture_refuses() -> None:
+    with pytest.raises(ValueError, match="must be a matrix of zeros and ones; binarise it"):
+        BernoulliMixture(2).fit(torch.tensor([[0.5, 1.0]]))
+    with pytest.raises(ValueError, match="num_components=0"):
+        BernoulliMixture(0)
+    with pytest.raises(ValueError, match=r"pixel_prior=0\.1"):
+        BernoulliMixture(2, pixel_prior=0.1)
+
+
+def test_impossible_points() -> None:
+    """A one where the only component has probability zero: log p(x) is the least number, no NaN."""
+    model = BernoulliMixture(1).fit(torch.zeros(3, 2))
+    assert model.log_prob(torch.zeros(1, 2)).item() == 0.0
+    assert model.log_prob(torch.ones(1, 2)).item() < -1e299
