@@ -12,6 +12,7 @@ from pyvae.mixture import missing
 from pyvae.mixture.covariance import Covariance, Parameters
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
+from pyvae.mixture.processes import Processes
 from pyvae.mixture.sums import Sums
 
 # Up to so many responsibilities their entropy is summed by points, so that F = log p(x) after the
@@ -47,6 +48,8 @@ class GaussianEM:
         On the parameters.
     incomplete
         Whether NaN stands for what was not observed.
+    processes
+        Those that have the other points.
     """
 
     def __init__(
@@ -58,9 +61,11 @@ class GaussianEM:
         reg_covar: float = 0.0,
         prior: ConjugatePrior | None = None,
         incomplete: bool = False,
+        processes: Processes | None = None,
     ) -> None:
         self.kind, self.parameters, self.reg_covar = kind, parameters, reg_covar
         self.prior, self.incomplete = prior, incomplete
+        self.processes = Processes(False) if processes is None else processes
         self.exact, self.precision = reg_covar == 0.0, _PRECISION[dtype]
 
     def sums(self, x: Tensor, weight: Tensor | None) -> Sums:
@@ -75,10 +80,12 @@ class GaussianEM:
         sums = parts[0]
         for part in parts[1:]:
             sums = sums + part
+        sums = self.processes.added(sums)
         expected = self.kind.expected_log_joint(sums, self.parameters).item()
         reached = sums.log_likelihood.item()
         entropy = reached - expected
-        if self.exact and len(data) * len(self.parameters.weights) <= _MOST_SHARES:
+        few = len(data) * len(self.parameters.weights) <= _MOST_SHARES
+        if self.exact and few and not self.processes.several:
             entropy = sum(self._entropy(x, weight) for x, weight in data.chunks())
             entropy += missing.entropy(self.kind, data, self.parameters) if self.incomplete else 0.0
         return Posterior(sums, entropy, reached + self._log_prior())

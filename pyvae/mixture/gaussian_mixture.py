@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.gaussian_em import GaussianEM, m_step
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
+from pyvae.mixture.processes import Processes
 from pyvae.mixture.progress import Progress
 from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.sums import Sums
@@ -50,6 +52,10 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         those explained worst, with a warning.
     prior
         A :class:`pyvae.mixture.ConjugatePrior` on the parameters: the fit is its posterior's mode.
+    distributed
+        Whether each process of torch's default group has other points, and all fit one mixture:
+        one reduction of the sums an iteration. The start is that of rank 0, from its points, so
+        let no rank have points of one kind.
 
     Attributes
     ----------
@@ -94,6 +100,7 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         "missing_values": [StrOptions({"refuse", "marginalize"})],
         "reseed": ["boolean"],
         "prior": [ConjugatePrior, None],
+        "distributed": ["boolean"],
     }
 
     n_features_in_: int
@@ -118,6 +125,7 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         missing_values: str = "refuse",
         reseed: bool = True,
         prior: ConjugatePrior | None = None,
+        distributed: bool = False,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -136,6 +144,7 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         self.missing_values = missing_values
         self.reseed = reseed
         self.prior = prior
+        self.distributed = distributed
 
     def fit(
         self, X: Array, y: object = None, sample_weight: Array | None = None
@@ -163,12 +172,16 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
             not positive definite; or if a parameter is out of its range.
         """
         self._validate_params()
+        processes = Processes(self.distributed)
         points = self._points(X, sample_weight)
+        processes.agree(points.dimension, points.origin.device)
+        points = replace(points, origin=processes.of_the_first([points.origin])[0])
         random = check_random_state(self.random_state)
         goes_on = self.warm_start and hasattr(self, "converged_")
         best: tuple[Ascent, Parameters] | None = None
         for number in range(1 if goes_on else self.n_init):
-            model = self._model(points, self._start(points, random, goes_on))
+            begin = processes.of_the_first(self._start(points, random, goes_on))
+            model = self._model(points, Parameters(*begin), processes)
             with Progress(self.verbose, self.verbose_interval, self.max_iter, number) as progress:
                 mend = Reseeding(model, points, random) if self.reseed else None
                 ascent = ascend(
@@ -298,7 +311,9 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         self._in_tensors, found = isinstance(X, Tensor), Points.about_their_mean(source, weight)
         return found if origin is None else Points(source, weight, origin.to(found.origin))
 
-    def _model(self, points: Points, parameters: Parameters) -> GaussianEM:
+    def _model(
+        self, points: Points, parameters: Parameters, processes: Processes | None = None
+    ) -> GaussianEM:
         return GaussianEM(
             self._kind,
             parameters,
@@ -306,6 +321,7 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
             reg_covar=float(self.reg_covar),
             prior=self._prior_about(points.origin),
             incomplete=self.missing_values == "marginalize",
+            processes=processes,
         )
 
     def _prior_about(self, origin: Tensor) -> ConjugatePrior | None:

@@ -28,7 +28,7 @@ class Reseeding:
         self._model, self._random = model, random
         self._sample, _ = points.sample(_PLACES)
         filled = self._sample.double().nan_to_num(nan=0.0)
-        self._variance = filled.var(0, correction=0)
+        self._variance = model.processes.of_the_first([filled.var(0, correction=0)])[0]
         self._moves = np.zeros(len(model.parameters.weights), dtype=int)
 
     def __call__(self, iteration: int, q: Posterior) -> bool:
@@ -44,6 +44,7 @@ class Reseeding:
         drawn = self._random.choice(worst, size=len(components), replace=False)
         places = self._sample[torch.from_numpy(drawn).to(scores.device)].nan_to_num(nan=0.0)
         sums = moved(kind, q.sums, components, places, self._variance)
+        sums = model.processes.sums_of_the_first(sums)
         model.m_step(Posterior(sums, q.entropy, q.log_likelihood))
         warnings.warn(
             f"iteration {iteration}: components {components.tolist()} had lost their points, or "

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""One fit over two real processes, started as torchrun starts them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pyvae.mixture import GaussianMixture
+from tests.mixture.drawing import clusters, same_start
+
+PROGRAM = """
+import os, sys
+import numpy as np
+import torch
+import torch.distributed as dist
+from pyvae.mixture import GaussianMixture
+
+torch.set_num_threads(1)
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+given = np.load(sys.argv[1])
+kind, mode = sys.argv[2:4]
+x = given["x"][rank::2]
+options = {"covariance_type": kind, "tol": 1e-5, "max_iter": 200, "distributed": True,
+           "random_state": rank}
+if mode == "same":
+    options |= {name: given[name] for name in ("weights_init", "means_init", "precisions_init")}
+if mode == "empty":
+    means = given["means_init"].copy()
+    means[1] = 1e6
+    options |= {"means_init": means}
+if mode == "dies" and rank == 1:
+    x = x.copy()
+    from pyvae.mixture import gaussian_em
+    step, calls = gaussian_em.GaussianEM.e_step, []
+    def e_step(self, data):
+        calls.append(1)
+        if len(calls) == 3:
+            sys.exit("rank 1 falls over")
+        return step(self, data)
+    gaussian_em.GaussianEM.e_step = e_step
+if mode == "narrow" and rank == 1:
+    x = x[:, :2]
+fitted = GaussianMixture(3, **options).fit(x)
+np.savez(sys.argv[4] + f"/{rank}.npz", weights=fitted.weights_, means=fitted.means_,
+         covariances=fitted.covariances_, bounds=fitted.lower_bounds_, iterations=fitted.n_iter_)
+dist.destroy_process_group()
+"""
+
+
+def run(folder: Path, kind: str, mode: str) -> subprocess.CompletedProcess[str]:
+    program, given = folder / "program.py", folder / "given.npz"
+    program.write_text(PROGRAM)
+    x = clusters()
+    np.savez(given, x=x, **{k: v for k, v in same_start(x, kind).items() if k.endswith("_init")})
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
+                "--master-port=0", "--standalone"]  # fmt: skip
+    return subprocess.run(
+        [*torchrun, str(program), str(given), kind, mode, str(folder)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def results(folder: Path) -> list[dict[str, np.ndarray]]:
+    return [dict(np.load(folder / f"{rank}.npz")) for rank in range(2)]
+
+
+@pytest.mark.parametrize("kind", ["full", "spherical"])
+def test_two_ranks_give_the_parameters_of_one(kind: str, tmp_path: Path) -> None:
+    done = run(tmp_path, kind, "same")
+    assert done.returncode == 0, done.stderr
+    alone = GaussianMixture(**same_start(clusters(), kind), tol=1e-5, max_iter=200).fit(clusters())
+    for found in results(tmp_path):
+        assert found["iterations"] == alone.n_iter_
+        for name in ("weights", "means", "covariances"):
+            np.testing.assert_allclose(
+                found[name], getattr(alone, f"{name}_"), rtol=1e-6, atol=1e-8
+            )
+
+
+def test_ranks_agree_on_a_start(tmp_path: Path) -> None:
+    """Each would draw another one."""
+    done = run(tmp_path, "full", "own")
+    assert done.returncode == 0, done.stderr
+    first, second = results(tmp_path)
+    for name, value in first.items():
+        np.testing.assert_array_equal(second[name], value)
+
+
+def test_ranks_agree_on_a_component_that_starts_again(tmp_path: Path) -> None:
+    done = run(tmp_path, "full", "empty")
+    assert done.returncode == 0, done.stderr
+    assert "components [1] had lost their points" in done.stderr
+    first, second = results(tmp_path)
+    np.testing.assert_array_equal(second["means"], first["means"])
+    assert first["weights"].min() > 0.01
+
+
+def test_a_rank_that_dies(tmp_path: Path) -> None:
+    done = run(tmp_path, "full", "dies")
+    assert done.returncode != 0
+    assert "rank 1 falls over" in done.stderr
+
+
+def test_points_of_another_dimension(tmp_path: Path) -> None:
+    done = run(tmp_path, "diag", "narrow")
+    assert done.returncode != 0
+    assert "rank 1: X has 2 coordinates, that of rank 0 4" in done.stderr
+
+
+def test_no_process_group() -> None:
+    with pytest.raises(RuntimeError, match="there is no process group; start the program with"):
+        GaussianMixture(2, distributed=True).fit(torch.randn(10, 2))
