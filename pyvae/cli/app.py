@@ -176,6 +176,53 @@ def sample(
     command.sample(run, count=count, component=component, output=output, seed=seed)
 
 
+@app.command("fit-mixture")
+def fit_mixture(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A .npy, .npz, .csv or .tsv file, a folder of IDX files, or digits.",
+        ),
+    ],
+    components: Annotated[
+        str,
+        typer.Option(
+            "-k",
+            "--components",
+            metavar="K",
+            help="How many, such as 10; of several, 1-10 or 2,3,5, the one of least BIC is kept.",
+        ),
+    ] = "10",
+    covariance: Annotated[
+        options.MixtureCovariance, typer.Option(help="What the components' covariances may be.")
+    ] = options.MixtureCovariance.full,
+    starts: Annotated[int, typer.Option(min=1, help="Of which the best is kept.")] = 1,
+    max_iter: Annotated[int, typer.Option(min=1, help="Iterations at most.")] = 200,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Stops below this gain, in nats a point.")
+    ] = 1e-4,
+    reg_covar: Annotated[float, typer.Option(min=0.0, help="Added to the variances.")] = 1e-6,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+    split: Annotated[options.Part, typer.Option(help="Part of the data.")] = options.Part.train,
+    output: Annotated[
+        str, typer.Option(metavar="DIR", help="Folder for parameters, labels and pictures.")
+    ] = "runs/mixture",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the mixture in the folder.")
+    ] = False,
+) -> None:
+    """Fit a mixture of Gaussians by EM: parameters, labels and a picture."""
+    from pyvae.cli import fit_mixture as command
+
+    command.fit_mixture(
+        command.Options(
+            data, components, covariance.value, starts, max_iter, tolerance, reg_covar, seed,
+            output, overwrite, split.value,
+        )
+    )  # fmt: skip
+
+
 @app.command()
 def bench(
     only: Annotated[

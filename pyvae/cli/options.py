@@ -54,6 +54,15 @@ class Optimizer(str, Enum):
     adamw = "adamw"
 
 
+class MixtureCovariance(str, Enum):
+    """``--covariance`` of ``fit-mixture``."""
+
+    full = "full"
+    tied = "tied"
+    diag = "diag"
+    spherical = "spherical"
+
+
 class BenchDevice(str, Enum):
     """``--device`` of ``bench``."""
 

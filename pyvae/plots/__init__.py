@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pictures of a trained model, and of timings: arrays in, a matplotlib Figure out.
+"""Pictures of a trained model, of a mixture, and of timings: arrays in, a matplotlib Figure out.
 
 No pyplot and no global state, so they can be drawn from threads, servers and tests alike; save one
 with ``figure.savefig(path)``.
@@ -12,13 +12,16 @@ from ._confusion import confusion
 from ._examples import component_samples, reconstructions
 from ._history import history
 from ._latent import latent_space
+from ._mixture import information_criterion, mixture
 
 __all__ = [
     "component_samples",
     "confusion",
     "growth",
     "history",
+    "information_criterion",
     "latent_space",
+    "mixture",
     "ratios",
     "reconstructions",
     "roofline",

@@ -15,10 +15,10 @@ from ._matching import check_pair, match
 from ._style import FAINT, color, dress, marker, new_figure, write_numbers
 
 _WIDEST = 3.0  # contours wider than so many times the frame are left out
-_MOST_POINTS = 6000  # more only paint one another over
+MOST_POINTS = 6000  # more only paint one another over
 
 
-class _Plane(NamedTuple):
+class Plane(NamedTuple):
     """Points and mixture, seen in two dimensions (or one)."""
 
     points: NDArray  # (N, 2), or (N, 1)
@@ -56,11 +56,15 @@ def latent_space(
         raise ValueError(f"latent_space: w must have shape (N, L) with N, L > 0, got {w.shape}")
     if not np.isfinite(w).all():
         raise ValueError("latent_space: w must be finite; it holds NaN or infinite values")
-    plane = _project(w, means, logvars)
+    covariances = None
+    if means is not None and logvars is not None:
+        variances = np.broadcast_to(np.exp(np.asarray(logvars, float)), np.shape(means))
+        covariances = variances[..., None] * np.eye(w.shape[1])
+    plane = project(w, means, covariances, letter="w")
     panels = _panels(len(w), components, labels, 0 if means is None else len(means))
     shown = np.arange(len(w))
-    if len(w) > _MOST_POINTS:
-        shown = np.random.default_rng(0).choice(len(w), _MOST_POINTS, replace=False)
+    if len(w) > MOST_POINTS:
+        shown = np.random.default_rng(0).choice(len(w), MOST_POINTS, replace=False)
     in_use = [] if components is None else [int(k) for k in np.unique(components)]
     caption = _caption(plane, len(shown), len(w), components is not None)
     if components is not None and labels is not None:
@@ -73,11 +77,13 @@ def latent_space(
         if w.shape[1] == 1:
             _draw_line(axes, plane, panel)
         else:
-            _draw_plane(axes, plane, panel, shown, in_use)
+            draw_plane(axes, plane, panel, shown, in_use)
     return figure
 
 
-class _Panel(NamedTuple):
+class Panel(NamedTuple):
+    """How the points of one picture are grouped."""
+
     title: str
     groups: NDArray | None  # integer of each point
     names: dict[int, str]
@@ -87,10 +93,10 @@ class _Panel(NamedTuple):
 
 def _panels(
     count: int, components: NDArray | None, labels: NDArray | None, num_components: int
-) -> list[_Panel]:
+) -> list[Panel]:
     if components is None and labels is None:
-        return [_Panel("all examples", None, {}, {}, False)]
-    panels: list[_Panel] = []
+        return [Panel("all examples", None, {}, {}, False)]
+    panels: list[Panel] = []
     if components is not None:
         groups, checked = check_pair("latent_space", components, labels)
         total = max(num_components, int(groups.max()) + 1)
@@ -100,12 +106,12 @@ def _panels(
             free = iter(range(len(found.labels), len(found.labels) + total))
             tints = {k: found.partner[k] if k in found.partner else next(free) for k in tints}
         names = {k: str(k) for k in tints}
-        panels.append(_Panel("coloured by component", groups, names, tints, True))
+        panels.append(Panel("coloured by component", groups, names, tints, True))
     if labels is not None:
         values, groups = np.unique(np.asarray(labels), return_inverse=True)
         tints = {row: row for row in range(len(values))}
         names = {row: str(value) for row, value in enumerate(values)}
-        panels.append(_Panel("coloured by label", groups, names, tints, False))
+        panels.append(Panel("coloured by label", groups, names, tints, False))
     if any(p.groups is not None and len(p.groups) != count for p in panels):
         raise ValueError(
             f"latent_space: expected one component or label for each of {count} points"
@@ -113,10 +119,13 @@ def _panels(
     return panels
 
 
-def _project(w: NDArray, means: NDArray | None, logvars: NDArray | None) -> _Plane:
+def project(
+    w: NDArray, means: NDArray | None, covariances: NDArray | None, *, letter: str
+) -> Plane:
+    """See points and a mixture, means (K, L) and matrices (K, L, L), in the plane."""
     if w.shape[1] <= 2:
         basis, centre = np.eye(w.shape[1]), np.zeros(w.shape[1])
-        names = ("w₁", "w₂" if w.shape[1] == 2 else "")
+        names = (f"{letter}₁", f"{letter}₂" if w.shape[1] == 2 else "")
     else:
         centre = w.mean(0)
         _, spread, rows = np.linalg.svd(w - centre, full_matrices=False)
@@ -126,15 +135,13 @@ def _project(w: NDArray, means: NDArray | None, logvars: NDArray | None) -> _Pla
         share = np.append(share, 0.0)
         names = tuple(f"principal component {i + 1} ({share[i]:.0%} of variance)" for i in (0, 1))
     flat = None if means is None else (np.asarray(means, float) - centre) @ basis.T
-    covariances = None
-    if means is not None and logvars is not None:
-        variances = np.broadcast_to(np.exp(np.asarray(logvars, float)), np.shape(means))
-        covariances = np.einsum("il,kl,jl->kij", basis, variances, basis)
+    if covariances is not None:
+        covariances = basis @ covariances @ basis.T
     points = (w - centre) @ basis.T
-    return _Plane(points, flat, covariances, (names[0], names[1]), w.shape[1] > 2)
+    return Plane(points, flat, covariances, (names[0], names[1]), w.shape[1] > 2)
 
 
-def _caption(plane: _Plane, shown: int, total: int, has_components: bool) -> str:
+def _caption(plane: Plane, shown: int, total: int, has_components: bool) -> str:
     parts = []
     flat = plane.points.shape[1] == 1
     if plane.is_projection:
@@ -149,9 +156,8 @@ def _caption(plane: _Plane, shown: int, total: int, has_components: bool) -> str
     return " ".join(parts)
 
 
-def _draw_plane(
-    axes: Axes, plane: _Plane, panel: _Panel, shown: NDArray, in_use: list[int]
-) -> None:
+def draw_plane(axes: Axes, plane: Plane, panel: Panel, shown: NDArray, in_use: list[int]) -> None:
+    """Draw the points at ``shown`` and the contours of the components, those in use coloured."""
     dress(axes, panel.title, *plane.axis_names)
     size = float(np.clip(9000 / len(shown), 3, 16))
     points = plane.points[shown]
@@ -170,14 +176,14 @@ def _draw_plane(
     _number(axes, _places(plane, panel, used), panel, used)
 
 
-def _places(plane: _Plane, panel: _Panel, used: list[int]) -> NDArray:
+def _places(plane: Plane, panel: Panel, used: list[int]) -> NDArray:
     """Where to write the groups' numbers: a component's at its mean, a label's amid its points."""
     if panel.shows_components and plane.means is not None:
         return plane.means[used]
     return np.array([np.median(plane.points[panel.groups == g], axis=0) for g in used])
 
 
-def _draw_mixture(axes: Axes, plane: _Plane, panel: _Panel, alive: list[int]) -> None:
+def _draw_mixture(axes: Axes, plane: Plane, panel: Panel, alive: list[int]) -> None:
     """Draw the components' 2-sigma contours; those that hold no example grey and dotted."""
     thick = 1.3 if len(alive) <= 20 else 0.8
     for k, mean in enumerate([] if plane.means is None else plane.means):
@@ -197,14 +203,14 @@ def _draw_mixture(axes: Axes, plane: _Plane, panel: _Panel, alive: list[int]) ->
             )  # fmt: skip
 
 
-def _number(axes: Axes, places: NDArray, panel: _Panel, groups: list[int]) -> None:
+def _number(axes: Axes, places: NDArray, panel: Panel, groups: list[int]) -> None:
     axes.figure.draw_without_rendering()  # type: ignore[union-attr]
     texts = [panel.names.get(g, str(g)) for g in groups]
     tints = [color(panel.tints.get(g, g)) for g in groups]
     write_numbers(axes, places, texts, tints, size=10.0 if len(groups) <= 20 else 8.0)
 
 
-def _set_limits(axes: Axes, plane: _Plane, alive: list[int]) -> None:
+def _set_limits(axes: Axes, plane: Plane, alive: list[int]) -> None:
     """Frame nearly all points and every component in use; stray components may lie outside."""
     low, high = np.percentile(plane.points, [0.25, 99.75], axis=0)
     if plane.means is not None and alive:
@@ -218,7 +224,7 @@ def _set_limits(axes: Axes, plane: _Plane, alive: list[int]) -> None:
 
 
 def _with_contours(
-    plane: _Plane, alive: list[int], low: NDArray, high: NDArray
+    plane: Plane, alive: list[int], low: NDArray, high: NDArray
 ) -> tuple[NDArray, NDArray]:
     """Widen the frame to the contours, up to half as much again: points must stay in sight."""
     if plane.means is None or plane.covariances is None:
@@ -231,7 +237,7 @@ def _with_contours(
     )
 
 
-def _draw_line(axes: Axes, plane: _Plane, panel: _Panel) -> None:
+def _draw_line(axes: Axes, plane: Plane, panel: Panel) -> None:
     """One latent dimension: stacked histograms, a mark at each component's mean."""
     dress(axes, panel.title, plane.axis_names[0], "examples")
     values = plane.points[:, 0]

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""``pyvae fit-mixture``."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyvae.cli.errors import UserError
+from pyvae.cli.terminal import output, say, show, table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
+    from pyvae.data import Data
+    from pyvae.mixture import GaussianMixture
+
+_FILES = ("mixture.json", "mixture.npz", "labels.npy", "mixture.png", "bic.png")
+_LISTED = 30  # components of the table
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    data: str
+    components: str
+    covariance: str
+    starts: int
+    max_iter: int
+    tolerance: float
+    reg_covar: float
+    seed: int
+    output: str
+    overwrite: bool
+    split: str
+
+
+def fit_mixture(options: Options) -> None:
+    """Fit, print, and write parameters, labels and pictures."""
+    counts = numbers(options.components)
+    folder = _folder(options)
+    from pyvae import data as readers
+
+    data = readers.load(options.data, split=options.split)
+    if max(counts) > len(data):
+        raise UserError(
+            f"--components: {max(counts)} are more than the {len(data)} points of {options.data}"
+        )
+    console = output()
+    x = _points(data)
+    fitted = {count: _fit(console, options, count, x) for count in counts}
+    criterion = {count: float(mixture.bic(x)) for count, mixture in fitted.items()}
+    best = min(criterion, key=lambda count: criterion[count])
+    if len(counts) > 1:
+        _show_counts(console, fitted, criterion, best)
+    labels = fitted[best].predict(x)
+    _show_components(console, fitted[best], labels)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    _write(folder, options, data, fitted[best], labels, criterion)
+    say(console, f"wrote {', '.join(n for n in _FILES if (folder / n).exists())} in {folder}")
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Read numbers of components: ``10``, ``2,3,5`` or ``1-10``."""
+    found: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last:
+            raise UserError(f"--components: {text!r}; expected such as 10, 2,3,5 or 1-10")
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def _folder(options: Options) -> Path:
+    folder = Path(options.output).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output: {folder} is a file; name a folder")
+    if (folder / _FILES[0]).exists() and not options.overwrite:
+        raise UserError(
+            f"{folder} holds a mixture already; --overwrite replaces it, --output DIR writes "
+            "elsewhere"
+        )
+    mine = (folder / _FILES[0]).exists()
+    if not mine and folder.is_dir() and any(p.name[0] != "." for p in folder.iterdir()):
+        raise UserError(f"--output: {folder} holds other files; name a new or an empty folder")
+    return folder
+
+
+def _points(data: Data) -> np.ndarray:
+    """Give a mapped file as it is, to be read by parts; anything else in memory."""
+    import numpy as np
+
+    stored = data.stored
+    plain = data.scale == 1.0 and stored.ndim == 2
+    if isinstance(stored, np.memmap) and plain and stored.dtype in (np.float32, np.float64):
+        return stored
+    return data.x.numpy()
+
+
+def _fit(console: Console, options: Options, count: int, x: np.ndarray) -> GaussianMixture:
+    from sklearn.exceptions import ConvergenceWarning
+
+    from pyvae.mixture import GaussianMixture
+
+    mixture = GaussianMixture(
+        count,
+        covariance_type=options.covariance,
+        n_init=options.starts,
+        max_iter=options.max_iter,
+        tol=options.tolerance,
+        reg_covar=options.reg_covar,
+        random_state=options.seed,
+        verbose=int(console.is_terminal),
+        verbose_interval=options.max_iter + 1,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        mixture.fit(x)
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        say(console, f"{count} components: {message}")
+    return mixture
+
+
+def _show_counts(
+    console: Console, fitted: dict[int, GaussianMixture], criterion: dict[int, float], best: int
+) -> None:
+    columns = ("components", "iterations", "nats a point", "BIC")
+    grid = table(console, "Numbers of components", *columns, "", numbers=columns)
+    for count, mixture in fitted.items():
+        mark = "least BIC" if count == best else ""
+        row = (str(count), str(mixture.n_iter_), f"{mixture.lower_bound_:.4f}")
+        grid.add_row(*row, f"{criterion[count]:,.1f}", mark)
+    show(console, grid)
+    say(console, "")
+
+
+def _show_components(console: Console, mixture: GaussianMixture, labels: np.ndarray) -> None:
+    import numpy as np
+
+    counts = np.bincount(labels, minlength=len(mixture.weights_))
+    columns = ("component", "weight", "points")
+    plural = "s" * (len(counts) != 1)
+    title = (
+        f"{len(counts)} component{plural}, {mixture.covariance_type}: "
+        f"{mixture.lower_bound_:.4f} nats a point after {mixture.n_iter_} iterations"
+    )
+    say(console, title)
+    grid = table(console, "", *columns, "mean", numbers=columns)
+    for k in np.argsort(-mixture.weights_, kind="stable")[:_LISTED]:
+        place = ", ".join(f"{value:.3g}" for value in mixture.means_[k][:6])
+        more = ", ..." * (mixture.means_.shape[1] > 6)
+        grid.add_row(str(k), f"{mixture.weights_[k]:.4f}", f"{counts[k]:,}", place + more)
+    show(console, grid)
+    if len(counts) > _LISTED:
+        say(console, f"and {len(counts) - _LISTED} lighter ones")
+
+
+def _write(
+    folder: Path,
+    options: Options,
+    data: Data,
+    mixture: GaussianMixture,
+    labels: np.ndarray,
+    criterion: dict[int, float],
+) -> None:
+    import numpy as np
+    import torch
+
+    from pyvae import plots
+
+    k, d = mixture.means_.shape
+    summary: dict[str, Any] = {
+        "data": data.name,
+        "points": len(data),
+        "dimensions": d,
+        "components": k,
+        "covariance": mixture.covariance_type,
+        "converged": bool(mixture.converged_),
+        "iterations": mixture.n_iter_,
+        "log_likelihood_per_point": float(mixture.lower_bound_),
+        "bic": {str(count): value for count, value in criterion.items()},
+        "seed": options.seed,
+    }
+    arrays = {name: getattr(mixture, f"{name}_") for name in ("weights", "means", "covariances")}
+    np.savez(folder / "mixture.npz", **arrays)
+    np.save(folder / "labels.npy", labels)
+    covariances = torch.as_tensor(mixture.covariances_)
+    matrices = mixture._kind.matrices(covariances, k, d).numpy()
+    picture = plots.mixture(data.x.numpy(), labels, mixture.weights_, mixture.means_, matrices)
+    picture.savefig(folder / "mixture.png")
+    if len(criterion) > 1:
+        curve = plots.information_criterion(list(criterion), list(criterion.values()), "BIC")
+        curve.savefig(folder / "bic.png")
+    text = json.dumps(summary, indent=2) + "\n"
+    (folder / "mixture.json").write_text(text, encoding="utf-8")

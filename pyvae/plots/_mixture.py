@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""A mixture fitted to points: its density, its contours, and how many components it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from ._latent import MOST_POINTS, Panel, draw_plane, project
+from ._style import INK, color, dress, legend_above, new_figure
+
+_MOST_CURVES = 20
+
+
+def mixture(
+    x: NDArray, components: NDArray, weights: NDArray, means: NDArray, covariances: NDArray
+) -> Figure:
+    """Draw points and the mixture fitted to them.
+
+    One dimension is drawn as a histogram under the density, two as they are, more by their two
+    principal components.
+
+    Parameters
+    ----------
+    x, components
+        Points (N, D), and the component of each.
+    weights, means, covariances
+        (K,), (K, D) and (K, D, D).
+    """
+    title = f"{len(weights)} Gaussians fitted to {len(x):,} points"
+    if x.shape[1] == 1:
+        figure = new_figure(7.0, 4.2, title, "Curves: each component times its weight; their sum.")
+        axes = figure.subplots()
+        _density(axes, x[:, 0], weights, means[:, 0], np.sqrt(covariances[:, 0, 0]))
+        return figure
+    random = np.random.default_rng(0)
+    some = len(x) > MOST_POINTS
+    chosen = random.choice(len(x), MOST_POINTS, replace=False) if some else np.arange(len(x))
+    plane = project(x[chosen], means, covariances, letter="x")
+    shares = np.bincount(components, minlength=len(weights))
+    used = [int(k) for k in np.flatnonzero(shares)]
+    tints = {k: k for k in range(len(weights))}
+    panel = Panel("", components[chosen], {k: str(k) for k in tints}, tints, True)
+    parts = ["The plane of the two principal components."] if plane.is_projection else []
+    parts.append("Ellipses: 2σ of the components; numbers at their means.")
+    if some:
+        parts.append(f"{MOST_POINTS:,} of {len(x):,} points, drawn at random.")
+    figure = new_figure(6.4, 6.2, title, " ".join(parts))
+    draw_plane(figure.subplots(), plane, panel, np.arange(len(chosen)), used)
+    return figure
+
+
+def information_criterion(counts: Sequence[int], values: Sequence[float], name: str) -> Figure:
+    """Draw a criterion over the number of components, with the least marked."""
+    figure = new_figure(6.4, 3.8, f"{name} over the number of components", "Lower is better.")
+    axes = dress(figure.subplots(), "", "components", name)
+    axes.plot(counts, values, color=color(0), marker="o", markersize=4, linewidth=1.4)
+    best = int(np.argmin(values))
+    axes.plot(counts[best], values[best], "o", color=color(2), markersize=7)
+    axes.annotate(
+        f"{counts[best]} components", (counts[best], values[best]), xytext=(0, -17),
+        textcoords="offset points", ha="center", color=INK, fontsize=9,
+    )  # fmt: skip
+    axes.margins(y=0.2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def _density(axes: Axes, x: NDArray, weights: NDArray, means: NDArray, sigmas: NDArray) -> None:
+    dress(axes, "", "x", "density")
+    low, high = np.percentile(x, [0.25, 99.75])
+    room = 0.08 * max(high - low, 1e-6)
+    at = np.linspace(low - room, high + room, 1000)
+    bins = min(80, max(10, len(x) // 20))
+    inside = x[(x >= at[0]) & (x <= at[-1])]
+    heights, edges = np.histogram(inside, bins=bins, range=(at[0], at[-1]))
+    heights = heights / (len(x) * np.diff(edges))
+    axes.stairs(heights, edges, fill=True, color="#d5d5d5", label="points")
+    gaps = (at[:, None] - means) / sigmas
+    curves = weights * np.exp(-0.5 * gaps**2) / (sigmas * np.sqrt(2 * np.pi))
+    if len(weights) <= _MOST_CURVES:
+        for k, curve in enumerate(curves.T):
+            axes.plot(at, curve, color=color(k), linewidth=1.3, zorder=4)
+    axes.plot(at, curves.sum(1), color=INK, linewidth=2.6, alpha=0.8, label="mixture")
+    axes.set_xlim(at[0], at[-1])
+    legend_above(axes)
