@@ -21,6 +21,7 @@ PYTHON: dict[str, set[str]] = {
     "plots": set(),
     "models": {"ops"},
     "mixture": {"ops"},
+    "distributions": {"ops"},
     "training": {"models", "mixture", "data", "ops"},
     "bench": {"ops", "plots"},
     "cli": {"bench", "training", "models", "mixture", "data", "plots", "ops"},
