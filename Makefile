@@ -27,6 +27,7 @@ help:  ## list the targets
 
 demo: .venv/.ready  ## train a Gaussian-mixture VAE on real digits and draw what it learnt
 	$(BIN)/pyvae train --output $(OUTPUT) --overwrite
+	$(BIN)/pyvae fit-kl --output $(OUTPUT)/kl.png
 	@echo; echo "The pictures:"; ls $(CURDIR)/$(OUTPUT)/*.png
 
 test: .venv/.ready  ## run the whole test suite

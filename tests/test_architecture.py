@@ -22,9 +22,10 @@ PYTHON: dict[str, set[str]] = {
     "models": {"ops"},
     "mixture": {"ops"},
     "distributions": {"ops"},
+    "inference": {"distributions", "ops"},
     "training": {"models", "mixture", "data", "ops"},
     "bench": {"ops", "plots"},
-    "cli": {"bench", "training", "models", "mixture", "data", "plots", "ops"},
+    "cli": {"bench", "training", "models", "mixture", "inference", "data", "plots", "ops"},
     "__main__": {"cli"},
     "__init__": {"ops", "_C"},
 }

@@ -223,6 +223,21 @@ def fit_mixture(
     )  # fmt: skip
 
 
+@app.command("fit-kl")
+def fit_kl(
+    weights: Annotated[str, typer.Option(help="Of the target's components.")] = "1/3,2/3",
+    means: Annotated[str, typer.Option(help="Their means.")] = "-1,1",
+    sigmas: Annotated[str, typer.Option(help="Their standard deviations.")] = "1,1",
+    output: Annotated[
+        str, typer.Option(metavar="FILE", help="Picture: .png, .pdf or .svg.")
+    ] = "kl.png",
+) -> None:
+    """Fit one Gaussian to a mixture on the line by both directions of the KL divergence."""
+    from pyvae.cli import fit_kl as command
+
+    command.fit_kl(weights, means, sigmas, output)
+
+
 @app.command()
 def bench(
     only: Annotated[

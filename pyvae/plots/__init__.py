@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from ._benchmarks import growth, ratios, roofline
 from ._confusion import confusion
+from ._divergences import Fit, FittedTarget, Sweep, kl_directions
 from ._examples import component_samples, reconstructions
 from ._history import history
 from ._latent import latent_space
 from ._mixture import information_criterion, mixture
 
 __all__ = [
+    "Fit",
+    "FittedTarget",
+    "Sweep",
     "component_samples",
     "confusion",
     "growth",
     "history",
     "information_criterion",
+    "kl_directions",
     "latent_space",
     "mixture",
     "ratios",

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""``pyvae fit-kl``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyvae.cli.errors import UserError
+from pyvae.cli.terminal import output, say, show, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch.distributions import MixtureSameFamily
+
+    from pyvae.plots import FittedTarget, Sweep
+
+_APART = ("modes far apart", (0.5, 0.5), (-3.0, 3.0), (1.0, 1.0))
+_STEPS = 41
+
+
+def fit_kl(weights: str, means: str, sigmas: str, picture: str) -> None:
+    """Fit a Gaussian to a mixture in both directions, print the fits, and draw them."""
+    target = Path(picture).expanduser()
+    if target.suffix not in (".png", ".pdf", ".svg"):
+        raise UserError(f"--output: {target} must end in .png, .pdf or .svg")
+    values = [_numbers(name, text) for name, text in
+              (("--weights", weights), ("--means", means), ("--sigmas", sigmas))]  # fmt: skip
+    w, m, s = values
+    if not len(w) == len(m) == len(s):
+        raise UserError(
+            f"--weights, --means and --sigmas have {len(w)}, {len(m)} and {len(s)} numbers; "
+            "expected as many of each"
+        )
+    if min(w) < 0 or not sum(w) > 0 or min(s) <= 0:
+        raise UserError("--weights must not be negative, nor all zero, and --sigmas above zero")
+    w = tuple(value / sum(w) for value in w)
+    from pyvae import plots
+
+    console = output()
+    fitted = _fit("the target", w, m, s)
+    panels = [fitted, _fit(*_APART)]
+    _print(console, fitted)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    plots.kl_directions(panels, _sweep()).savefig(target)
+    say(console, f"wrote {target}")
+
+
+def _print(console: Console, fitted: FittedTarget) -> None:
+    columns = ("mean", "sigma", "nats")
+    grid = table(console, "Gaussians nearest to the target", "direction", "", *columns,
+                 numbers=columns)  # fmt: skip
+    fits = [("inclusive", "KL(p || q)", fitted.inclusive)]
+    for index, fit in enumerate(fitted.exclusive):
+        fits.append(("exclusive" if index == 0 else "", "KL(q || p)", fit))
+    for name, divergence, fit in fits:
+        numbers = (fit.mean, fit.sigma, fit.divergence)
+        grid.add_row(name, divergence, *(f"{value:.6f}" for value in numbers))
+    show(console, grid)
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    """Read numbers such as ``1/3,2/3`` or ``-1,1``."""
+    found = []
+    for part in text.split(","):
+        above, _, below = part.partition("/")
+        try:
+            found.append(float(above) / float(below or "1"))
+        except (ValueError, ZeroDivisionError):
+            raise UserError(f"{name}: {part!r} is no number; expected such as 1/3,2/3") from None
+    return tuple(found)
+
+
+def _mixture(
+    weights: tuple[float, ...], means: tuple[float, ...], sigmas: tuple[float, ...]
+) -> MixtureSameFamily:
+    import torch
+    from torch.distributions import Categorical, MixtureSameFamily, Normal
+
+    w, m, s = (torch.tensor(values, dtype=torch.float64) for values in (weights, means, sigmas))
+    return MixtureSameFamily(Categorical(w), Normal(m, s))
+
+
+def _fit(
+    title: str,
+    w: tuple[float, ...],
+    m: tuple[float, ...],
+    s: tuple[float, ...],
+    starts: int = 8,
+) -> FittedTarget:
+    from pyvae.inference import fit_gaussian
+    from pyvae.plots import Fit, FittedTarget
+
+    p = _mixture(w, m, s)
+    fits = [
+        Fit(o.distribution.mean.item(), o.distribution.stddev.item(), o.divergence)
+        for direction in ("inclusive", "exclusive")
+        for o in fit_gaussian(p, direction, num_starts=starts).optima
+    ]
+    return FittedTarget(title, w, m, s, fits[0], fits[1:])
+
+
+def _sweep() -> Sweep:
+    """Two equal modes of standard deviation one, from none to far apart."""
+    import numpy as np
+
+    from pyvae.plots import Sweep
+
+    distances = np.linspace(0.0, 8.0, _STEPS)
+    inclusive = np.full((_STEPS, 2), np.nan)
+    exclusive = np.full((_STEPS, 3, 2), np.nan)  # of the left mode, of both, of the right one
+    best = np.zeros((_STEPS, 3), dtype=bool)
+    for row, distance in enumerate(distances):
+        found = _fit("", (0.5, 0.5), (-distance / 2, distance / 2), (1.0, 1.0), starts=3)
+        inclusive[row] = found.inclusive[:2]
+        for fit in found.exclusive:
+            branch = 1 + (abs(fit.mean) > 0.1) * int(np.sign(fit.mean))
+            exclusive[row, branch] = fit[:2]
+            best[row, branch] = fit.divergence <= found.exclusive[0].divergence + 1e-6
+    return Sweep(distances, inclusive, exclusive, best)
