@@ -22,7 +22,7 @@ PYTHON: dict[str, set[str]] = {
     "models": {"ops"},
     "mixture": {"ops"},
     "distributions": {"ops"},
-    "inference": {"distributions", "ops"},
+    "inference": {"distributions", "models", "ops"},
     "training": {"models", "mixture", "data", "ops"},
     "bench": {"ops", "plots"},
     "cli": {"bench", "training", "models", "mixture", "inference", "data", "plots", "ops"},

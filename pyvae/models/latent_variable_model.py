@@ -217,6 +217,18 @@ class LatentVariableModel(Autoencoder):
                 self._prepared(x), self._posterior, self._log_joint, samples, chunk, generator
             )
 
+    def log_joint(self, x: Tensor, w: Float[Tensor, "*samples n l"]) -> Float[Tensor, "*samples n"]:
+        """Log-density log p(x, w), with z summed out, in nats.
+
+        Parameters
+        ----------
+        x
+            Data, ``(N, ...)``.
+        w
+            Latent vectors of each example, ``(..., N, latent_dim)``.
+        """
+        return self._log_joint(self._checked(x), w)
+
     def _sampled(
         self, x: Tensor, num_samples: int | None, generator: Generator | None
     ) -> tuple[Tensor, Tensor, Tensor]:
