@@ -23,7 +23,7 @@ PYTHON: dict[str, set[str]] = {
     "mixture": {"ops"},
     "distributions": {"ops"},
     "inference": {"distributions", "models", "ops"},
-    "training": {"models", "mixture", "data", "ops"},
+    "training": {"inference", "models", "mixture", "data", "ops"},
     "bench": {"ops", "plots"},
     "cli": {"bench", "training", "models", "mixture", "inference", "data", "plots", "ops"},
     "__main__": {"cli"},

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Approximate inference: Gaussians nearest to a density, and what a model's posterior really is."""
+"""Approximate inference: Gaussians nearest to a density, posteriors, and training objectives."""
 
 from pyvae.inference.gaussian_fit import GaussianFit, fit_gaussian
+from pyvae.inference.objectives import importance_weighted_bound, sleep_loss, wake_loss
 from pyvae.inference.posterior import (
     GridPosterior,
     PosteriorEstimate,
@@ -14,6 +15,9 @@ __all__ = [
     "GridPosterior",
     "PosteriorEstimate",
     "fit_gaussian",
+    "importance_weighted_bound",
     "posterior_estimate",
     "posterior_on_grid",
+    "sleep_loss",
+    "wake_loss",
 ]

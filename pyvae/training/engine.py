@@ -48,7 +48,7 @@ class Engine:
         optimizer = _OPTIMIZERS[settings.optimizer](
             parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
         )
-        objective: Any = Objective(model)
+        objective: Any = Objective(model, settings.objective)
         if settings.compile:
             objective = torch.compile(objective)
         self._objective, self._optimizer = self.fabric.setup(objective, optimizer)

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pyvae.training.objective import OBJECTIVES
 from pyvae.training.progress import MODES
 from pyvae.training.schedules import SCHEDULES
 
 # What a resumed run may change: none of it touches the numbers of the epochs already done.
 _FREE = {"output_dir", "progress", "num_workers", "tensorboard", "checkpoint_seconds"}
 _CHOICES = {
+    "objective": OBJECTIVES,
     "optimizer": ("adam", "adamw"),
     "schedule": SCHEDULES,
     "initialization": ("em", "kmeans", "kmeans++", "none"),
@@ -36,6 +38,7 @@ class Settings:
 
     epochs: int = 100
     batch_size: int = 128
+    objective: str = "elbo"
     optimizer: str = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0

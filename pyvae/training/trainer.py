@@ -29,6 +29,13 @@ class Trainer(Settings):
     ----------
     epochs
         Passes over the data in joint training.
+    objective
+        Of joint training. ``"elbo"``: the bound. ``"iwae"``: the importance-weighted bound over the
+        model's ``num_samples``. ``"wake-sleep"``: decoder and prior by the bound, the encoder by
+        the forward KL over the model's own (w, x). ``"reweighted-wake-sleep"``: decoder and prior
+        by the importance-weighted bound, the encoder by the forward KL on the data, by importance
+        weights. All but the first need beta = 1 without warm-up, and the exact posterior of z. What
+        is logged is the bound.
     batch_size, optimizer, lr, weight_decay
         ``optimizer`` is ``"adam"`` or ``"adamw"``, the fused implementations.
     schedule
@@ -115,6 +122,7 @@ class Trainer(Settings):
         """
         if self.early_stopping is not None and validation is None:
             raise ValueError("early_stopping watches the validation bound; pass validation data")
+        self._check_objective(model)
         train = Batches(data, self.num_workers)
         held_out = None if validation is None else Batches(validation, self.num_workers)
         checkpoint = self._checkpoint_to_resume(resume)
@@ -128,6 +136,20 @@ class Trainer(Settings):
             if checkpoint is not None:
                 run.restore(checkpoint)
             return run.complete()
+
+    def _check_objective(self, model: LatentVariableModel) -> None:
+        if self.objective == "elbo":
+            return
+        if model.beta != 1.0 or self.warmup_epochs > 0:
+            raise ValueError(
+                f"objective {self.objective!r} has no beta to scale; build the model with beta=1 "
+                f"(it has {model.beta:g}) and set warmup_epochs=0 (it is {self.warmup_epochs})"
+            )
+        if getattr(model, "posterior", "exact") != "exact" or getattr(model, "closed_form", False):
+            raise ValueError(
+                f"objective {self.objective!r} sums z out; build the model with posterior='exact' "
+                "and closed_form=False"
+            )
 
     def _checkpoint_to_resume(self, resume: bool | str | Path) -> Path | None:
         if resume is False:

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""What networks may be trained on besides the bound: importance weights, and the forward KL.
+
+The bound pulls q(w | x) towards p(w | x) by KL(q || p), through reparameterised samples. The
+forward KL(p || q) needs samples of p(w | x) instead, and no gradient through them: by importance
+weights on data (wake), or from the model itself, whose own (w, x) come with their w (sleep). Both
+cover p's modes where the bound picks one; weights degenerate where q is far off, and what a model
+draws is no data until it is good. Neither loss reaches the decoder or the prior.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    from pyvae.models import LatentVariableModel
+
+
+def importance_weighted_bound(
+    model: LatentVariableModel,
+    x: Tensor,
+    num_samples: int,
+    generator: Generator | None = None,
+    *,
+    train_encoder: bool = True,
+) -> Float[Tensor, "n"]:
+    """Importance-weighted bound on log p(x), with z summed out.
+
+    Parameters
+    ----------
+    model
+        A VAE or GM-VAE.
+    x
+        Data, ``(N, ...)``.
+    num_samples
+        S: with one it is a sample of the bound, with more it is tighter.
+    generator
+        Source of the noise; None is torch's default.
+    train_encoder
+        False keeps the gradient from the encoder, as wake-sleep does.
+
+    Returns
+    -------
+    log 1/S sum_s p(x, w_s) / q(w_s | x) in nats, ``(N,)``.
+
+    Raises
+    ------
+    ValueError
+        If ``num_samples`` is below one, or the model refuses ``x``.
+
+    References
+    ----------
+    Burda, Grosse & Salakhutdinov (2016), equation 8.
+
+    Examples
+    --------
+    >>> from pyvae.models import VAE
+    >>> importance_weighted_bound(VAE(4, 2), torch.rand(3, 4), num_samples=5).shape
+    torch.Size([3])
+    """
+    w, mean, logvar = _proposed(model, x, num_samples, generator, detached=not train_encoder)
+    log_ratio = model.log_joint(x, w) - gaussian_log_prob(w, mean, logvar)
+    return torch.logsumexp(log_ratio, 0) - math.log(num_samples)
+
+
+def wake_loss(
+    model: LatentVariableModel,
+    x: Tensor,
+    num_samples: int,
+    generator: Generator | None = None,
+) -> Float[Tensor, "n"]:
+    """E[-log q(w | x)] under p(w | x), by self-normalised importance sampling from q.
+
+    Its gradient is the forward KL's, KL(p(w | x) || q(w | x)): biased for few samples, and of the
+    encoder alone: samples and weights are constants.
+
+    Parameters
+    ----------
+    model, x, num_samples, generator
+        As of :func:`importance_weighted_bound`.
+
+    Returns
+    -------
+    In nats, ``(N,)``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`importance_weighted_bound`.
+
+    References
+    ----------
+    Bornschein & Bengio (2015), "Reweighted wake-sleep", equation 10; Le et al. (2019).
+
+    Examples
+    --------
+    >>> from pyvae.models import VAE
+    >>> model = VAE(4, 2)
+    >>> wake_loss(model, torch.rand(3, 4), num_samples=5).sum().backward()
+    >>> [name for name, p in model.named_parameters() if p.grad is not None][0].split(".")[0]
+    'encoder'
+    """
+    w, mean, logvar = _proposed(model, x, num_samples, generator, detached=False)
+    w = w.detach()
+    log_q = gaussian_log_prob(w, mean, logvar)
+    with torch.no_grad():
+        shares = torch.softmax(model.log_joint(x, w) - log_q, 0)
+    return -(shares * log_q).sum(0)
+
+
+def sleep_loss(
+    model: LatentVariableModel, count: int, generator: Generator | None = None
+) -> Float[Tensor, "n"]:
+    """E[-log q(w | x)] over the model's own (w, x).
+
+    Parameters
+    ----------
+    model
+        A VAE or GM-VAE.
+    count
+        N, how many are drawn.
+    generator
+        Of w; x is drawn by torch's default.
+
+    Returns
+    -------
+    In nats, ``(N,)``, with gradients of the encoder alone.
+
+    Raises
+    ------
+    ValueError
+        If ``count`` is negative.
+
+    References
+    ----------
+    Hinton, Dayan, Frey & Neal (1995), "The wake-sleep algorithm".
+
+    Examples
+    --------
+    >>> from pyvae.models import VAE
+    >>> sleep_loss(VAE(4, 2), 8).shape
+    torch.Size([8])
+    """
+    with torch.no_grad():
+        w = model.sample_prior(count, generator=generator)
+        x = model.likelihood(w).sample()
+    mean, logvar = model.encode(x)
+    return -gaussian_log_prob(w, mean, logvar)
+
+
+def gaussian_log_prob(
+    w: Float[Tensor, "*samples n l"], mean: Float[Tensor, "n l"], logvar: Float[Tensor, "n l"]
+) -> Float[Tensor, "*samples n"]:
+    """Log-density of q(w | x), in nats."""
+    z = (w - mean) * torch.exp(-0.5 * logvar)
+    return -0.5 * (z.square() + logvar + math.log(2.0 * math.pi)).sum(-1)
+
+
+def _proposed(
+    model: LatentVariableModel,
+    x: Tensor,
+    num_samples: int,
+    generator: Generator | None,
+    *,
+    detached: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Samples ``(S, N, L)`` of q(w | x), and its parameters."""
+    if num_samples < 1:
+        raise ValueError(f"num_samples={num_samples}; expected at least 1")
+    mean, logvar = model.encode(x)
+    if detached:
+        mean, logvar = mean.detach(), logvar.detach()
+    shape = (num_samples, *mean.shape)
+    noise = torch.randn(shape, dtype=mean.dtype, device=mean.device, generator=generator)
+    return mean + torch.exp(0.5 * logvar) * noise, mean, logvar

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""The trainer on objectives other than the bound."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pyvae.data import digits
+from pyvae.models import GMVAE, VAE
+from pyvae.training import Trainer
+from pyvae.training.objective import OBJECTIVES
+
+QUIET = {"pretrain_epochs": 0, "warmup_epochs": 0, "progress": "silent", "schedule": "constant"}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("kind", [VAE, GMVAE])
+def test_the_bound_rises(objective: str, kind: type[VAE] | type[GMVAE]) -> None:
+    torch.manual_seed(0)
+    model = kind(64, 2, hidden=(32,), num_samples=4)
+    trainer = Trainer(epochs=15, objective=objective, lr=3e-3, **QUIET)
+    history = trainer.fit(model, digits().x[:500])
+    bounds = history.column("bound")
+    assert bounds[-1] > bounds[0] + 2.0
+
+
+def test_what_is_refused() -> None:
+    x = digits().x[:100]
+    with pytest.raises(ValueError, match="objective is 'elbow'; expected one of elbo, iwae, wake"):
+        Trainer(objective="elbow")
+    with pytest.raises(ValueError, match=r"'iwae' has no beta to scale; .* \(it is 10\)"):
+        Trainer(objective="iwae", progress="silent").fit(VAE(64, 2), x)
+    with pytest.raises(ValueError, match=r"beta=1 \(it has 4\)"):
+        Trainer(objective="iwae", **QUIET).fit(VAE(64, 2, beta=4.0), x)
+    with pytest.raises(ValueError, match="'wake-sleep' sums z out; build the model with posterior"):
+        Trainer(objective="wake-sleep", **QUIET).fit(GMVAE(64, 2, posterior="amortized"), x)
