@@ -14,6 +14,8 @@ from pyvae.training.schedules import SCHEDULES
 
 # What a resumed run may change: none of it touches the numbers of the epochs already done.
 _FREE = {"output_dir", "progress", "num_workers", "tensorboard", "checkpoint_seconds"}
+# What checkpoints may lack, with what they were made by.
+_LATER = {"objective": "elbo"}
 _CHOICES = {
     "objective": OBJECTIVES,
     "optimizer": ("adam", "adamw"),
@@ -80,7 +82,9 @@ class Settings:
         """Return the settings that a resumed run must share with the one it goes on from."""
         # Without a schedule an epoch does not depend on how many follow: a run may be prolonged.
         free = _FREE | {"epochs"} if self.schedule == "constant" else _FREE
-        return {name: value for name, value in asdict(self).items() if name not in free}
+        found = {name: value for name, value in asdict(self).items() if name not in free}
+        # Runs from before there was a choice go on.
+        return {name: value for name, value in found.items() if _LATER.get(name) != value}
 
 
 def _check_count(name: str, value: object, least: int) -> None:

@@ -25,6 +25,12 @@ def test_the_bound_rises(objective: str, kind: type[VAE] | type[GMVAE]) -> None:
     assert bounds[-1] > bounds[0] + 2.0
 
 
+def test_a_resumed_run_has_the_same_objective() -> None:
+    """And a run from before there was a choice has the bound."""
+    assert "objective" not in Trainer().identity()
+    assert Trainer(objective="iwae").identity()["objective"] == "iwae"
+
+
 def test_what_is_refused() -> None:
     x = digits().x[:100]
     with pytest.raises(ValueError, match="objective is 'elbow'; expected one of elbo, iwae, wake"):
