@@ -91,6 +91,7 @@ def train(
     likelihood: options.LikelihoodOption = options.Likelihood.auto,
     beta: options.Beta = 1.0,
     num_samples: options.NumSamples = 1,
+    objective: options.ObjectiveOption = options.ObjectiveName.elbo,
     epochs: options.Epochs = 100,
     pretrain_epochs: options.PretrainEpochs = 100,
     pretrain_beta: options.PretrainBeta = 0.05,

@@ -47,6 +47,15 @@ class Likelihood(str, Enum):
     gaussian = "gaussian"
 
 
+class ObjectiveName(str, Enum):
+    """``--objective``."""
+
+    elbo = "elbo"
+    iwae = "iwae"
+    wake_sleep = "wake-sleep"
+    reweighted_wake_sleep = "reweighted-wake-sleep"
+
+
 class Optimizer(str, Enum):
     """``--optimizer``."""
 
@@ -172,6 +181,15 @@ NumSamples = Annotated[
     int, _number("--num-samples", "Monte Carlo samples of w an example.", _MODEL, min=1)
 ]
 
+ObjectiveOption = Annotated[
+    ObjectiveName,
+    _option(
+        "--objective",
+        "The bound; over importance weights; or with the forward KL for the encoder. All but elbo "
+        "are without warm-up.",
+        _TRAINING,
+    ),
+]
 Epochs = Annotated[int, _number("--epochs", "Passes of joint training.", _TRAINING, min=1)]
 PretrainEpochs = Annotated[
     int,

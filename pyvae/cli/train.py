@@ -26,9 +26,9 @@ _GMVAE_ARGUMENTS = {
 }
 _GMVAE_ONLY = (*_GMVAE_ARGUMENTS, "pretrain_epochs", "pretrain_beta", "initialization")
 _TRAINER_ARGUMENTS = (
-    "epochs", "pretrain_epochs", "pretrain_beta", "warmup_epochs", "initialization", "batch_size",
-    "lr", "optimizer", "weight_decay", "schedule", "grad_clip", "early_stopping", "seed",
-    "precision", "compile",
+    "objective", "epochs", "pretrain_epochs", "pretrain_beta", "warmup_epochs", "initialization",
+    "batch_size", "lr", "optimizer", "weight_decay", "schedule", "grad_clip", "early_stopping",
+    "seed", "precision", "compile",
 )  # fmt: skip
 _PATHS = ("data", "labels")
 # What belongs to one call and not to the run: a resumed run takes them anew.
@@ -50,6 +50,8 @@ def train(options: dict[str, Any], given: set[str]) -> None:
         options = _resumed(folder, options, given)
     else:
         _check_belongs(options, given)
+        if options["objective"] != "elbo" and "warmup_epochs" not in given:
+            options = {**options, "warmup_epochs": 0}
         folder.check_free(overwrite=options["overwrite"])
     try:
         _train(folder, options)
@@ -132,7 +134,7 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
         raise UserError("--resume and --overwrite exclude each other; give one of them")
     if not folder.settings.is_file():
         raise UserError(f"--resume: {folder} holds no run; leave out --resume to start one there")
-    saved = folder.read_settings().get("options", {})
+    saved = {"objective": "elbo", **folder.read_settings().get("options", {})}
     missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
     if missing:
         raise UserError(f"{folder.settings}: damaged, it lacks {', '.join(missing)}")

@@ -88,6 +88,16 @@ def test_a_resumed_run_keeps_its_settings(cli: Cli, trained: Path, option: tuple
     assert (trained / "run.json").read_bytes() == before
 
 
+def test_a_run_from_before_there_was_a_choice_of_objective(cli: Cli, tmp_path: Path, trained: Path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    settings = json.loads((folder / "run.json").read_text())
+    del settings["options"]["objective"]
+    (folder / "run.json").write_text(json.dumps(settings))
+    result = cli("train", "--output", folder, "--resume", "--no-pictures", "--no-baselines")
+    assert result.code == 0, result.err
+
+
 def test_a_constant_schedule_lets_a_run_be_prolonged(cli: Cli, tmp_path: Path, digits_file: Path):
     folder = tmp_path / "run"
     common = ("--output", folder, "--no-pictures", "--no-baselines")

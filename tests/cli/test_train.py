@@ -44,6 +44,21 @@ def test_metrics_are_those_of_the_saved_model(trained: Path, digits_file: Path):
     assert written["data"] == str(digits_file)
 
 
+def test_another_objective_is_without_warm_up(cli: Cli, tmp_path: Path, digits_file: Path):
+    short = (*SMALL[:4], *SMALL[6:])
+    assert "--warmup-epochs" not in short
+    arguments = ("--objective", "reweighted-wake-sleep", "--num-samples", 3, "--no-pictures")
+    folder = tmp_path / "run"
+    result = cli("train", "--data", digits_file, *short, *arguments, "--output", folder)
+    assert result.code == 0, result.err
+    saved = json.loads((folder / "run.json").read_text())["options"]
+    assert (saved["objective"], saved["warmup_epochs"]) == ("reweighted-wake-sleep", 0)
+    arguments = (*arguments, "--beta", 2, "--output", tmp_path / "other")
+    with_beta = cli("train", "--data", digits_file, *arguments)
+    assert with_beta.code == 2
+    assert "has no beta to scale; build the model with beta=1 (it has 2)" in with_beta.err
+
+
 def test_options_reach_the_model(cli: Cli, tmp_path: Path, digits_file: Path):
     result = cli(
         "train", "--data", digits_file, *SMALL, "--covariance", "diagonal", "--posterior",
