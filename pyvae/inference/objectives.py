@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from pyvae.inference.proposal import propose
+
 if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel
 
@@ -63,8 +65,8 @@ def importance_weighted_bound(
     >>> importance_weighted_bound(VAE(4, 2), torch.rand(3, 4), num_samples=5).shape
     torch.Size([3])
     """
-    w, mean, logvar = _proposed(model, x, num_samples, generator, detached=not train_encoder)
-    log_ratio = model.log_joint(x, w) - gaussian_log_prob(w, mean, logvar)
+    q = propose(model, x, num_samples, generator, train_encoder=train_encoder)
+    log_ratio = model.log_joint(x, q.w) - q.log_q
     return torch.logsumexp(log_ratio, 0) - math.log(num_samples)
 
 
@@ -105,9 +107,9 @@ def wake_loss(
     >>> [name for name, p in model.named_parameters() if p.grad is not None][0].split(".")[0]
     'encoder'
     """
-    w, mean, logvar = _proposed(model, x, num_samples, generator, detached=False)
-    w = w.detach()
-    log_q = gaussian_log_prob(w, mean, logvar)
+    q = propose(model, x, num_samples, generator)
+    w = q.w.detach()
+    log_q = gaussian_log_prob(w, q.mean, q.logvar)
     with torch.no_grad():
         shares = torch.softmax(model.log_joint(x, w) - log_q, 0)
     return -(shares * log_q).sum(0)
@@ -156,25 +158,6 @@ def sleep_loss(
 def gaussian_log_prob(
     w: Float[Tensor, "*samples n l"], mean: Float[Tensor, "n l"], logvar: Float[Tensor, "n l"]
 ) -> Float[Tensor, "*samples n"]:
-    """Log-density of q(w | x), in nats."""
+    """Log-density of q(w | x) at given w, in nats."""
     z = (w - mean) * torch.exp(-0.5 * logvar)
     return -0.5 * (z.square() + logvar + math.log(2.0 * math.pi)).sum(-1)
-
-
-def _proposed(
-    model: LatentVariableModel,
-    x: Tensor,
-    num_samples: int,
-    generator: Generator | None,
-    *,
-    detached: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Samples ``(S, N, L)`` of q(w | x), and its parameters."""
-    if num_samples < 1:
-        raise ValueError(f"num_samples={num_samples}; expected at least 1")
-    mean, logvar = model.encode(x)
-    if detached:
-        mean, logvar = mean.detach(), logvar.detach()
-    shape = (num_samples, *mean.shape)
-    noise = torch.randn(shape, dtype=mean.dtype, device=mean.device, generator=generator)
-    return mean + torch.exp(0.5 * logvar) * noise, mean, logvar

@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.distributions import Independent, Normal
 
+from pyvae.inference.proposal import propose
+
 if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel
 
@@ -99,25 +101,18 @@ def posterior_estimate(
     >>> estimate.mean.shape, estimate.covariance.shape
     (torch.Size([3, 2]), torch.Size([3, 2, 2]))
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples={num_samples}; expected at least 1")
-    mean, logvar = model.encode(x)
-    shape = (num_samples, *mean.shape)
-    noise = torch.randn(shape, dtype=mean.dtype, device=mean.device, generator=generator)
-    w = mean + torch.exp(0.5 * logvar) * noise
+    q = propose(model, x, num_samples, generator)
     step = max(1, _AT_ONCE // max(1, len(x)))
-    log_p = torch.cat([model.log_joint(x, part) for part in w.split(step)]).double()
-    # from the noise: the difference of sample and mean has lost its digits where q is narrow
-    log_q = -0.5 * (noise.square() + logvar + math.log(2.0 * math.pi)).sum(-1).double()
-    log_ratio = log_p - log_q
+    log_p = torch.cat([model.log_joint(x, part) for part in q.w.split(step)])
+    log_ratio = (log_p - q.log_q).double()
     log_total = torch.logsumexp(log_ratio, 0)
     shares = torch.exp(log_ratio - log_total)
-    center = torch.einsum("sn,snl->nl", shares, w.double())
-    gaps = w.double() - center
+    center = torch.einsum("sn,snl->nl", shares, q.w.double())
+    gaps = q.w.double() - center
     covariance = torch.einsum("sn,snl,snm->nlm", shares, gaps, gaps)
     size = 1.0 / shares.square().sum(0)
     found = (center, covariance, size, log_total - math.log(num_samples))
-    return PosteriorEstimate(*(tensor.to(mean.dtype) for tensor in found))
+    return PosteriorEstimate(*(tensor.to(q.w.dtype) for tensor in found))
 
 
 @torch.no_grad()
