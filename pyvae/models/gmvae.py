@@ -142,6 +142,17 @@ class GMVAE(LatentVariableModel):
         return len(self.component_means)
 
     @property
+    def mixture_parameters(self) -> list[Tensor]:
+        """``weight_logits``, ``component_means`` and ``component_logvars``."""
+        return [self.weight_logits, self.component_means, self.component_logvars]
+
+    @property
+    def network_parameters(self) -> list[nn.Parameter]:
+        """All the others, which Adam moves where :class:`pyvae.optim.StepwiseEM` has those."""
+        mixture = {id(parameter) for parameter in self.mixture_parameters}
+        return [parameter for parameter in self.parameters() if id(parameter) not in mixture]
+
+    @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, except modules of your own, ready for JSON."""
         return super().config | {
@@ -185,7 +196,7 @@ class GMVAE(LatentVariableModel):
         if weights is None:
             weights = torch.ones_like(self.weight_logits)
         new = {"weights": weights, "means": means, "logvars": logvars}
-        old = (self.weight_logits, self.component_means, self.component_logvars)
+        old = self.mixture_parameters
         meaning = f"num_components={self.num_components}, covariance={self.covariance!r}"
         for (name, value), parameter in zip(new.items(), old, strict=True):
             checks.shaped(name, value, parameter.shape, meaning)

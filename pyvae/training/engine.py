@@ -10,11 +10,13 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
+from torch.nn import Parameter
 
+from pyvae.models import GMVAE, LatentVariableModel
+from pyvae.optim import StepwiseEM
 from pyvae.training.objective import Objective
 
 if TYPE_CHECKING:
-    from pyvae.models import LatentVariableModel
     from pyvae.training.settings import Settings
 
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -44,7 +46,11 @@ class Engine:
         if several:
             self.fabric.launch()
         self._settings = settings
-        parameters = [p for p in model.parameters() if p.requires_grad]
+        mixture = None
+        if settings.prior_update == "em" and isinstance(model, GMVAE):
+            mixture = model
+        trained = model.parameters() if mixture is None else mixture.network_parameters
+        parameters = [parameter for parameter in trained if parameter.requires_grad]
         optimizer = _OPTIMIZERS[settings.optimizer](
             parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
         )
@@ -52,6 +58,8 @@ class Engine:
         if settings.compile:
             objective = torch.compile(objective)
         self._objective, self._optimizer = self.fabric.setup(objective, optimizer)
+        # Once the model is where it stays: a buffer is another tensor after it was moved.
+        self._mixture = None if mixture is None else StepwiseEM(mixture, lr=settings.prior_lr)
         self.device = self.fabric.device
         self.rank, self.world_size = self.fabric.global_rank, self.fabric.world_size
 
@@ -76,11 +84,13 @@ class Engine:
         loss, parts = self._objective(x, scale, pretrain)
         return loss, parts.tolist()
 
-    def step(self, loss: Tensor, lr: float) -> None:
-        """Move the parameters down the gradient of ``loss``."""
+    def step(self, loss: Tensor, lr: float, beta: float) -> None:
+        """Move the parameters down the gradient of ``loss``, whose prior's part ``beta`` weighs."""
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.zero_grad()
+        if self._mixture is not None:
+            self._mixture.zero_grad()
         self.fabric.backward(loss)
         if self._settings.grad_clip is not None:
             # A gradient that is not finite shows in the next loss, which names what it came from.
@@ -91,6 +101,26 @@ class Engine:
                 error_if_nonfinite=False,
             )
         self._optimizer.step()
+        if self._mixture is not None:
+            self._step_mixture(self._mixture, beta)
+
+    def _step_mixture(self, mixture: StepwiseEM, beta: float) -> None:
+        group = mixture.param_groups[0]
+        group["beta"] = beta
+        for tensor in group["params"]:
+            # DDP has taken the mean of parameters' gradients, but not of buffers'.
+            if (
+                self.world_size > 1
+                and tensor.grad is not None
+                and not isinstance(tensor, Parameter)
+            ):
+                tensor.grad = self.fabric.all_reduce(tensor.grad, reduce_op="mean")
+        mixture.step()
+
+    def release(self) -> None:
+        """Leave the model as it was but for what it learnt."""
+        if self._mixture is not None:
+            self._mixture.release()
 
     def total(self, values: Tensor) -> Tensor:
         """Sum ``values`` over the processes."""
@@ -102,8 +132,14 @@ class Engine:
 
     def optimizer_state(self) -> dict[str, Any]:
         """Return the state of the optimizer, for a checkpoint."""
-        return self._optimizer.state_dict()
+        state = self._optimizer.state_dict()
+        if self._mixture is not None:
+            state["mixture"] = self._mixture.state_dict()
+        return state
 
     def load_optimizer_state(self, state: dict[str, Any]) -> None:
         """Go on from a state of the optimizer."""
+        state = dict(state)
+        if self._mixture is not None:
+            self._mixture.load_state_dict(state.pop("mixture"))
         self._optimizer.optimizer.load_state_dict(state)

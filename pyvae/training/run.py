@@ -82,6 +82,7 @@ class Run:
                         report.epoch(row)
                 self._save()
             finally:
+                self.engine.release()
                 if self.folder is not None:
                     self.folder.close()
         self.model.eval()
@@ -126,7 +127,7 @@ class Run:
         for index, batch in enumerate(loader):
             loss, parts = engine.forward(batch, beta, pretrain)
             self._check_parts(parts, epoch, index, len(loader))
-            engine.step(loss, self._learning_rate(epoch, index / len(loader)))
+            engine.step(loss, self._learning_rate(epoch, index / len(loader)), beta)
             sums += len(batch) * torch.tensor([*parts, 1.0], dtype=torch.float64)
         sums = engine.total(sums)
         return self._learning_rate(epoch, 0.0), sums[:-1] / sums[-1]

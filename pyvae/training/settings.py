@@ -15,10 +15,11 @@ from pyvae.training.schedules import SCHEDULES
 # What a resumed run may change: none of it touches the numbers of the epochs already done.
 _FREE = {"output_dir", "progress", "num_workers", "tensorboard", "checkpoint_seconds"}
 # What checkpoints may lack, with what they were made by.
-_LATER = {"objective": "elbo"}
+_LATER = {"objective": "elbo", "prior_update": "gradient", "prior_lr": 0.05}
 _CHOICES = {
     "objective": OBJECTIVES,
     "optimizer": ("adam", "adamw"),
+    "prior_update": ("gradient", "em"),
     "schedule": SCHEDULES,
     "initialization": ("em", "kmeans", "kmeans++", "none"),
     "progress": MODES,
@@ -44,6 +45,8 @@ class Settings:
     optimizer: str = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
+    prior_update: str = "gradient"
+    prior_lr: float = 0.05
     schedule: str = "cosine"
     pretrain_epochs: int = 100
     pretrain_beta: float = 0.05
@@ -75,6 +78,13 @@ class Settings:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected a number >= 0")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr is {self.lr}; expected a number > 0, as 1e-3")
+        if not 0 < self.prior_lr <= 1:
+            raise ValueError(f"prior_lr is {self.prior_lr}; expected a share in (0, 1]")
+        if self.prior_update == "em" and self.precision == "16-mixed":
+            raise ValueError(
+                "prior_update 'em' reads the gradients, which precision '16-mixed' scales; take "
+                "'bf16-mixed'"
+            )
         if self.grad_clip is not None and not 0 < self.grad_clip < math.inf:
             raise ValueError(f"grad_clip is {self.grad_clip}; expected a norm > 0, or None")
 

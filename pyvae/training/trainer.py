@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pyvae.models import GMVAE
 from pyvae.training.batches import Batches
 from pyvae.training.checkpoint import LAST_FILE
 from pyvae.training.run import Run
@@ -38,6 +39,9 @@ class Trainer(Settings):
         is logged is the bound.
     batch_size, optimizer, lr, weight_decay
         ``optimizer`` is ``"adam"`` or ``"adamw"``, the fused implementations.
+    prior_update, prior_lr
+        How the mixture moves: ``"gradient"``, with the networks, or ``"em"``, by stepwise EM with
+        that share of every batch (:class:`pyvae.optim.StepwiseEM`), constant over the run.
     schedule
         Learning rate of joint training: ``"constant"``, or ``"cosine"`` or ``"linear"`` to zero.
     pretrain_epochs
@@ -138,6 +142,11 @@ class Trainer(Settings):
             return run.complete()
 
     def _check_objective(self, model: LatentVariableModel) -> None:
+        if self.prior_update == "em" and not isinstance(model, GMVAE):
+            raise ValueError(
+                f"prior_update 'em' moves a mixture, and a {type(model).__name__} has none that "
+                "EM could move; pass a GMVAE, or take prior_update='gradient'"
+            )
         if self.objective == "elbo":
             return
         if model.beta != 1.0 or self.warmup_epochs > 0:

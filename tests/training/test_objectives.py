@@ -31,10 +31,35 @@ def test_a_resumed_run_has_the_same_objective() -> None:
     assert Trainer(objective="iwae").identity()["objective"] == "iwae"
 
 
+@pytest.mark.parametrize("learn_weights", [True, False])
+@pytest.mark.parametrize("objective", ["elbo", "iwae"])
+def test_em_moves_the_mixture_while_adam_moves_the_networks(
+    objective: str, learn_weights: bool
+) -> None:
+    torch.manual_seed(0)
+    model = GMVAE(64, 2, hidden=(32,), num_samples=4, learn_weights=learn_weights)
+    start = model.component_means.detach().clone()
+    trainer = Trainer(epochs=15, objective=objective, lr=3e-3, prior_update="em", **QUIET)
+    history = trainer.fit(model, digits().x[:500])
+    bounds = history.column("bound")
+    assert bounds[-1] > bounds[0] + 2.0
+    assert not torch.equal(model.component_means, start)
+    assert model.weight_logits.requires_grad == learn_weights
+    assert learn_weights != torch.equal(model.weight_logits.detach(), torch.zeros(10))
+
+
 def test_what_is_refused() -> None:
     x = digits().x[:100]
     with pytest.raises(ValueError, match="objective is 'elbow'; expected one of elbo, iwae, wake"):
         Trainer(objective="elbow")
+    with pytest.raises(ValueError, match="'em' moves a mixture, and a VAE has none"):
+        Trainer(prior_update="em", **QUIET).fit(VAE(64, 2), x)
+    with pytest.raises(ValueError, match="which precision '16-mixed' scales"):
+        Trainer(prior_update="em", precision="16-mixed")
+    with pytest.raises(ValueError, match=r"prior_lr is 0; expected a share in \(0, 1\]"):
+        Trainer(prior_lr=0)
+    with pytest.raises(ValueError, match="prior_update is 'EM'; expected one of gradient, em"):
+        Trainer(prior_update="EM")
     with pytest.raises(ValueError, match=r"'iwae' has no beta to scale; .* \(it is 10\)"):
         Trainer(objective="iwae", progress="silent").fit(VAE(64, 2), x)
     with pytest.raises(ValueError, match=r"beta=1 \(it has 4\)"):

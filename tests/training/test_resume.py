@@ -103,19 +103,21 @@ def test_a_run_killed_at_any_moment_resumes_bit_for_bit(tmp_path):
     assert len(tables[0]) == len(tables[1]) == 41
 
 
+@pytest.mark.parametrize("prior_update", ["gradient", "em"])
 @pytest.mark.parametrize("stop", range(6))
-def test_every_epoch_is_as_good_to_resume_from(tmp_path, monkeypatch, stop):
+def test_every_epoch_is_as_good_to_resume_from(tmp_path, monkeypatch, stop, prior_update):
     """Stop before each epoch in turn: also between pretraining and the start of the mixture."""
+    changes = {"prior_update": prior_update}
     whole = small_model()
-    expected = small_trainer().fit(whole, blobs())
+    expected = small_trainer(**changes).fit(whole, blobs())
 
     model = small_model()
     monkeypatch.setattr("pyvae.training.run.Run._stops_early", lambda run: len(run.history) >= stop)
-    small_trainer(output_dir=tmp_path).fit(model, blobs())
+    small_trainer(output_dir=tmp_path, **changes).fit(model, blobs())
     monkeypatch.undo()
     torch.manual_seed(77)  # nothing of the process's own random numbers may matter
     resumed = small_model(seed=5)
-    history = small_trainer(output_dir=tmp_path).fit(resumed, blobs(), resume=True)
+    history = small_trainer(output_dir=tmp_path, **changes).fit(resumed, blobs(), resume=True)
     assert without_time(history) == without_time(expected)
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -197,6 +199,7 @@ def test_the_best_weights_are_no_run(finished):
         ({"data": blobs(95)}, "another data: examples was 96, is 95"),
         ({"lr": 2e-3}, "another trainer: lr was 0.001, is 0.002"),
         ({"seed": 3, "batch_size": 16}, "batch_size was 32, is 16; seed was 0, is 3"),
+        ({"prior_update": "em"}, "another trainer: prior_update was None, is 'em'"),
         ({"epochs": 9}, "another trainer: epochs was 4, is 9"),
     ],
 )

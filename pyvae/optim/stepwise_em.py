@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""Stepwise expectation-maximisation of a GM-VAE's mixture, as an optimizer of torch's.
+
+By Fisher's identity the gradient of log p(w) is the expected gradient of log p(w, z) under the
+responsibilities r. So backward has done the E step, and its sums can be read from the gradients:
+
+    d/d logits_k = sum r_k - N pi_k,   d/d mu_k = sum r_k (w - mu_k) / sigma_k^2,
+    d/d logvar_k = 1/2 sum r_k ((w - mu_k)^2 / sigma_k^2 - 1).
+
+The same holds of q(z | w, x) from a network, of the closed form, and of importance weights, where r
+are whatever the objective takes the expectation under. The M step is a closed form of those sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pyvae.models import GMVAE
+
+
+class StepwiseEM(torch.optim.Optimizer):
+    """Move a GM-VAE's pi, mu and sigma by stepwise EM, while another optimizer moves the networks.
+
+    Step t mixes the batch's expected statistics s into those so far, S <- (1 - gamma_t) S +
+    gamma_t s, with gamma_t = ``lr`` t^(-``power``), and sets the mixture to the maximiser for S.
+    What is stepped on is the gradient of a loss that is minus a mean over examples, as
+    ``-model.elbo(x).weighted(beta).mean()``.
+
+    Parameters
+    ----------
+    model
+        The GM-VAE. Where pi is not learnt its logits get a gradient all the same, as long as
+        this optimizer is in use (:meth:`release` ends that): it holds the counts. They stay put.
+    lr
+        gamma, in (0, 1]: the share of a batch, whose memory is some 1 / gamma batches long.
+    power
+        0 keeps gamma constant, for codes that move as the encoder learns. For fixed codes a power
+        in (0.5, 1] makes the mixture converge.
+    beta
+        What the loss weighs the prior's part by; None is ``model.beta``. Under warm-up set
+        ``param_groups[0]["beta"]``. At 0 nothing is known of the mixture, and nothing is moved.
+
+    Raises
+    ------
+    TypeError
+        If the model has no mixture.
+    ValueError
+        If a number is out of its range.
+
+    Examples
+    --------
+    >>> from pyvae.models import GMVAE
+    >>> model = GMVAE(64, 2, num_components=5)
+    >>> networks = torch.optim.Adam(model.network_parameters)
+    >>> mixture = StepwiseEM(model, lr=0.1)
+    >>> (-model.elbo(torch.rand(100, 64)).total.mean()).backward()
+    >>> networks.step()
+    >>> mixture.step()
+
+    References
+    ----------
+    Cappé & Moulines (2009), "On-line expectation-maximization algorithm for latent data models";
+    Liang & Klein (2009), "Online EM for unsupervised models"; Xu & Jordan (1996) for EM's step as
+    a gradient's.
+    """
+
+    def __init__(
+        self, model: GMVAE, lr: float = 0.05, power: float = 0.0, beta: float | None = None
+    ) -> None:
+        if not hasattr(model, "mixture_parameters"):
+            raise TypeError(f"a {type(model).__name__} has no mixture to move; pass a GMVAE")
+        if not 0 < lr <= 1:
+            raise ValueError(f"lr={lr}; expected a share in (0, 1]")
+        if not 0 <= power <= 1:
+            raise ValueError(f"power={power}; expected a number from 0 to 1")
+        beta = model.beta if beta is None else beta
+        if not 0 <= beta < math.inf:
+            raise ValueError(f"beta={beta}; expected a number >= 0")
+        self._model = model
+        model.weight_logits.requires_grad_(True)
+        super().__init__(model.mixture_parameters, {"lr": lr, "power": power, "beta": beta})
+
+    def release(self) -> None:
+        """Leave the model as it is without this optimizer: a uniform pi has no gradient."""
+        self._model.weight_logits.requires_grad_(self._model.learn_weights)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move the mixture; nothing happens where it has no gradient, as in pretraining.
+
+        Parameters
+        ----------
+        closure
+            Computes the loss anew, with its gradient, and returns it.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        group = self.param_groups[0]
+        logits, means, logvars = parameters = group["params"]
+        if group["beta"] == 0 or any(parameter.grad is None for parameter in parameters):
+            return loss
+        state = self.state[logits]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["counts"] = torch.softmax(logits.double(), 0).to(logits.dtype)
+        state["step"] += 1
+        share = group["lr"] * state["step"].item() ** -group["power"]
+        # What the loss is the mean of, and its sign.
+        by_logits, by_means, by_logvars = (p.grad.double() / -group["beta"] for p in parameters)
+        weights = torch.softmax(logits.double(), 0)
+        seen = weights if self._model.learn_weights else state["counts"].double()
+        counts, new_means, variances = _moved(
+            seen,
+            weights,
+            means.double(),
+            logvars.double().exp(),
+            by_logits,
+            by_means,
+            by_logvars,
+            share,
+        )
+        state["counts"].copy_(counts)
+        if self._model.learn_weights:
+            logits.copy_(counts.log())
+        means.copy_(new_means)
+        logvars.copy_(variances.log())
+        return loss
+
+
+def _moved(
+    seen: Tensor,
+    weights: Tensor,
+    means: Tensor,
+    variances: Tensor,
+    by_logits: Tensor,
+    by_means: Tensor,
+    by_logvars: Tensor,
+    share: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the new counts ``(K,)``, means and variances.
+
+    The statistics so far are those that the mixture itself has: ``seen`` points a component, at its
+    mean, with its variance. All sums are about the present means, where nothing cancels.
+    """
+    coordinates = means.shape[1] // variances.shape[1]  # that share a variance
+    kept, counts = (1.0 - share) * seen, share * (by_logits + weights).clamp_min(0.0)
+    total = (kept + counts)[:, None]
+    shift = share * by_means * variances / total
+    squares = shift.square()
+    if coordinates > 1:
+        squares = squares.mean(1, keepdim=True)
+    second = variances * (2.0 * share * by_logvars / coordinates + counts[:, None])
+    left = kept[:, None] * variances / total
+    # But for rounding, the batch can take nothing away of what the kept points vary by.
+    found = torch.maximum(left + second / total - squares, left)
+    # A component of weight zero stays out, and one that is a single point keeps its variance.
+    return (
+        total[:, 0],
+        torch.where(total > 0, means + shift, means),
+        torch.where(found > 0, found, variances),
+    )
