@@ -9,5 +9,6 @@ from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.mlp import MLP
 from pyvae.models.registry import from_pretrained
 from pyvae.models.vae import VAE
+from pyvae.models.vamp_prior import VampPrior
 
-__all__ = ["GMVAE", "MLP", "VAE", "Elbo", "LatentVariableModel", "from_pretrained"]
+__all__ = ["GMVAE", "MLP", "VAE", "Elbo", "LatentVariableModel", "VampPrior", "from_pretrained"]

@@ -36,8 +36,8 @@ class Elbo(NamedTuple):
     >>> bound = Elbo(*torch.tensor([[-9.0], [-4.0], [-0.5], [2.5]]))
     >>> bound.total
     tensor([-11.])
-    >>> bound.weighted(beta=2.0)
-    tensor([-13.])
+    >>> bound.weighted(beta=2.0), bound.kl
+    (tensor([-13.]), tensor([2.]))
 
     References
     ----------
@@ -61,6 +61,14 @@ class Elbo(NamedTuple):
         of Higgins et al. (2017).
         """
         return self.reconstruction + beta * self._regulariser
+
+    @property
+    def kl(self) -> Float[Tensor, "n"]:
+        """KL(q(w, z | x) || p(w, z)): all but the reconstruction, with its sign turned.
+
+        Where parts of it are taken at samples, so is this, and it may fall below zero.
+        """
+        return -self._regulariser
 
     @property
     def _regulariser(self) -> Tensor:

@@ -21,7 +21,8 @@ class LatentVariableModel(Autoencoder):
     """An autoencoder with a Gaussian-mixture prior p(w), and its bound.
 
     A subclass sets the prior (``weight_logits``, ``component_means``, ``component_logvars``, as
-    parameters or buffers) and says what the prior's part of the bound is.
+    parameters or buffers, or :attr:`prior` and :attr:`like` themselves) and says what the prior's
+    part of the bound is.
 
     Attributes
     ----------
@@ -142,14 +143,15 @@ class LatentVariableModel(Autoencoder):
     ) -> Float[Tensor, "n l"]:
         """Draw ``n`` latent vectors from p(w), or from p(w | z = component)."""
         n = checks.at_least(0, "n", n)
+        log_weights, means, logvars = self.prior
         if component is None:
             # multinomial refuses to draw none.
-            weights = torch.exp(self.log_weights)
+            weights = torch.exp(log_weights)
             z = torch.multinomial(weights, max(n, 1), replacement=True, generator=generator)[:n]
         else:
-            k = checks.index_below(len(self.component_means), "component", component)
-            z = torch.full((n,), k, device=self.component_means.device)
-        mean, logvar = self.component_means[z], self.component_logvars[z]
+            k = checks.index_below(len(means), "component", component)
+            z = torch.full((n,), k, device=means.device)
+        mean, logvar = means[z], logvars[z]
         return posterior.move_noise(mean, logvar, posterior.draw_noise(mean.shape, mean, generator))
 
     @torch.no_grad()
@@ -213,9 +215,13 @@ class LatentVariableModel(Autoencoder):
         samples = checks.at_least(1, "num_samples", num_samples)
         chunk = checks.at_least(1, "chunk_size", chunk_size)
         with torch.no_grad():
-            return log_likelihood(
-                self._prepared(x), self._posterior, self._log_joint, samples, chunk, generator
-            )
+            prior = self.prior  # once: it may be a pass of the encoder
+
+            def log_joint(rows: Tensor, w: Tensor) -> Tensor:
+                return self._log_prob_x(rows, w) + mixture_log_prob(w, *prior)
+
+            x = self._prepared(x)
+            return log_likelihood(x, self._posterior, log_joint, samples, chunk, generator)
 
     def log_joint(self, x: Tensor, w: Float[Tensor, "*samples n l"]) -> Float[Tensor, "*samples n"]:
         """Log-density log p(x, w), with z summed out, in nats.
@@ -227,7 +233,7 @@ class LatentVariableModel(Autoencoder):
         w
             Latent vectors of each example, ``(..., N, latent_dim)``.
         """
-        return self._log_joint(self._checked(x), w)
+        return self._log_prob_x(self._checked(x), w) + mixture_log_prob(w, *self.prior)
 
     def _sampled(
         self, x: Tensor, num_samples: int | None, generator: Generator | None
@@ -245,7 +251,3 @@ class LatentVariableModel(Autoencoder):
     ) -> Elbo:
         reconstruction = self._log_prob_x(x, w).mean(0)
         return Elbo(reconstruction, log_prob_w, -kl_z, posterior.entropy(logvar))
-
-    def _log_joint(self, x: Tensor, w: Tensor) -> Tensor:
-        """Return log p(x, w), ``(..., N)``, with z summed out."""
-        return self._log_prob_x(x, w) + mixture_log_prob(w, *self.prior)

@@ -66,7 +66,7 @@ def evaluate(
             f"labels have shape {tuple(labels.shape)}; expected one for each of the "
             f"{len(batches)} examples"
         )
-    training, device = model.training, model.component_means.device
+    training, device = model.training, model.like.device
     model.eval()
     figures: dict[str, Any] = {
         "examples": len(batches),
@@ -87,7 +87,7 @@ def evaluate(
 def _log_likelihood(
     model: LatentVariableModel, batches: Any, num_samples: int, seed: int
 ) -> dict[str, Any]:
-    device = model.component_means.device
+    device = model.like.device
     generator = torch.Generator(device).manual_seed(seed)
     values = [
         model.log_likelihood(x.to(device), num_samples, generator=generator).cpu() for x in batches

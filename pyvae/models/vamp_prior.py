@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""The variational mixture of posteriors as a prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+_KEYS = {"pseudo_inputs", "learn_weights"}
+
+
+class VampPrior(nn.Module):
+    """Prior p(w) = sum_k pi_k q(w | u_k) of a VAE, whose pseudo-inputs u_k are trained.
+
+    Of all priors the best for a given encoder is the mean of q(w | x) over the data; this is that
+    mean over K inputs that stand in for them. As it moves with the encoder, it does not pull codes
+    to where the data have none.
+
+    Parameters
+    ----------
+    pseudo_inputs
+        Where they start, ``(K, ...)`` in the shape of the data: some of the examples, as a rule.
+        They are copied. Training may take them out of the data's range; q(w | u) has none.
+    learn_weights
+        Train pi, as the softmax of ``weight_logits``; False keeps it uniform.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``pseudo_inputs`` is no floating tensor of at least one finite example.
+
+    Examples
+    --------
+    >>> from pyvae.models import VAE
+    >>> x = torch.rand(100, 64)
+    >>> model = VAE(64, 2, prior=VampPrior(x[:20]))
+    >>> model.elbo(x).total.shape, model.vamp_prior.num_components
+    (torch.Size([100]), 20)
+
+    References
+    ----------
+    Tomczak & Welling (2018), "VAE with a VampPrior".
+    """
+
+    def __init__(self, pseudo_inputs: Float[Tensor, "k ..."], learn_weights: bool = False) -> None:
+        super().__init__()
+        if not isinstance(pseudo_inputs, Tensor) or not pseudo_inputs.is_floating_point():
+            kind = getattr(pseudo_inputs, "dtype", type(pseudo_inputs).__name__)
+            raise TypeError(f"pseudo_inputs must be a floating tensor (K, ...), got {kind}")
+        if pseudo_inputs.ndim < 2 or len(pseudo_inputs) == 0:
+            raise ValueError(
+                f"pseudo_inputs has shape {tuple(pseudo_inputs.shape)}, expected (K, ...) with "
+                "K >= 1 in the shape of the data; pass some of the examples"
+            )
+        if not torch.isfinite(pseudo_inputs).all():
+            raise ValueError("pseudo_inputs must be finite numbers, got NaN or infinity")
+        self.learn_weights = bool(learn_weights)
+        self.pseudo_inputs = nn.Parameter(pseudo_inputs.detach().clone())
+        logits = torch.zeros(len(pseudo_inputs)).to(self.pseudo_inputs)
+        if self.learn_weights:
+            self.weight_logits = nn.Parameter(logits)
+        else:
+            self.register_buffer("weight_logits", logits)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> VampPrior:
+        """Build what :attr:`config` describes, with pseudo-inputs of zero.
+
+        Raises
+        ------
+        ValueError
+            If the config is of something else.
+        """
+        if set(config) != _KEYS:
+            raise ValueError(
+                f"prior must be a VampPrior or the config of one ({', '.join(sorted(_KEYS))}), "
+                f"got {dict(config)!r}"
+            )
+        return cls(torch.zeros(*config["pseudo_inputs"]), config["learn_weights"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The shape of the pseudo-inputs and whether the weights are learnt, ready for JSON."""
+        return {
+            "pseudo_inputs": list(self.pseudo_inputs.shape),
+            "learn_weights": self.learn_weights,
+        }
+
+    @property
+    def num_components(self) -> int:
+        """K, pseudo-inputs."""
+        return len(self.pseudo_inputs)
