@@ -71,7 +71,7 @@ class StepwiseEM(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, model: GMVAE, lr: float = 0.05, power: float = 0.0, beta: float | None = None
+        self, model: GMVAE, lr: float = 0.02, power: float = 0.0, beta: float | None = None
     ) -> None:
         if not hasattr(model, "mixture_parameters"):
             raise TypeError(f"a {type(model).__name__} has no mixture to move; pass a GMVAE")

@@ -77,11 +77,16 @@ class Engine:
         torch.manual_seed(own)
         return common
 
-    def forward(self, x: Tensor, beta: float, pretrain: bool) -> tuple[Tensor, list[float]]:
+    def forward(
+        self, x: Tensor, beta: float, pretrain: bool, capacity: float | None = None
+    ) -> tuple[Tensor, list[float]]:
         """Return the loss, and the parts of the bound as numbers."""
         x = x.to(self.device, non_blocking=True)
         scale = torch.tensor(beta, device=self.device, dtype=torch.float32)
-        loss, parts = self._objective(x, scale, pretrain)
+        limit = None
+        if capacity is not None:
+            limit = torch.tensor(capacity, device=self.device, dtype=torch.float32)
+        loss, parts = self._objective(x, scale, pretrain, limit)
         return loss, parts.tolist()
 
     def step(self, loss: Tensor, lr: float, beta: float) -> None:

@@ -20,11 +20,12 @@ JSON_FILE = "history.json"
 class History(Sequence[dict[str, Any]]):
     """The rows of a run, in order of epochs.
 
-    Every row holds ``epoch`` (from 1 on), ``phase`` ("pretrain" or "joint"), ``lr``, ``beta``,
-    the ``objective`` that was maximised and the ``bound`` with its parts ``reconstruction``,
-    ``log_prob_w``, ``neg_kl_z``, ``entropy_w``, all in nats per example, as means over the epoch's
-    batches; ``effective_components``, ``smallest_share``, ``posterior_entropy`` and
-    ``active_units`` at its end; with validation data ``val_bound`` and its parts; and ``seconds``.
+    Every row holds ``epoch`` (from 1 on), ``phase`` ("pretrain" or "joint"), ``lr``, ``beta`` (and
+    ``capacity`` where there is one), the ``objective`` that was maximised and the ``bound`` with
+    its parts ``reconstruction``, ``log_prob_w``, ``neg_kl_z``, ``entropy_w``, all in nats per
+    example, as means over the epoch's batches; ``effective_components``, ``smallest_share``,
+    ``posterior_entropy`` and ``active_units`` at its end; with validation data ``val_bound`` and
+    its parts; and ``seconds``.
 
     Examples
     --------

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pyvae.inference import importance_weighted_bound, sleep_loss, wake_loss
-from pyvae.models import LatentVariableModel
+from pyvae.models import Elbo, LatentVariableModel
 
 OBJECTIVES = ("elbo", "iwae", "wake-sleep", "reweighted-wake-sleep")
 
@@ -19,12 +19,17 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.kind = model, kind
 
-    def forward(self, x: Tensor, beta: Tensor, pretrain: bool) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, beta: Tensor, pretrain: bool, capacity: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the loss and the four parts of the bound, means over the batch."""
         model = self.model
         if pretrain or self.kind == "elbo":
             bound = model.pretraining_elbo(x) if pretrain else model.elbo(x)
-            loss = -bound.weighted(beta).mean()
+            if pretrain or capacity is None:
+                loss = -bound.weighted(beta).mean()
+            else:
+                loss = -with_capacity(bound, beta, capacity)
         else:
             loss = self._loss(x)
             with torch.no_grad():
@@ -44,3 +49,18 @@ class Objective(nn.Module):
             return sleep_loss(model, len(x)).mean() - torch.stack(bounds).mean()
         learnt = importance_weighted_bound(model, x, samples, train_encoder=False)
         return wake_loss(model, x, samples).mean() - learnt.mean()
+
+
+def with_capacity(bound: Elbo, beta: float | Tensor, capacity: float | Tensor) -> Tensor:
+    """Mean reconstruction less ``beta`` times how far the mean KL divergence is from a capacity.
+
+    Burgess et al. (2018), "Understanding disentangling in beta-VAE", equation 8; their divergence
+    is each example's, this one the batch's, so that examples may need more or fewer nats.
+
+    Examples
+    --------
+    >>> bound = Elbo(*torch.tensor([[-9.0], [-4.0], [-0.5], [2.5]]))
+    >>> with_capacity(bound, 10.0, 1.5)
+    tensor(-14.)
+    """
+    return bound.reconstruction.mean() - beta * (bound.kl.mean() - capacity).abs()

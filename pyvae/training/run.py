@@ -22,8 +22,9 @@ from pyvae.training.checkpoint import (
 from pyvae.training.engine import Engine
 from pyvae.training.history import History
 from pyvae.training.monitor import bound_figures, latent_figures, mean_bound
+from pyvae.training.objective import with_capacity
 from pyvae.training.progress import ProgressReport
-from pyvae.training.schedules import learning_rate_scale, warmup_scale
+from pyvae.training.schedules import capacity_in, learning_rate_scale, warmup_scale
 from pyvae.training.start import start_mixture
 
 if TYPE_CHECKING:
@@ -98,8 +99,12 @@ class Run:
             self._start_mixture()
         scale = warmup_scale(joint, self.settings.warmup_epochs)
         beta = self.settings.pretrain_beta if joint < 0 else self.model.beta * scale
+        capacity = None
+        if self.settings.capacity is not None and joint >= 0:
+            most, epochs = self.settings.capacity, self.settings.capacity_epochs
+            capacity = capacity_in(joint, most, epochs)
         self.model.train()
-        lr, parts = self._pass(epoch, beta, order)
+        lr, parts = self._pass(epoch, beta, capacity, order)
         self._check_parameters(epoch)
         self.model.eval()
         figures = bound_figures(parts)
@@ -109,7 +114,10 @@ class Run:
             "phase": "pretrain" if joint < 0 else "joint",
             "lr": lr,
             "beta": beta,
-            "objective": float(bound.weighted(beta)),
+            **({} if self.settings.capacity is None else {"capacity": capacity}),
+            "objective": float(
+                bound.weighted(beta) if capacity is None else with_capacity(bound, beta, capacity)
+            ),
             **figures,
             **self._evaluation(pretrain=joint < 0),
             "seconds": round(time.perf_counter() - started, 4),
@@ -117,7 +125,9 @@ class Run:
         self._finish(row, warm=scale == 1.0 and joint >= 0)
         return row
 
-    def _pass(self, epoch: int, beta: float, order: int) -> tuple[float, Tensor]:
+    def _pass(
+        self, epoch: int, beta: float, capacity: float | None, order: int
+    ) -> tuple[float, Tensor]:
         """One pass over the data; return the first learning rate and the parts' means."""
         engine, pretrain = self.engine, epoch < self.pretrain_epochs
         loader = self.train.shuffled(
@@ -125,7 +135,7 @@ class Run:
         )
         sums = torch.zeros(len(Elbo._fields) + 1, dtype=torch.float64)
         for index, batch in enumerate(loader):
-            loss, parts = engine.forward(batch, beta, pretrain)
+            loss, parts = engine.forward(batch, beta, pretrain, capacity)
             self._check_parts(parts, epoch, index, len(loader))
             engine.step(loss, self._learning_rate(epoch, index / len(loader)), beta)
             sums += len(batch) * torch.tensor([*parts, 1.0], dtype=torch.float64)

@@ -34,3 +34,16 @@ def warmup_scale(epoch: int, warmup_epochs: int) -> float:
     [0.333..., 0.666..., 1.0, 1.0]
     """
     return min(1.0, (epoch + 1) / (warmup_epochs + 1))
+
+
+def capacity_in(epoch: int, capacity: float, capacity_epochs: int) -> float:
+    """Return the capacity in nats in epoch ``epoch`` (from 0 on) of joint training.
+
+    It rises linearly from zero and is ``capacity`` from epoch ``capacity_epochs`` on.
+
+    Examples
+    --------
+    >>> [capacity_in(epoch, 6.0, 3) for epoch in range(5)]
+    [0.0, 2.0, 4.0, 6.0, 6.0]
+    """
+    return capacity * min(1.0, epoch / capacity_epochs) if capacity_epochs else capacity

@@ -15,7 +15,13 @@ from pyvae.training.schedules import SCHEDULES
 # What a resumed run may change: none of it touches the numbers of the epochs already done.
 _FREE = {"output_dir", "progress", "num_workers", "tensorboard", "checkpoint_seconds"}
 # What checkpoints may lack, with what they were made by.
-_LATER = {"objective": "elbo", "prior_update": "gradient", "prior_lr": 0.05}
+_LATER = {
+    "objective": "elbo",
+    "prior_update": "gradient",
+    "prior_lr": 0.02,
+    "capacity": None,
+    "capacity_epochs": 50,
+}
 _CHOICES = {
     "objective": OBJECTIVES,
     "optimizer": ("adam", "adamw"),
@@ -28,6 +34,7 @@ _LEAST = {
     "epochs": 0,
     "pretrain_epochs": 0,
     "warmup_epochs": 0,
+    "capacity_epochs": 0,
     "batch_size": 1,
     "early_stopping": 1,
     "num_workers": 0,
@@ -46,12 +53,14 @@ class Settings:
     lr: float = 1e-3
     weight_decay: float = 0.0
     prior_update: str = "gradient"
-    prior_lr: float = 0.05
+    prior_lr: float = 0.02
     schedule: str = "cosine"
     pretrain_epochs: int = 100
     pretrain_beta: float = 0.05
     initialization: str = "em"
     warmup_epochs: int = 10
+    capacity: float | None = None
+    capacity_epochs: int = 50
     grad_clip: float | None = None
     early_stopping: int | None = None
     compile: bool = False
@@ -80,13 +89,25 @@ class Settings:
             raise ValueError(f"lr is {self.lr}; expected a number > 0, as 1e-3")
         if not 0 < self.prior_lr <= 1:
             raise ValueError(f"prior_lr is {self.prior_lr}; expected a share in (0, 1]")
+        if self.grad_clip is not None and not 0 < self.grad_clip < math.inf:
+            raise ValueError(f"grad_clip is {self.grad_clip}; expected a norm > 0, or None")
+        if self.capacity is not None and not 0 <= self.capacity < math.inf:
+            raise ValueError(f"capacity is {self.capacity}; expected nats >= 0, or None")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        if self.capacity is not None and self.objective != "elbo":
+            raise ValueError(f"capacity belongs to objective 'elbo', not to {self.objective!r}")
+        if self.prior_update == "em" and self.capacity is not None:
+            raise ValueError(
+                "below its capacity the divergence is pushed up, which no step of EM does; leave "
+                "out capacity, or take prior_update='gradient'"
+            )
         if self.prior_update == "em" and self.precision == "16-mixed":
             raise ValueError(
                 "prior_update 'em' reads the gradients, which precision '16-mixed' scales; take "
                 "'bf16-mixed'"
             )
-        if self.grad_clip is not None and not 0 < self.grad_clip < math.inf:
-            raise ValueError(f"grad_clip is {self.grad_clip}; expected a norm > 0, or None")
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that a resumed run must share with the one it goes on from."""
@@ -94,7 +115,11 @@ class Settings:
         free = _FREE | {"epochs"} if self.schedule == "constant" else _FREE
         found = {name: value for name, value in asdict(self).items() if name not in free}
         # Runs from before there was a choice go on.
-        return {name: value for name, value in found.items() if _LATER.get(name) != value}
+        return {
+            name: value
+            for name, value in found.items()
+            if name not in _LATER or _LATER[name] != value
+        }
 
 
 def _check_count(name: str, value: object, least: int) -> None:

@@ -53,6 +53,10 @@ class Trainer(Settings):
         ``"none"`` to leave the components where they are.
     warmup_epochs
         Epochs of joint training over which beta rises to the model's.
+    capacity, capacity_epochs
+        C of Burgess et al. (2018): what is maximised is then the reconstruction less beta times
+        |KL - C|, with C rising from zero to ``capacity`` nats over the first ``capacity_epochs`` of
+        joint training. A large beta holds the divergence at C. None is without.
     grad_clip
         Greatest norm of the gradient.
     early_stopping

@@ -9,7 +9,7 @@ import torch
 from pyvae.data import digits
 from pyvae.models import GMVAE, VAE
 from pyvae.training import Trainer
-from pyvae.training.objective import OBJECTIVES
+from pyvae.training.objective import OBJECTIVES, Objective
 
 QUIET = {"pretrain_epochs": 0, "warmup_epochs": 0, "progress": "silent", "schedule": "constant"}
 
@@ -48,10 +48,56 @@ def test_em_moves_the_mixture_while_adam_moves_the_networks(
     assert learn_weights != torch.equal(model.weight_logits.detach(), torch.zeros(10))
 
 
+@pytest.mark.parametrize("kind", [VAE, GMVAE])
+@pytest.mark.parametrize("capacity", [None, 3.0])
+def test_beta_and_the_capacity_reach_the_loss(
+    kind: type[VAE] | type[GMVAE], capacity: float | None
+) -> None:
+    """By the definition, with the bound's own parts at the same noise; and its gradient."""
+    torch.manual_seed(0)
+    model, x = kind(64, 2, hidden=(16,)).double(), digits().x[:50].double()
+    limit = None if capacity is None else torch.tensor(capacity)
+    for beta in (0.0, 1.0, 4.0):
+        torch.manual_seed(1)
+        loss, _ = Objective(model)(x, torch.tensor(beta), False, limit)
+        torch.manual_seed(1)
+        bound = model.elbo(x)
+        kl = -(bound.log_prob_w + bound.neg_kl_z + bound.entropy_w).mean()
+        rest = kl if capacity is None else (kl - capacity).abs()
+        expected = beta * rest - bound.reconstruction.mean()
+        torch.testing.assert_close(loss, expected)
+        parameters = list(model.parameters())
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        wanted = torch.autograd.grad(expected, parameters, allow_unused=True)
+        for name, a, b in zip(dict(model.named_parameters()), found, wanted, strict=True):
+            torch.testing.assert_close(a, b, msg=name)
+
+
+def test_a_large_beta_holds_the_divergence_at_the_capacity() -> None:
+    torch.manual_seed(0)
+    model, x = VAE(64, 4, hidden=(64,), beta=50.0), digits().x[:500]
+    settings = QUIET | {"lr": 3e-3, "epochs": 60, "capacity_epochs": 20}
+    history = Trainer(capacity=5.0, **settings).fit(model, x)
+    assert history.column("capacity")[:3] == [0.0, 0.25, 0.5]
+    assert history.column("capacity")[20:] == [5.0] * 40
+    row = history[-1]
+    kl = -(row["log_prob_w"] + row["neg_kl_z"] + row["entropy_w"])
+    assert kl == pytest.approx(5.0, abs=0.3)
+    assert row["objective"] == pytest.approx(row["reconstruction"] - 50.0 * abs(kl - 5.0))
+    pure = VAE(64, 4, hidden=(64,), beta=50.0)
+    assert "capacity" not in Trainer(**settings | {"epochs": 1}).fit(pure, x)[-1]
+
+
 def test_what_is_refused() -> None:
     x = digits().x[:100]
     with pytest.raises(ValueError, match="objective is 'elbow'; expected one of elbo, iwae, wake"):
         Trainer(objective="elbow")
+    with pytest.raises(ValueError, match="capacity is -1; expected nats >= 0, or None"):
+        Trainer(capacity=-1)
+    with pytest.raises(ValueError, match="belongs to objective 'elbo', not to 'iwae'"):
+        Trainer(capacity=3.0, objective="iwae")
+    with pytest.raises(ValueError, match="pushed up, which no step of EM does"):
+        Trainer(capacity=3.0, prior_update="em")
     with pytest.raises(ValueError, match="'em' moves a mixture, and a VAE has none"):
         Trainer(prior_update="em", **QUIET).fit(VAE(64, 2), x)
     with pytest.raises(ValueError, match="which precision '16-mixed' scales"):
