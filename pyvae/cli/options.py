@@ -63,6 +63,13 @@ class Optimizer(str, Enum):
     adamw = "adamw"
 
 
+class PriorUpdate(str, Enum):
+    """``--prior-update``."""
+
+    gradient = "gradient"
+    em = "em"
+
+
 class MixtureCovariance(str, Enum):
     """``--covariance`` of ``fit-mixture``."""
 
@@ -180,6 +187,15 @@ Beta = Annotated[float, _number("--beta", "Weight of all but the reconstruction.
 NumSamples = Annotated[
     int, _number("--num-samples", "Monte Carlo samples of w an example.", _MODEL, min=1)
 ]
+PseudoInputs = Annotated[
+    int,
+    _number(
+        "--pseudo-inputs",
+        "VampPrior of so many, in place of N(0, I) (vae).",
+        _MODEL,
+        min=0,
+    ),
+]
 
 ObjectiveOption = Annotated[
     ObjectiveName,
@@ -207,6 +223,13 @@ PretrainBeta = Annotated[
 WarmupEpochs = Annotated[
     int, _number("--warmup-epochs", "Epochs over which beta rises.", _TRAINING, min=0)
 ]
+Capacity = Annotated[
+    float | None,
+    _number("--capacity", "Nats that beta holds the KL divergence to.", _TRAINING, min=0),
+]
+CapacityEpochs = Annotated[
+    int, _number("--capacity-epochs", "Epochs over which the capacity rises.", _TRAINING, min=0)
+]
 InitializationOption = Annotated[
     Initialization,
     _option("--initialization", "Start of the mixture, on the encoded data (gmvae).", _TRAINING),
@@ -215,6 +238,13 @@ BatchSize = Annotated[int, _number("--batch-size", "Examples a step.", _TRAINING
 LearningRate = Annotated[float, _number("--lr", "Learning rate.", _TRAINING)]
 OptimizerOption = Annotated[Optimizer, _option("--optimizer", "Adam or AdamW.", _TRAINING)]
 WeightDecay = Annotated[float, _number("--weight-decay", "Of the optimizer.", _TRAINING)]
+PriorUpdateOption = Annotated[
+    PriorUpdate,
+    _option("--prior-update", "The mixture by gradients or by stepwise EM (gmvae).", _TRAINING),
+]
+PriorLearningRate = Annotated[
+    float, _number("--prior-lr", "Share of a batch in a step of EM (gmvae).", _TRAINING)
+]
 ScheduleOption = Annotated[Schedule, _option("--schedule", "Of the learning rate.", _TRAINING)]
 GradClip = Annotated[
     float | None, _number("--grad-clip", "Greatest norm of the gradient.", _TRAINING)

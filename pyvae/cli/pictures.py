@@ -23,6 +23,7 @@ _BATCH = 4096
 _RECONSTRUCTED = 24
 _SAMPLES_A_COMPONENT = 12
 _SAMPLES_OF_ONE = 64
+_MOST_CONTOURS = 64
 
 
 @torch.no_grad()
@@ -31,17 +32,14 @@ def draw(
 ) -> list[str]:
     """Draw all pictures that the model and the data allow, and return their names."""
     w, components = _encode(model, data)
+    _, means, logvars = (part.double().numpy() for part in model.prior)
+    # Of a prior with hundreds of components the contours only hide the points.
+    contours = {"means": means, "logvars": logvars} if len(means) <= _MOST_CONTOURS else {}
     labels = None if data.labels is None else data.labels.numpy()
     drawn: dict[str, Figure] = {}
     if rows:
         drawn["history.png"] = plots.history(rows)
-    drawn["latent_space.png"] = plots.latent_space(
-        w,
-        components,
-        labels,
-        means=model.component_means.double().numpy(),
-        logvars=model.component_logvars.double().numpy(),
-    )
+    drawn["latent_space.png"] = plots.latent_space(w, components, labels, **contours)
     drawn["reconstructions.png"] = _reconstructions(model, data)
     drawn["component_samples.png"] = _samples(model, data.image_shape, components)
     if components is not None and labels is not None:

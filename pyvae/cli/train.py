@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from pyvae.data import Data
-    from pyvae.models import LatentVariableModel
+    from pyvae.models import LatentVariableModel, VampPrior
 
 # What the model's and the trainer's arguments are called, where not as the option.
 _GMVAE_ARGUMENTS = {
@@ -24,12 +24,24 @@ _GMVAE_ARGUMENTS = {
     "closed_form": "closed_form",
     "learn_weights": "learn_weights",
 }
-_GMVAE_ONLY = (*_GMVAE_ARGUMENTS, "pretrain_epochs", "pretrain_beta", "initialization")
+_ONLY = {
+    "gmvae": (
+        *_GMVAE_ARGUMENTS, "pretrain_epochs", "pretrain_beta", "initialization", "prior_update",
+        "prior_lr",
+    ),
+    "vae": ("pseudo_inputs",),
+}  # fmt: skip
 _TRAINER_ARGUMENTS = (
-    "objective", "epochs", "pretrain_epochs", "pretrain_beta", "warmup_epochs", "initialization",
-    "batch_size", "lr", "optimizer", "weight_decay", "schedule", "grad_clip", "early_stopping",
-    "seed", "precision", "compile",
+    "objective", "epochs", "pretrain_epochs", "pretrain_beta", "warmup_epochs", "capacity",
+    "capacity_epochs", "initialization", "batch_size", "lr", "optimizer", "weight_decay",
+    "prior_update", "prior_lr", "schedule", "grad_clip", "early_stopping", "seed", "precision",
+    "compile",
 )  # fmt: skip
+# Options that older runs lack, with what they were made by.
+_LATER = {
+    "objective": "elbo", "prior_update": "gradient", "prior_lr": 0.02, "capacity": None,
+    "capacity_epochs": 50, "pseudo_inputs": 0,
+}  # fmt: skip
 _PATHS = ("data", "labels")
 # What belongs to one call and not to the run: a resumed run takes them anew.
 _OF_THE_CALL = ("output", "resume", "overwrite", "quiet", "baselines", "pictures")
@@ -67,8 +79,8 @@ def _train(folder: RunFolder, options: dict[str, Any]) -> None:
     torch.set_num_threads(options["threads"])
     device = choose_device(options["device"])
     data = load_data(options)
-    model = _build_model(options, data)
     parts = _split(data, options["validation"], options["seed"])
+    model = _build_model(options, data, parts[0])
     # Only now, for it takes seconds: a mistake in the data is told before.
     from pyvae.cli import pictures, report
     from pyvae.training import Trainer, TrainingDivergedError, evaluate
@@ -134,7 +146,7 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
         raise UserError("--resume and --overwrite exclude each other; give one of them")
     if not folder.settings.is_file():
         raise UserError(f"--resume: {folder} holds no run; leave out --resume to start one there")
-    saved = {"objective": "elbo", **folder.read_settings().get("options", {})}
+    saved = {**_LATER, **folder.read_settings().get("options", {})}
     missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
     if missing:
         raise UserError(f"{folder.settings}: damaged, it lacks {', '.join(missing)}")
@@ -151,11 +163,13 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
 
 
 def _check_belongs(options: dict[str, Any], given: set[str]) -> None:
-    misplaced = [name for name in _GMVAE_ONLY if name in given]
+    other = "vae" if options["model"] == "gmvae" else "gmvae"
+    misplaced = [name for name in _ONLY[other] if name in given]
     if options["early_stopping"] and not options["validation"]:
         raise UserError("--early-stopping watches the validation bound; add --validation 0.1, say")
-    if options["model"] == "vae" and misplaced:
-        raise UserError(f"{_flag(misplaced[0])} belongs to --model gmvae; a vae has no mixture")
+    if misplaced:
+        why = "a vae has no mixture" if other == "gmvae" else "a gmvae's mixture is its prior"
+        raise UserError(f"{_flag(misplaced[0])} belongs to --model {other}; {why}")
 
 
 def _flag(name: str) -> str:
@@ -169,7 +183,7 @@ def _absolute(source: str | None) -> str | None:
     return str(Path(source).expanduser().resolve())
 
 
-def _build_model(options: dict[str, Any], data: Data) -> LatentVariableModel:
+def _build_model(options: dict[str, Any], data: Data, train: Data | Dataset) -> LatentVariableModel:
     import torch
 
     from pyvae.models import GMVAE, VAE
@@ -195,9 +209,28 @@ def _build_model(options: dict[str, Any], data: Data) -> LatentVariableModel:
         )
     torch.manual_seed(options["seed"])
     if options["model"] == "vae":
-        return VAE(data.num_features, options["latent_dim"], **common)
+        prior = _vamp_prior(options["pseudo_inputs"], train)
+        return VAE(data.num_features, options["latent_dim"], **common, prior=prior)
     own = {argument: options[name] for name, argument in _GMVAE_ARGUMENTS.items()}
     return GMVAE(data.num_features, options["latent_dim"], **common, **own)
+
+
+def _vamp_prior(count: int, train: Data | Dataset) -> VampPrior | None:
+    """Return a prior that starts from examples, spread evenly; None for none."""
+    if count == 0:
+        return None
+    import torch
+
+    from pyvae.models import VampPrior
+    from pyvae.training.batches import Batches
+
+    batches = Batches(train)
+    if count > len(batches):
+        raise UserError(
+            f"--pseudo-inputs {count}: they start from examples, and there are {len(batches)} to "
+            "train on; ask for fewer"
+        )
+    return VampPrior(torch.cat(list(batches.in_order(count))))
 
 
 def _widths(text: str) -> tuple[int, ...]:

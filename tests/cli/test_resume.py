@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pyvae.cli.train import _LATER
 from pyvae.models import from_pretrained
 from pyvae.training import Trainer, TrainingDivergedError
 
@@ -88,11 +89,12 @@ def test_a_resumed_run_keeps_its_settings(cli: Cli, trained: Path, option: tuple
     assert (trained / "run.json").read_bytes() == before
 
 
-def test_a_run_from_before_there_was_a_choice_of_objective(cli: Cli, tmp_path: Path, trained: Path):
+def test_a_run_from_before_there_were_more_options(cli: Cli, tmp_path: Path, trained: Path):
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
     settings = json.loads((folder / "run.json").read_text())
-    del settings["options"]["objective"]
+    for name in _LATER:
+        del settings["options"][name]
     (folder / "run.json").write_text(json.dumps(settings))
     result = cli("train", "--output", folder, "--resume", "--no-pictures", "--no-baselines")
     assert result.code == 0, result.err

@@ -84,6 +84,7 @@ def test_options_reach_the_trainer(cli: Cli, tmp_path: Path, digits_file: Path):
     result = cli(
         "train", "--data", digits_file, *SMALL, "--lr", 0.5, "--schedule", "linear", "--optimizer",
         "adamw", "--weight-decay", 0.1, "--grad-clip", 0.01, "--batch-size", 50, "--seed", 7,
+        "--prior-update", "em", "--prior-lr", 0.3,
         "--output", tmp_path / "run", "--no-pictures", "--no-baselines",
     )  # fmt: skip
     assert result.code == 0, result.err
@@ -91,6 +92,31 @@ def test_options_reach_the_trainer(cli: Cli, tmp_path: Path, digits_file: Path):
     assert [row["lr"] for row in rows] == [0.5, 0.5, 0.25]
     options = json.loads((tmp_path / "run" / "run.json").read_text())["options"]
     assert (options["seed"], options["batch_size"], options["grad_clip"]) == (7, 50, 0.01)
+    assert (options["prior_update"], options["prior_lr"]) == ("em", 0.3)
+    state = torch.load(
+        io.BytesIO((tmp_path / "run" / "last.ckpt").read_bytes().partition(b"\n")[2]),
+        weights_only=True,
+    )
+    assert state["optimizer"]["mixture"]["param_groups"][0]["lr"] == 0.3
+
+
+def test_a_vamp_prior_and_a_capacity(cli: Cli, tmp_path: Path, digits_file: Path):
+    short = ("--epochs", 2, "--latent-dim", 2, "--hidden", "16", "--no-baselines")
+    common = ("--data", digits_file, "--model", "vae", *short)
+    options = ("--pseudo-inputs", 5, "--capacity", 4, "--capacity-epochs", 1)
+    result = cli("train", *common, *options, "--validation", 0.2, "--output", tmp_path / "run")
+    assert result.code == 0, result.err
+    model = from_pretrained(tmp_path / "run" / "model")
+    assert model.config["prior"] == {"pseudo_inputs": [5, 64], "learn_weights": False}
+    rows = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert [row["capacity"] for row in rows] == [0.0, 4.0]
+    assert (tmp_path / "run" / "latent_space.png").exists()
+    result = cli("train", *common, "--pseudo-inputs", 9999, "--output", tmp_path / "other")
+    assert result.code == 2
+    assert "--pseudo-inputs 9999: they start from examples, and there are" in result.err
+    result = cli("train", "--pseudo-inputs", 5, "--output", tmp_path / "other")
+    assert result.code == 2
+    assert "--pseudo-inputs belongs to --model vae; a gmvae's mixture is its prior" in result.err
 
 
 @pytest.mark.parametrize("image", [True, False])
