@@ -8,7 +8,12 @@ from pyvae.inference.dependence import (
     total_correlation,
 )
 from pyvae.inference.gaussian_fit import GaussianFit, fit_gaussian
-from pyvae.inference.objectives import importance_weighted_bound, sleep_loss, wake_loss
+from pyvae.inference.objectives import (
+    importance_weighted_bound,
+    score_function_bound,
+    sleep_loss,
+    wake_loss,
+)
 from pyvae.inference.posterior import (
     GridPosterior,
     PosteriorEstimate,
@@ -27,6 +32,7 @@ __all__ = [
     "latent_covariance",
     "posterior_estimate",
     "posterior_on_grid",
+    "score_function_bound",
     "sleep_loss",
     "total_correlation",
     "wake_loss",
