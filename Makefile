@@ -20,7 +20,7 @@ export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-gpu sanitize lint format bench bench-gpu bench-document bench-loop test-torch-versions clean
+.PHONY: help demo theory test test-gpu sanitize lint format bench bench-gpu bench-document bench-loop test-torch-versions clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ demo: .venv/.ready  ## train a Gaussian-mixture VAE on real digits and draw what
 	$(BIN)/pyvae train --output $(OUTPUT) --overwrite
 	$(BIN)/pyvae fit-kl --output $(OUTPUT)/kl.png
 	@echo; echo "The pictures:"; ls $(CURDIR)/$(OUTPUT)/*.png
+
+theory: .venv/.ready  ## run the experiments behind docs/theory.md and draw their figures
+	$(BIN)/python -m experiments
 
 test: .venv/.ready  ## run the whole test suite
 	$(BIN)/pytest $(PYTEST_FLAGS)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pyvae.plots import FittedTarget, Sweep
 
-_APART = ("modes far apart", (0.5, 0.5), (-3.0, 3.0), (1.0, 1.0))
+APART = ("modes far apart", (0.5, 0.5), (-3.0, 3.0), (1.0, 1.0))
 _STEPS = 41
 
 
@@ -38,11 +38,11 @@ def fit_kl(weights: str, means: str, sigmas: str, picture: str) -> None:
     from pyvae import plots
 
     console = output()
-    fitted = _fit("the target", w, m, s)
-    panels = [fitted, _fit(*_APART)]
-    _print(console, fitted)
+    found = fitted("the target", w, m, s)
+    panels = [found, fitted(*APART)]
+    _print(console, found)
     target.parent.mkdir(parents=True, exist_ok=True)
-    plots.kl_directions(panels, _sweep()).savefig(target)
+    plots.kl_directions(panels, sweep()).savefig(target)
     say(console, f"wrote {target}")
 
 
@@ -71,9 +71,10 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _mixture(
+def mixture(
     weights: tuple[float, ...], means: tuple[float, ...], sigmas: tuple[float, ...]
 ) -> MixtureSameFamily:
+    """Give a mixture on the line, in float64."""
     import torch
     from torch.distributions import Categorical, MixtureSameFamily, Normal
 
@@ -81,17 +82,18 @@ def _mixture(
     return MixtureSameFamily(Categorical(w), Normal(m, s))
 
 
-def _fit(
+def fitted(
     title: str,
     w: tuple[float, ...],
     m: tuple[float, ...],
     s: tuple[float, ...],
     starts: int = 8,
 ) -> FittedTarget:
+    """Fit a mixture in both directions, as the picture takes it."""
     from pyvae.inference import fit_gaussian
     from pyvae.plots import Fit, FittedTarget
 
-    p = _mixture(w, m, s)
+    p = mixture(w, m, s)
     fits = [
         Fit(o.distribution.mean.item(), o.distribution.stddev.item(), o.divergence)
         for direction in ("inclusive", "exclusive")
@@ -100,7 +102,7 @@ def _fit(
     return FittedTarget(title, w, m, s, fits[0], fits[1:])
 
 
-def _sweep() -> Sweep:
+def sweep() -> Sweep:
     """Two equal modes of standard deviation one, from none to far apart."""
     import numpy as np
 
@@ -111,7 +113,7 @@ def _sweep() -> Sweep:
     exclusive = np.full((_STEPS, 3, 2), np.nan)  # of the left mode, of both, of the right one
     best = np.zeros((_STEPS, 3), dtype=bool)
     for row, distance in enumerate(distances):
-        found = _fit("", (0.5, 0.5), (-distance / 2, distance / 2), (1.0, 1.0), starts=3)
+        found = fitted("", (0.5, 0.5), (-distance / 2, distance / 2), (1.0, 1.0), starts=3)
         inclusive[row] = found.inclusive[:2]
         for fit in found.exclusive:
             branch = 1 + (abs(fit.mean) > 0.1) * int(np.sign(fit.mean))

@@ -107,9 +107,10 @@ def total_correlation(
         ``"aggregate"``: samples of q(w), each scored under all N posteriors; exact up to the Monte
         Carlo error. ``"minibatch"``: minibatch-weighted sampling, which the beta-TCVAE penalises.
         The N are then a batch of a larger data set, and one sample of each is scored under those N
-        with the weight 1 / (N dataset_size). It is biased, by (L - 1) log N where posteriors do
-        not overlap and by (L - 1) log dataset_size where all are the same: its changes tell
-        something, its height does not.
+        with the weight 1 / (N dataset_size). That puts every log-density too low, by log N where
+        posteriors do not overlap and up to log dataset_size where all are the same, so the L of the
+        dimensions outweigh the joint one: the result is biased upwards, by (L - 1) log dataset_size
+        in the latter case. Its changes tell something, its height does not.
     num_samples
         Of ``"aggregate"``.
     dataset_size

@@ -7,15 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import torch
 
 from tests.ops import devices
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    """Small tensors gain nothing from threads; the tests about threads set their own number."""
-    torch.set_num_threads(1)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
