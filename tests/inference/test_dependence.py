@@ -16,6 +16,7 @@ from pyvae.inference import (
     latent_covariance,
     total_correlation,
 )
+from pyvae.ops import gaussian_kl
 
 
 def seeded() -> torch.Generator:
@@ -64,6 +65,26 @@ def test_it_is_the_divergence_from_the_product_of_marginals() -> None:
     product = sum(m.log_prob(w[:, [i]]) for i, m in enumerate(marginals))
     found = total_correlation(mean, logvar, num_samples=50_000, generator=seeded())
     assert found == pytest.approx((q.log_prob(w) - product).mean().item(), abs=0.02)
+
+
+def test_the_divergence_splits_in_three() -> None:
+    """KL(q(w|x) || p), averaged, is information, total correlation and the dimensions' own."""
+    mean, logvar = posteriors()
+    divergence = gaussian_kl(mean, logvar).mean().item()
+    q = aggregate(mean, logvar)
+    w, rows = q.sample((200_000,)), torch.randint(40, (200_000,))
+    own = mean[rows] + (0.5 * logvar[rows]).exp() * torch.randn(200_000, 3, dtype=mean.dtype)
+    given = Independent(Normal(mean[rows], (0.5 * logvar[rows]).exp()), 1)
+    information = (given.log_prob(own) - q.log_prob(own)).mean().item()
+    prior = Normal(0.0, 1.0)
+    by_dimension = sum(
+        (aggregate(mean[:, [i]], logvar[:, [i]]).log_prob(w[:, [i]]) - prior.log_prob(w[:, i]))
+        .mean()
+        .item()
+        for i in range(3)
+    )
+    total = total_correlation(mean, logvar, num_samples=50_000, generator=seeded())
+    assert information + total + by_dimension == pytest.approx(divergence, abs=0.03)
 
 
 def test_dependence_that_is_not_linear() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import mpmath
 import pytest
 import torch
+from scipy.stats import multivariate_normal
 from torch import Tensor
 
 from pyvae import ops
@@ -149,3 +150,35 @@ def test_invariant_under_affine_maps(size: int) -> None:
         got = ops.gaussian_kl_tril(moved[0], map_ @ tril_q, moved[1], map_ @ tril_p)
         want = ops.gaussian_kl_tril(mean_q, tril_q, mean_p, tril_p)
         torch.testing.assert_close(got, want, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_the_textbooks_formula_in_fifty_digits(size: int) -> None:
+    """1/2 (tr(S_p^-1 S_q) + gap' S_p^-1 gap - D + log |S_p| / |S_q|), of the very same numbers."""
+    arguments = _arguments(4, size, torch.float64)
+    got = ops.gaussian_kl_tril(*arguments)
+    with mpmath.workdps(50):
+        for row, value in enumerate(got.tolist()):
+            mean_q, tril_q, mean_p, tril_p = (mpmath.matrix(a[row].tolist()) for a in arguments)
+            cov_q, cov_p = tril_q * tril_q.T, tril_p * tril_p.T
+            inverse, gap = cov_p**-1, mean_p - mean_q
+            trace = mpmath.fsum((inverse * cov_q)[i, i] for i in range(size))
+            volume = mpmath.log(mpmath.det(cov_p) / mpmath.det(cov_q))
+            want = (trace + (gap.T * inverse * gap)[0] - size + volume) / 2
+            assert abs(value - want) < 1e-13 * max(1, abs(want)), (size, row)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_the_mean_log_ratio_of_scipys_densities(size: int) -> None:
+    """Monte Carlo: KL(q || p) = E_q[log q - log p]."""
+    mean_q, tril_q, mean_p, tril_p = (a[0] for a in _arguments(1, size, torch.float64))
+    noise = torch.randn(200_000, size, dtype=torch.float64)
+    x = mean_q + noise @ tril_q.T
+    q, p = (
+        multivariate_normal(mean.numpy(), (tril @ tril.T).numpy())
+        for mean, tril in ((mean_q, tril_q), (mean_p, tril_p))
+    )
+    ratio = torch.from_numpy(q.logpdf(x) - p.logpdf(x))
+    error = ratio.std() / len(ratio) ** 0.5
+    got = ops.gaussian_kl_tril(mean_q, tril_q, mean_p, tril_p)
+    assert abs(got - ratio.mean()) < 5 * error
