@@ -46,3 +46,13 @@ def _anchors(text: str) -> set[str]:
     """Anchors of the headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_examples_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """In one namespace, in their order, as a reader tries them."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(block, names)
+    assert "label" not in capsys.readouterr().err
+    assert len(names["clusters"]) == 1797  # type: ignore[arg-type]
