@@ -25,7 +25,7 @@ PYTHON: dict[str, set[str]] = {
     "inference": {"distributions", "models", "ops"},
     "optim": {"models"},
     "training": {"inference", "optim", "models", "mixture", "data", "ops"},
-    "bench": {"ops", "plots"},
+    "bench": {"mixture", "ops", "plots"},
     "cli": {"bench", "training", "models", "mixture", "inference", "data", "plots", "ops"},
     "__main__": {"cli"},
     "__init__": {"ops", "_C"},

@@ -12,19 +12,31 @@ from typing import Any
 
 from pyvae import ops
 from pyvae.bench import variants as v
-from pyvae.bench.peers import diagonal, divergence, full, optional, scikit
-from pyvae.bench.sizes import GPU_SIZES, GROWTH, LARGE, MEMORY, SIZES, SMALL, Size, elements, label
+from pyvae.bench.peers import diagonal, divergence, fits, full, optional, scikit
+from pyvae.bench.sizes import (
+    FITS,
+    GPU_SIZES,
+    GROWTH,
+    LARGE,
+    MEMORY,
+    SIZES,
+    SMALL,
+    Size,
+    elements,
+    label,
+)
 from pyvae.bench.variants import Variant
 from pyvae.ops import reference
 
-NAMES = tuple(SIZES)
+OPS = tuple(SIZES)
+NAMES = (*OPS, *FITS)
 _TURNS = 16  # of a loop over components under torch.compile
 FORWARD, BOTH = "forward", "forward + backward"
 
 
 @dataclass(frozen=True)
 class Case:
-    """An op at a size.
+    """An op, or a fit, at a size.
 
     Attributes
     ----------
@@ -38,6 +50,10 @@ class Case:
         Whether forward + backward is measured too.
     sums
         Whether the results are sums over the points, not one row a point.
+    whole
+        Whether ``truth`` takes the inputs as they are, all points at once.
+    error
+        How far results are from the truth; None is the largest error.
     """
 
     op: str
@@ -46,6 +62,8 @@ class Case:
     variants: tuple[Variant, ...]
     differentiable: bool = True
     sums: bool = False
+    whole: bool = False
+    error: Callable[..., float] | None = None
 
     @property
     def label(self) -> str:
@@ -55,7 +73,7 @@ class Case:
     @property
     def available(self) -> bool:
         """Whether this build has the op."""
-        return hasattr(ops, self.op)
+        return self.op in FITS or hasattr(ops, self.op)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -65,13 +83,14 @@ class Case:
 
 def cases(device: str = "cpu") -> tuple[Case, ...]:
     """Give every case of the suite on a device, in the order of the tables."""
-    makers = {name: globals()[f"_{name}"] for name in NAMES}
+    makers = {name: globals()[f"_{name}"] for name in OPS}
     if device == "cuda":
-        return tuple(_on_gpu(makers[name](s)) for name in NAMES for s in GPU_SIZES[name])
-    found = [_on(device, makers[name](size)) for name in NAMES for size in SIZES[name]]
+        return tuple(_on_gpu(makers[name](s)) for name in OPS for s in GPU_SIZES[name])
+    found = [_on(device, makers[name](size)) for name in OPS for size in SIZES[name]]
+    whole = [_fit(name, size) for name in FITS for size in FITS[name]]
     at = next(i for i, case in enumerate(found) if case.op == "mixture_log_prob_tril")
     extra = [_mixture_log_prob(size) for size in MEMORY] + [_growth(size) for size in GROWTH]
-    return tuple(found[:at] + extra + found[at:])
+    return tuple(found[:at] + extra + found[at:] + whole)
 
 
 def _on(device: str, case: Case) -> Case:
@@ -245,3 +264,19 @@ def _mixture_statistics(size: Size) -> Case:
 def _mixture_statistics_tril(size: Size) -> Case:
     function = full.statistics
     return _statistics("mixture_statistics_tril", size, function, "loop of products", "nk")
+
+
+def _fit(name: str, size: Size) -> Case:
+    kind = name.removeprefix("fit_")
+    return Case(
+        name,
+        size,
+        fits.exact(kind, size),
+        (
+            Variant(v.PYVAE, fits.ours(kind, size), backward=False, devices=("cpu",)),
+            v.scikit(fits.scikit(kind, size), largest=("nk", "nk")),
+        ),
+        differentiable=False,
+        whole=True,
+        error=fits.shortfall,
+    )

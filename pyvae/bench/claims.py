@@ -34,7 +34,7 @@ class Claim:
     needed, at_least
         The bound, from below or from above.
     unit
-        How the figure is written: "x" a ratio, "%" a share, "MiB" memory.
+        How the figure is written: "x" a ratio, "%" a share, "MiB" memory, "" a plain number.
     measure
         Takes the case's figures; raises :class:`NotMeasured`.
     """

@@ -36,6 +36,8 @@ Written by `pyvae bench --document` from one file of results; nothing here is wr
 - The eager *formula* is the op as its users write it, without care for weights of zero; *reference*
   is pyvae's own in plain torch, with that care. *GEMM form* expands (x - μ)² into matrix products.
   scikit-learn's time for statistics is that of its E step and M step.
+- A fit is a whole one, the start by k-means included; each library has its own. Its error is by how
+  much the mean log-likelihood is below that of pyvae's fit in float64, relative.
 """
 _LIMITS = """
 - multiply-adds is a kernel of these alone, from registers to registers. A limit's share is the time

@@ -29,6 +29,18 @@ def _scale_tril(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return factors + torch.diag_embed(diagonal)
 
 
+def _clusters(count: int) -> Draw:
+    """Clusters that overlap, about so many centres."""
+
+    def values(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        centres = 2.0 * torch.randn(count, shape[-1], generator=generator)
+        spread = 0.5 + torch.rand(shape[-1], generator=generator)
+        chosen = torch.randint(count, shape[:1], generator=generator)
+        return centres[chosen] + spread * torch.randn(shape, generator=generator)
+
+    return values
+
+
 _PAIR = {
     "mean_q": ("nd", _normal()),
     "logvar_q": ("nd", _normal(0.5)),
@@ -47,7 +59,7 @@ _MIXTURE_TRIL = {
     "means": ("kd", _normal()),
     "scale_trils": ("kdd", _scale_tril),
 }
-# The arguments of every op, in order: dimensions and values.
+# The arguments of every op and fit, in order: dimensions and values.
 ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Draw]]] = {
     "gaussian_kl": _PAIR,
     "gaussian_kl_tril": {
@@ -67,6 +79,8 @@ ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Draw]]] = {
     "mixture_elbo_terms": _MIXTURE,
     "mixture_statistics": _MIXTURE,
     "mixture_statistics_tril": _MIXTURE_TRIL,
+    "fit_diag": {"x": ("nd", _clusters(256))},
+    "fit_full": {"x": ("nd", _clusters(16))},
 }
 
 

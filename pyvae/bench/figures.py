@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 
 TITLES = {
     "mixtures": "Mixtures with diagonal covariances: the peers' times beside pyvae's",
-    "full": "Full covariances and EM sums: the peers' times beside pyvae's",
+    "full": "Full covariances, EM sums and fits: the peers' times beside pyvae's",
     "divergences": "KL divergences: the peers' times beside pyvae's",
     "roofline": "Rates under the roofs of this machine",
     "growth": "Time per N · K · D of the density as the points grow",
 }
 _FAMILIES = {
     "mixtures": ("mixture_log_prob", "mixture_posterior", "mixture_elbo_terms"),
-    "full": ("mixture_log_prob_tril", "mixture_statistics", "mixture_statistics_tril"),
+    "full": (
+        "mixture_log_prob_tril",
+        "mixture_statistics",
+        "mixture_statistics_tril",
+        "fit_diag",
+        "fit_full",
+    ),
     "divergences": ("gaussian_kl", "gaussian_kl_tril", "gaussian_kl_pairwise"),
 }
 _RATED = ("mixture_log_prob", "gaussian_kl")

@@ -167,7 +167,9 @@ def _direction(
         if backward and variant.rate:
             continue
         refusal = variant.refusal(case.size, backward, settings.device.memory_limit)
-        tried[variant.name] = refusal or _try(variant, inputs, exact, backward, settings.device)
+        tried[variant.name] = refusal or _try(
+            variant, inputs, exact, backward, settings.device, case.error or largest_error
+        )
     players = [found.player for found in tried.values() if isinstance(found, _Tried)]
     load = Load()
     take_turns(players, QUICK if settings.quick else settings.effort)
@@ -185,6 +187,7 @@ def _try(
     exact: tuple[Tensor, ...],
     backward: bool,
     device: Device,
+    error_of: Callable[..., float] = largest_error,
 ) -> _Tried | str:
     """Make a variant's first calls; a peer that fails gives its reason, our own op raises."""
     try:
@@ -197,7 +200,7 @@ def _try(
             raise
         return _reason(error)
     comparable = variant.comparable and (variant.same_gradients or not backward)
-    error = largest_error(results, exact, backward) if comparable else None
+    error = error_of(results, exact, backward) if comparable else None
     player = Player(variant.name, call, estimate, variant.runtime, variant.threads, device.wait)
     if estimate > PATIENCE:
         player.seconds.append(estimate)

@@ -33,6 +33,11 @@ SIZES: dict[str, tuple[Size, ...]] = {
     "mixture_statistics": _sizes("nkd", (65536, 256, 64)),
     "mixture_statistics_tril": _sizes("nkd", (100000, 16, 32)),
 }
+# Whole fits of a mixture: points, components, coordinates, iterations.
+FITS: dict[str, tuple[Size, ...]] = {
+    "fit_diag": _sizes("nkdi", (65536, 256, 64, 20), (65536, 256, 64, 100)),
+    "fit_full": _sizes("nkdi", (100000, 16, 32, 20), (100000, 16, 32, 100)),
+}
 # On a GPU. The last divergences are of 10^8 numbers a tensor, and limited by memory.
 GPU_SIZES: dict[str, tuple[Size, ...]] = {
     "gaussian_kl": _sizes("nd", (128, 10), (65536, 128), (781250, 128)),

@@ -15,7 +15,7 @@ from pyvae.bench.compare import Change
 from pyvae.bench.results import CaseResult, Figure, Results
 from pyvae.bench.variants import NO_GRADIENTS
 
-_DIMENSIONS = {"n": "N", "k": "K", "d": "D"}
+_DIMENSIONS = {"n": "N", "k": "K", "d": "D", "i": "iterations"}
 _CROWDED = 0.15  # cores
 MISSING = "–"
 
@@ -124,6 +124,8 @@ def amount(value: float, unit: str) -> str:
     """Write a figure of a claim."""
     if unit == "%":
         return f"{100 * value:.0f} %"
+    if not unit:
+        return f"{value:.1g}"
     return f"{value:.3g} MiB" if unit == "MiB" else f"{value:.3g}x"
 
 

@@ -9,7 +9,7 @@ from pyvae.bench.cases import BOTH, FORWARD
 from pyvae.bench.claims import Claim, GrowthClaim, NotMeasured, faster, share, time
 from pyvae.bench.rates import copy_share, sgemm_share
 from pyvae.bench.results import CaseResult
-from pyvae.bench.sizes import GROWTH, MEMORY, SIZES, label
+from pyvae.bench.sizes import FITS, GROWTH, MEMORY, SIZES, label
 
 _COMPILED_GEMM, _COMPILED_BROADCAST = "compile, GEMM form", "compile, broadcast"
 _JAX, _SCIKIT, _DISTRIBUTIONS = "jax.jit, GEMM form", "scikit-learn", "torch.distributions"
@@ -118,6 +118,25 @@ def _divergences() -> list[Claim]:
     ]  # fmt: skip
 
 
+def _fits() -> list[Claim]:
+    found = []
+    for op, needed in (("fit_diag", 5), ("fit_full", 8)):
+        for size in map(label, FITS[op]):
+            what = "log-likelihood below that of float64, relative"
+            found += [
+                faster(op, size, FORWARD, needed, _SCIKIT),
+                Claim(op, size, FORWARD, what, 1e-4, False, "", _shortfall),
+            ]
+    return found
+
+
+def _shortfall(case: CaseResult) -> float:
+    figure = case.figures.get(FORWARD, {}).get(v.PYVAE)
+    if figure is None or figure.error is None:
+        raise NotMeasured("not measured")
+    return figure.error
+
+
 def claims(device: str = "cpu") -> tuple[Claim, ...]:
     """Give every claim about a device, in the order of the document."""
     return _of_the_processor() if device == "cpu" else gpu_targets.claims()
@@ -135,4 +154,5 @@ def _of_the_processor() -> tuple[Claim, ...]:
         faster(tril, label(SIZES[tril][0]), FORWARD, 10, _SCIKIT),
         *_full_covariances(),
         *_divergences(),
+        *_fits(),
     )

@@ -19,6 +19,8 @@ _ELEMENTS = 2**24  # of the largest tensor of a chunk
 
 def truth(case: Case, inputs: Inputs, backward: bool) -> tuple[Tensor, ...]:
     """Compute the results of a case, or the gradients of their sum, in float64."""
+    if case.whole:
+        return as_tuple(case.truth(inputs))
     rows = point_arguments(case.op)
     parts = list(_parts(case, inputs, rows, backward))
     by_rows = rows if backward else (not case.sums,) * len(parts[0])

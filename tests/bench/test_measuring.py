@@ -21,6 +21,7 @@ from pyvae.bench.device import Device, Gpu
 from pyvae.bench.draw import draw
 from pyvae.bench.load import Load
 from pyvae.bench.memory import peak_growth
+from pyvae.bench.peers import fits
 from pyvae.bench.runner import Settings, measure
 from pyvae.bench.targets import claims
 from pyvae.bench.truth import largest_error, truth
@@ -47,7 +48,7 @@ def _letters(op: str) -> tuple[str, ...]:
     return tuple(cases.SIZES[op][0])
 
 
-@pytest.mark.parametrize("op", cases.NAMES)
+@pytest.mark.parametrize("op", cases.OPS)
 def test_peers_compute_the_same(op: str) -> None:
     case = tiny(op)
     inputs = draw(op, case.size)
@@ -63,7 +64,7 @@ def test_peers_compute_the_same(op: str) -> None:
                 assert largest_error(results, exact, backward) < 1e-5, (variant.name, direction)
 
 
-@pytest.mark.parametrize("op", [op for op in cases.NAMES if hasattr(reference, op)])
+@pytest.mark.parametrize("op", [op for op in cases.OPS if hasattr(reference, op)])
 def test_the_truth_is_that_of_the_reference(op: str) -> None:
     case = tiny(op)
     inputs = draw(op, case.size)
@@ -76,7 +77,7 @@ def test_the_truth_is_that_of_the_reference(op: str) -> None:
         assert largest_error(gradients, truth(case, inputs, True), True) < 1e-6
 
 
-@pytest.mark.parametrize("op", cases.NAMES)
+@pytest.mark.parametrize("op", cases.OPS)
 def test_truth_by_chunks(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = tiny(op)
     inputs = draw(op, case.size)
@@ -98,6 +99,22 @@ def test_a_case_has_a_figure_for_every_variant(op: str) -> None:
             assert (figure.skipped is None) == (figure.turns > 0)
             if figure.skipped is None:
                 assert 0 < figure.low <= figure.median <= figure.high < math.inf
+
+
+@pytest.mark.parametrize("kind", ["diag", "full"])
+def test_fits_are_measured_beside_scikit_learns(kind: str) -> None:
+    case = cases._fit(f"fit_{kind}", {"n": 300, "k": 3, "d": 2, "i": 2})
+    result = measure(case, QUICK)
+    figures = result.figures[FORWARD]
+    assert list(figures) == [v.PYVAE, "scikit-learn"]
+    assert set(result.figures) == {FORWARD}
+    for figure in figures.values():
+        assert figure.skipped is None
+        assert figure.error is not None
+    assert figures[v.PYVAE].error < 1e-4
+    worse, better = torch.tensor(-11.0), torch.tensor(-9.0)
+    assert fits.shortfall([worse], [torch.tensor(-10.0)], False) == pytest.approx(0.1)
+    assert fits.shortfall([better], [torch.tensor(-10.0)], False) == 0.0
 
 
 def test_gaps_have_a_reason() -> None:
@@ -181,7 +198,9 @@ def test_claims_speak_of_cases_and_peers_of_the_suite(device: str) -> None:
     results = runner.Results({"device": device}, {}, 2, False)
     for case in cases.cases(device):
         figures = {
-            direction: {x.name: runner.Figure(1.0, 1.0, 1.0, 3, 1, 2**20) for x in case.variants}
+            direction: {
+                x.name: runner.Figure(1.0, 1.0, 1.0, 3, 1, 2**20, 1e-7) for x in case.variants
+            }
             for direction in case.directions
         }
         results.cases.append(runner.CaseResult(case.op, dict(case.size), figures))
@@ -212,7 +231,7 @@ class _Pretended(Gpu):
         self.asked.append("release")
 
 
-@pytest.mark.parametrize("op", cases.NAMES)
+@pytest.mark.parametrize("op", cases.OPS)
 def test_what_is_measured_of_a_gpu(op: str) -> None:
     device = _Pretended()
     case = next(found for found in cases.cases("cuda") if found.op == op)
