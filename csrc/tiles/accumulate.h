@@ -50,10 +50,44 @@ struct Pass {
   const ScalarOf<V>* coefficients;  // (kBlock, kChunk); zero in rows past the last point
 };
 
-// One group of points against all components of the chunk, at one vector of coordinates.
+// The components of a chunk that have a coefficient other than zero at some point of a group. Where
+// clusters are apart most have none at all: exp has underflowed, and there is nothing to add.
+template <bool kSpread, class V>
+struct ActiveComponents {
+  static constexpr int kGroups = kBlock / kGroup<kSpread>;
+  int16_t index[kGroups][kChunk<V>];
+  int16_t count[kGroups];
+
+  explicit ActiveComponents(const Pass<V>& pass) {
+    using T = ScalarOf<V>;
+    for (int64_t n = 0; n < pass.points.count; n += kGroup<kSpread>) {
+      const T* const rows = pass.coefficients + n * kChunk<V>;
+      T active[kChunk<V>];
+      V total{};
+      for (int64_t c = 0; c < pass.chunk.columns; c += kLanesOf<V>) {
+        V some{};
+        for (int p = 0; p < kGroup<kSpread>; ++p)
+          some = load<V>(rows + p * kChunk<V> + c) == V{} ? some : splat<V>(1);  // NaN counts
+        store<V>(active + c, some);
+        total += some;
+      }
+      const int64_t group = n / kGroup<kSpread>, all = pass.chunk.count;
+      const bool every = sum_lanes(total) >= T(all);
+      int64_t found = every ? all : 0;
+      for (int64_t c = 0; c < (every ? 0 : all); ++c) {
+        index[group][found] = int16_t(c);
+        found += active[c] != 0;
+      }
+      count[group] = int16_t(found);
+    }
+  }
+};
+
+// One group of points against those components, at one vector of coordinates.
 template <bool kCentred, bool kSpread, bool kByPoint, class V>
-inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
-                             const PointGradient<V>& gradient, V* z_sum, V* square_sum) {
+inline void accumulate_group(const Pass<V>& pass, const ActiveComponents<kSpread, V>& active,
+                             int64_t n, int64_t d, const PointGradient<V>& gradient, V* z_sum,
+                             V* square_sum) {
   constexpr int kPoints = kGroup<kSpread>;
   const int64_t stride = pass.points.padded_d;
   const int64_t first = pass.chunk.first * stride + d;
@@ -63,7 +97,7 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
     x[p] = load<V>(pass.points.at(n + p) + d);
     if constexpr (kSpread) scale[p] = load<V>(pass.scales + (n + p) * stride + d);
   }
-  for (int64_t c = 0; c < pass.chunk.count; ++c) {
+  const auto add = [&](int64_t c) {
     const V inverse_scale = load<V>(pass.components.row_scale + first + c * stride);
     const V shift = load<V>(pass.components.row_shift + first + c * stride);
     V z_here = z_sum[c], square_here = square_sum[c];
@@ -82,7 +116,12 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
       }
     }
     z_sum[c] = z_here, square_sum[c] = square_here;
-  }
+  };
+  const int64_t group = n / kPoints, found = active.count[group];
+  if (found == pass.chunk.count)  // then there is no list of them
+    for (int64_t c = 0; c < found; ++c) add(c);
+  else
+    for (int64_t i = 0; i < found; ++i) add(active.index[group][i]);
   for (int p = 0; p < kPoints; ++p) {
     const int64_t at = (n + p) * stride + d;
     if constexpr (kByPoint)
@@ -95,11 +134,13 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
 template <bool kCentred, bool kSpread, bool kByPoint, class V>
 void accumulate_as(const Pass<V>& pass, const PointGradient<V>& gradient, ComponentSums<V>& sums) {
   const int64_t stride = pass.points.padded_d;
+  const ActiveComponents<kSpread, V> active(pass);
   V z_sum[kChunk<V>], square_sum[kChunk<V>];
   for (int64_t d = 0; d < stride; d += kLanesOf<V>) {
     for (int64_t c = 0; c < pass.chunk.count; ++c) z_sum[c] = square_sum[c] = V{};
     for (int64_t n = 0; n < pass.points.count; n += kGroup<kSpread>)
-      accumulate_group<kCentred, kSpread, kByPoint, V>(pass, n, d, gradient, z_sum, square_sum);
+      accumulate_group<kCentred, kSpread, kByPoint, V>(pass, active, n, d, gradient, z_sum,
+                                                       square_sum);
     for (int64_t c = 0; c < pass.chunk.count; ++c) {
       const int64_t at = (pass.chunk.first + c) * stride + d;
       add_to<V>(sums.z + at, z_sum[c]);

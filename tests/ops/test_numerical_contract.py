@@ -51,6 +51,23 @@ def test_offset_of_ten_thousand(case: OpCase, size: dict[str, int]) -> None:
     check_case(case, inputs, f"at offset 1e4, {size}", rtol={torch.float32: 5e-6})
 
 
+@each_dtype
+@each_mixture
+@pytest.mark.parametrize("together", [1, 5, 16])
+def test_clusters_far_apart(case: OpCase, dtype: torch.dtype, together: int) -> None:
+    """Most responsibilities are zero, here at whole runs of points, there at some of a run."""
+    inputs = points_near_components(case, {"n": 150, "k": 140, "d": 5}, sigma=1.0)
+    means = 100.0 * inputs["means"]
+    component = means[torch.arange(150) // together % 140]
+    for name in ("x", "w", "mean_q"):
+        if name in inputs:
+            inputs[name] = component + torch.randn_like(component)
+    inputs["means"] = means
+    inputs = {name: tensor.to(dtype) for name, tensor in inputs.items()}
+    rtol = {**case.rtol, torch.float32: 2e-5}
+    check_case(case, inputs, f"{together} of a cluster together", rtol=rtol)
+
+
 @each_size
 @each_dtype
 @each_mixture
