@@ -9,13 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_MANY = 2**22  # points times seeds from which on candidates are drawn first
+_ROUNDS, _OVERSAMPLED = 3, 2  # passes, and candidates of each, in k
+_ELEMENTS = 2**20  # distances at a time
+
 
 def seeds(x: Tensor, weight: Tensor, k: int, random: np.random.RandomState) -> Tensor:
     """Draw k points of ``(N, D)``, each with a chance in proportion to its squared distance.
 
     That is its distance to the nearest point drawn before, times its weight. Of a few drawn each
-    time the one is kept that leaves the least sum of these. The products are one matrix product a
-    point, where scikit-learn's checks and copies take most of the time.
+    time the one is kept that leaves the least sum of these. Where one pass over all points for
+    each of the k would take long, a few passes draw many, of which the k are drawn.
 
     Returns
     -------
@@ -24,8 +28,17 @@ def seeds(x: Tensor, weight: Tensor, k: int, random: np.random.RandomState) -> T
     References
     ----------
     Arthur & Vassilvitskii (2007), "k-means++: the advantages of careful seeding"; for the choice
-    among a few, their section 6.
+    among a few, their section 6. Bahmani et al. (2012), "Scalable k-means++", for many points.
     """
+    if len(x) * k >= _MANY and len(x) >= 8 * _ROUNDS * _OVERSAMPLED * k:
+        candidates, stands_for = _candidates(x, weight, k, random)
+        if len(candidates) > k:
+            return candidates[_by_turns(x[candidates], stands_for, k, random)]
+    return _by_turns(x, weight, k, random)
+
+
+def _by_turns(x: Tensor, weight: Tensor, k: int, random: np.random.RandomState) -> Tensor:
+    """k-means++: a pass over all points for each one drawn, as a matrix product."""
     trials = 2 + int(math.log(k))
     squares = x.square().sum(1)
     draws = torch.from_numpy(random.random_sample((k, trials))).to(x.device)
@@ -38,6 +51,44 @@ def seeds(x: Tensor, weight: Tensor, k: int, random: np.random.RandomState) -> T
         best = (weight @ distances).argmin()
         rows[number], nearest = candidates[best], distances[:, best].contiguous()
     return rows
+
+
+def _candidates(
+    x: Tensor, weight: Tensor, k: int, random: np.random.RandomState
+) -> tuple[Tensor, Tensor]:
+    """k-means||: rows drawn by a few passes, and the weight of the points nearest to each."""
+    draws = torch.from_numpy(random.random_sample((_ROUNDS, len(x)))).to(x)
+    first = torch.from_numpy(random.random_sample(1)).to(x.device)
+    rows = _drawn(weight, first)
+    nearest = torch.full_like(weight, math.inf)
+    owner = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    _approach(x, rows, 0, nearest, owner)
+    for draw in draws:
+        chance = nearest * weight
+        share = _OVERSAMPLED * k / chance.double().sum().clamp_min(1e-300)
+        drawn = (draw < share.to(x.dtype) * chance).nonzero()[:, 0]
+        _approach(x, drawn, len(rows), nearest, owner)
+        rows = torch.cat([rows, drawn])
+    stands_for = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
+    return rows, stands_for.index_add_(0, owner, weight.double()).to(weight.dtype)
+
+
+def _approach(x: Tensor, rows: Tensor, first: int, nearest: Tensor, owner: Tensor) -> None:
+    """Note for every point whether one of these, numbered from ``first`` on, is nearer."""
+    if not len(rows):
+        return
+    centres = x[rows]
+    squares = centres.square().sum(1)
+    step = max(1, _ELEMENTS // len(rows))
+    for at in range(0, len(x), step):
+        part = slice(at, at + step)
+        found = torch.addmm(squares, x[part], centres.T, alpha=-2.0)
+        least, which = found.min(1)
+        least = least.add_(x[part].square().sum(1)).clamp_min_(0.0)
+        nearer = least < nearest[part]
+        owner[part] = torch.where(nearer, which + first, owner[part])
+        nearest[part] = torch.where(nearer, least, nearest[part])
+    nearest[rows] = 0.0
 
 
 def _drawn(chance: Tensor, uniform: Tensor) -> Tensor:

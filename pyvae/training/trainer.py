@@ -158,6 +158,11 @@ class Trainer(Settings):
                 f"objective {self.objective!r} has no beta to scale; build the model with beta=1 "
                 f"(it has {model.beta:g}) and set warmup_epochs=0 (it is {self.warmup_epochs})"
             )
+        if "wake-sleep" in self.objective and getattr(model, "vamp_prior", None) is not None:
+            raise ValueError(
+                f"objective {self.objective!r} trains prior and encoder apart, and a VampPrior is "
+                "both; take objective='elbo' or 'iwae', or a VAE without it"
+            )
         if getattr(model, "posterior", "exact") != "exact" or getattr(model, "closed_form", False):
             raise ValueError(
                 f"objective {self.objective!r} sums z out; build the model with posterior='exact' "

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.cluster import kmeans_plusplus
 
+from pyvae.mixture import seeding
 from pyvae.mixture.seeding import seeds
 
 
@@ -15,11 +16,16 @@ def _inertia(x: np.ndarray, centres: np.ndarray, weight: np.ndarray) -> float:
     return float((weight * ((x[:, None] - centres) ** 2).sum(2).min(1)).sum())
 
 
+@pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_as_good_as_scikit_learn(dtype: torch.dtype) -> None:
+def test_as_good_as_scikit_learn(
+    dtype: torch.dtype, many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One point by one, and, where there are many, from candidates of a few passes."""
+    monkeypatch.setattr(seeding, "_MANY", 0 if many else 2**60)
     random = np.random.default_rng(0)
     centres = 10 * random.normal(size=(20, 3))
-    x = (centres[:, None] + random.normal(size=(20, 30, 3))).reshape(-1, 3)
+    x = (centres[:, None] + random.normal(size=(20, 60, 3))).reshape(-1, 3)
     weight = random.uniform(0.5, 2.0, len(x))
     ours, theirs = [], []
     for seed in range(20):
@@ -37,6 +43,25 @@ def test_points_without_weight_are_not_drawn() -> None:
     weight = torch.tensor([1.0, 1.0, 1.0, 0.0])
     for seed in range(20):
         assert 3 not in seeds(x, weight, 3, np.random.RandomState(seed)).tolist()
+
+
+def test_candidates_of_many_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few points far away are found, those without weight are not drawn, copies are no trap."""
+    monkeypatch.setattr(seeding, "_MANY", 0)
+    monkeypatch.setattr(seeding, "_ELEMENTS", 100)  # some points at a time
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(400, 2, generator=generator)
+    x[:3] += 1e3 * torch.eye(3)[:, :2] + 500.0
+    x[3] = -1e5
+    weight = torch.ones(400)
+    weight[3] = 0.0
+    for seed in range(10):
+        rows = seeds(x, weight, 5, np.random.RandomState(seed)).tolist()
+        assert len(set(rows)) == 5
+        assert {0, 1, 2} <= set(rows)
+        assert 3 not in rows
+    copies = seeds(torch.zeros(400, 2), torch.ones(400), 5, np.random.RandomState(0))
+    assert copies.shape == (5,)
 
 
 def test_fewer_places_than_seeds() -> None:

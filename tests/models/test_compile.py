@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from pyvae.models import VampPrior
 from tests.models.builders import OPTIONS, data, option_name, small_gmvae, small_vae
 
 
@@ -40,6 +41,11 @@ def test_one_graph(options: dict[str, Any]) -> None:
 
 def test_one_graph_of_the_vae() -> None:
     check_compiled(small_vae(torch.float32, likelihood="gaussian"), "aot_eager")
+
+
+def test_one_graph_of_a_vamp_prior() -> None:
+    prior = VampPrior(data(3, torch.float32), learn_weights=True)
+    check_compiled(small_vae(torch.float32, prior=prior), "aot_eager")
 
 
 @pytest.mark.parametrize("options", OPTIONS[::5], ids=option_name)

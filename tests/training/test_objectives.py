@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pyvae.data import digits
-from pyvae.models import GMVAE, VAE
+from pyvae.models import GMVAE, VAE, VampPrior
 from pyvae.training import Trainer
 from pyvae.training.objective import OBJECTIVES, Objective
 
@@ -98,6 +98,9 @@ def test_what_is_refused() -> None:
         Trainer(capacity=3.0, objective="iwae")
     with pytest.raises(ValueError, match="pushed up, which no step of EM does"):
         Trainer(capacity=3.0, prior_update="em")
+    vamp = VAE(64, 2, prior=VampPrior(x[:3]))
+    with pytest.raises(ValueError, match="apart, and a VampPrior is both; take objective='elbo'"):
+        Trainer(objective="wake-sleep", **QUIET).fit(vamp, x)
     with pytest.raises(ValueError, match="'em' moves a mixture, and a VAE has none"):
         Trainer(prior_update="em", **QUIET).fit(VAE(64, 2), x)
     with pytest.raises(ValueError, match="which precision '16-mixed' scales"):
