@@ -90,13 +90,15 @@ def run() -> Finding:
     units = right.twinx()
     units.semilogx(BETAS, [row["active"] for row in found], "s--", color=color(3), markersize=4)
     _lines(right, "what q(w|x) tells", "nats", found, {"kl": "KL(q‖p(w))"})
-    units.set_ylim(0, LATENT + 0.5)
+    top = right.get_ylim()[1]
+    right.set_ylim(-0.04 * top, top)
+    units.set_ylim(-0.04 * (LATENT + 0.5), LATENT + 0.5)
     units.set_ylabel("active units (dashed)", fontsize=9)
     units.tick_params(labelsize=8)
     units.spines[["top", "left"]].set_visible(False)
     columns = (
-        "beta", "mean and largest correlation", "total correlation: all posteriors", "Gaussian",
-        "minibatch", "active units", "KL(q‖p(w))", "reconstruction",
+        "beta", "mean and largest \\|correlation\\|", "total correlation: all posteriors",
+        "Gaussian", "minibatch", "active units", "KL(q‖p(w))", "reconstruction",
     )  # fmt: skip
     rows = [
         (

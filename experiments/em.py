@@ -64,8 +64,8 @@ def run() -> Finding:
     at = np.arange(len(free_energy)) / 2
     figure = new_figure(
         9.6, 4.2, "Expectation-maximisation, step by step",
-        "F = E_q[log p(x, z)] + H(q), by points. Right: log p(x) − F after M steps, which is "
-        "KL(q‖p(z|x)): what the next E step gains.",
+        "F = E_q[log p(x, z)] + H(q), per point. Right: what each M step gains, and the E step "
+        "after it, which is KL(q‖p(z|x)) = log p(x) − F after the M step.",
     )  # fmt: skip
     left, right = figure.subplots(1, 2)
     first = slice(0, 25)

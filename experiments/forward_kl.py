@@ -124,7 +124,7 @@ def figures(model: GMVAE) -> dict[str, float]:
 
 
 def bias(samples: int, repeats: int = 20_000) -> float:
-    """Relative bias of the estimate of E[w | x], which the gradient in q's mean is made of.
+    """Bias of the estimate of E[w | x], which the gradient in q's mean is made of.
 
     q is N(1, 2^2) and x = 2, so that both modes, at +-2, are in reach and one is nearer.
     """
@@ -157,11 +157,12 @@ def run() -> Finding:
         12.0, 4.2, "A Gaussian encoder of a posterior with two modes",
         "Left: p(w|x) at x = 2, and q(w|x) by what its encoder was trained on. Middle: how far "
         "the self-normalised estimate of E[w|x] is drawn to the mean of the proposal, N(1, 2²) "
-        "(dashed: 1/S). Right: 1,000 samples of the prior of L dimensions, x = w + noise of 0.5.",
+        "(dashed: 1/S). Right: 1,000 samples of the prior of L dimensions, x = w + noise of 0.5 "
+        "(dashed: one of them).",
     )  # fmt: skip
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.5, 1.0, 1.0))
     _densities(left, {name: models[name, False] for name in ENCODERS})
-    dress(middle, "bias of the wake phase", "samples", "estimate of E[w|x] − E[w|x]")
+    dress(middle, "bias of the wake phase", "samples", "bias of the estimate of E[w|x]")
     counts = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     middle.loglog(counts, [bias(count) for count in counts], "o-", color=color(4), markersize=4)
     middle.loglog(counts, [1.0 / count for count in counts], "--", color=FAINT, linewidth=1.0)
@@ -189,7 +190,7 @@ def run() -> Finding:
 
 
 def _densities(axes: Axes, models: dict[str, GMVAE]) -> None:
-    dress(axes, "", "w", "density")
+    dress(axes, "posterior and encoders at x = 2", "w", "density")
     x = torch.full((1, 1), 2.0)
     grid = posterior_on_grid(next(iter(models.values())), x, LIMITS, POINTS)
     shown = grid.points[:, 0].abs() < 6

@@ -74,7 +74,7 @@ def run() -> Finding:
         ("bound", f"{bound.mean():.3f}", ""),
         ("KL(q‖p(w\\|x))", f"{grid.kl.mean():.3f}", f"{grid.kl.min():.3f} to {grid.kl.max():.3f}"),
         (
-            "gap less divergence, over its standard error",
+            "\\|gap less divergence\\|, over its standard error",
             f"{((gap - grid.kl) / error).abs().mean():.2f}",
             f"at most {((gap - grid.kl) / error).abs().max():.2f}",
         ),
@@ -103,6 +103,8 @@ def _contours(axes: Axes, title: str, model: VAE, x: Tensor, grid: GridPosterior
     density: NDArray = grid.log_density[n].exp().reshape(POINTS, POINTS).numpy()
     levels = density.max() * np.array([0.01, 0.03, 0.1, 0.3, 0.6, 1.0])
     axes.contourf(points[..., 0], points[..., 1], density, levels=levels, cmap="Greys")
+    axes.contour(points[..., 0], points[..., 1], density, levels=levels[:1], colors=[FAINT],
+                 linewidths=0.7)  # fmt: skip
     mean, logvar = (part[0].detach().numpy() for part in model.encode(x))
     angle = np.linspace(0, 2 * np.pi, 200)
     ellipse = mean + 2.0 * np.exp(0.5 * logvar) * np.stack([np.cos(angle), np.sin(angle)], 1)

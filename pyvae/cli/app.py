@@ -24,7 +24,7 @@ _CLICK_ERROR: Any = next(
 RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="Folder of a run, or of a saved model.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -62,7 +62,9 @@ def run(args: Sequence[str] | None = None) -> int:
 @app.callback(invoke_without_command=True)
 def pyvae(
     ctx: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", help="Print the version.")
+    ] = False,
 ) -> None:
     """Train, score and sample variational autoencoders with Gaussian-mixture priors."""
     if version:
@@ -215,7 +217,7 @@ def fit_mixture(
         str, typer.Option(metavar="DIR", help="Folder for parameters, labels and pictures.")
     ] = "runs/mixture",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the mixture in the folder.")
+        bool, typer.Option("--overwrite", metavar="", help="Replace the mixture in the folder.")
     ] = False,
 ) -> None:
     """Fit a mixture of Gaussians by EM: parameters, labels and a picture."""
@@ -259,7 +261,8 @@ def bench(
         options.BenchDevice, typer.Option(help="What to measure: the processor, or a GPU.")
     ] = options.BenchDevice.cpu,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Few short turns: a first look, and no record.")
+        bool,
+        typer.Option("--quick", metavar="", help="Few short turns: a first look, and no record."),
     ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of every library; two if left out.")

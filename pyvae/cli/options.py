@@ -124,6 +124,10 @@ def _option(flag: str, help_text: str, panel: str, **more: Any) -> Any:
     return typer.Option(flag, help=help_text, rich_help_panel=panel, **more)
 
 
+def _flag(flag: str, help_text: str, panel: str) -> Any:
+    return _option(flag, help_text, panel, metavar="")  # it would say <bool>, and takes no value
+
+
 def _number(flag: str, help_text: str, panel: str, **more: Any) -> Any:
     return _option(flag, help_text, panel, metavar="N", **more)
 
@@ -170,14 +174,14 @@ PosteriorOption = Annotated[
 ]
 ClosedForm = Annotated[
     bool,
-    _option(
+    _flag(
         "--closed-form",
         "Expect log p(w|z) in closed form, as VaDE does (gmvae).",
         _MODEL,
     ),
 ]
 LearnWeights = Annotated[
-    bool, _option("--learn-weights", "Train the components' weights (gmvae).", _MODEL)
+    bool, _flag("--learn-weights", "Train the components' weights (gmvae).", _MODEL)
 ]
 LikelihoodOption = Annotated[
     Likelihood,
@@ -201,9 +205,10 @@ ObjectiveOption = Annotated[
     ObjectiveName,
     _option(
         "--objective",
-        "The bound; over importance weights; or with the forward KL for the encoder. All but elbo "
-        "are without warm-up.",
+        "elbo, the bound; iwae, over importance weights; wake-sleep or reweighted-wake-sleep, with "
+        "the forward KL for the encoder. All but elbo are without warm-up.",
         _TRAINING,
+        metavar="NAME",
     ),
 ]
 Epochs = Annotated[int, _number("--epochs", "Passes of joint training.", _TRAINING, min=1)]
@@ -225,14 +230,24 @@ WarmupEpochs = Annotated[
 ]
 Capacity = Annotated[
     float | None,
-    _number("--capacity", "Nats that beta holds the KL divergence to.", _TRAINING, min=0),
+    _number(
+        "--capacity",
+        "Nats that beta holds the KL divergence to; free if left out.",
+        _TRAINING,
+        min=0,
+    ),
 ]
 CapacityEpochs = Annotated[
     int, _number("--capacity-epochs", "Epochs over which the capacity rises.", _TRAINING, min=0)
 ]
 InitializationOption = Annotated[
     Initialization,
-    _option("--initialization", "Start of the mixture, on the encoded data (gmvae).", _TRAINING),
+    _option(
+        "--initialization",
+        "Start of the mixture, on the encoded data: em, kmeans, kmeans++ or none (gmvae).",
+        _TRAINING,
+        metavar="NAME",
+    ),
 ]
 BatchSize = Annotated[int, _number("--batch-size", "Examples a step.", _TRAINING, min=1)]
 LearningRate = Annotated[float, _number("--lr", "Learning rate.", _TRAINING)]
@@ -247,7 +262,8 @@ PriorLearningRate = Annotated[
 ]
 ScheduleOption = Annotated[Schedule, _option("--schedule", "Of the learning rate.", _TRAINING)]
 GradClip = Annotated[
-    float | None, _number("--grad-clip", "Greatest norm of the gradient.", _TRAINING)
+    float | None,
+    _number("--grad-clip", "Greatest norm of the gradient; any if left out.", _TRAINING),
 ]
 EarlyStopping = Annotated[
     int | None,
@@ -266,23 +282,23 @@ Threads = Annotated[
     _number("--threads", "CPU threads; as many as torch takes if left out.", _MACHINE, min=1),
 ]
 PrecisionOption = Annotated[Precision, _option("--precision", "Of the networks.", _MACHINE)]
-Compile = Annotated[bool, _option("--compile", "Use torch.compile.", _MACHINE)]
+Compile = Annotated[bool, _flag("--compile", "Use torch.compile.", _MACHINE)]
 
 Output = Annotated[
     str | None,
     _option("--output", "Folder of the run; runs/DATA-MODEL if left out.", _RUN, metavar="DIR"),
 ]
 Resume = Annotated[
-    bool, _option("--resume", "Go on with the run in the folder, with its settings.", _RUN)
+    bool, _flag("--resume", "Go on with the run in the folder, with its settings.", _RUN)
 ]
-Overwrite = Annotated[bool, _option("--overwrite", "Delete the run in the folder first.", _RUN)]
+Overwrite = Annotated[bool, _flag("--overwrite", "Delete the run in the folder first.", _RUN)]
 Baselines = Annotated[
     bool,
-    _option(
+    _flag(
         "--baselines/--no-baselines",
         "Score scikit-learn's k-means and GaussianMixture on the same data.",
         _RUN,
     ),
 ]
-Pictures = Annotated[bool, _option("--pictures/--no-pictures", "Draw what was learnt.", _RUN)]
-Quiet = Annotated[bool, _option("--quiet", "Print nothing but errors.", _RUN)]
+Pictures = Annotated[bool, _flag("--pictures/--no-pictures", "Draw what was learnt.", _RUN)]
+Quiet = Annotated[bool, _flag("--quiet", "Print nothing but errors.", _RUN)]

@@ -58,6 +58,7 @@ def latent_correlation(
     tensor([[1.0000, 0.5000],
             [0.5000, 1.0000]])
     """
+    _check(mean, logvar)
     covariance = latent_covariance(mean.double(), logvar.double())
     scale = covariance.diagonal().rsqrt()
     return (scale[:, None] * covariance * scale).to(mean.dtype)
@@ -84,6 +85,7 @@ def gaussian_total_correlation(mean: Float[Tensor, "n l"], logvar: Float[Tensor,
     >>> round(gaussian_total_correlation(mean, torch.zeros(2, 2)), 4)
     0.1438
     """
+    _check(mean, logvar)
     return -0.5 * torch.logdet(latent_correlation(mean.double(), logvar.double())).item()
 
 
@@ -158,6 +160,12 @@ def total_correlation(
 
 
 def _check(mean: Tensor, logvar: Tensor) -> None:
+    for name, value in (("mean", mean), ("logvar", logvar)):
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(
+                f"{name} must be a floating tensor, as model.encode(x) returns it, got {kind}"
+            )
     if mean.ndim != 2 or mean.shape != logvar.shape or len(mean) == 0:
         raise ValueError(
             f"mean has shape {tuple(mean.shape)} and logvar {tuple(logvar.shape)}; expected both "

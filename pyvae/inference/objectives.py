@@ -79,7 +79,8 @@ def wake_loss(
     """E[-log q(w | x)] under p(w | x), by self-normalised importance sampling from q.
 
     Its gradient is the forward KL's, KL(p(w | x) || q(w | x)): biased for few samples, and of the
-    encoder alone: samples and weights are constants.
+    encoder alone: samples and weights are constants. Of one sample the weight is 1, whatever it
+    is, and nothing is learnt.
 
     Parameters
     ----------

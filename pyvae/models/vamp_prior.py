@@ -49,8 +49,12 @@ class VampPrior(nn.Module):
     def __init__(self, pseudo_inputs: Float[Tensor, "k ..."], learn_weights: bool = False) -> None:
         super().__init__()
         if not isinstance(pseudo_inputs, Tensor) or not pseudo_inputs.is_floating_point():
-            kind = getattr(pseudo_inputs, "dtype", type(pseudo_inputs).__name__)
-            raise TypeError(f"pseudo_inputs must be a floating tensor (K, ...), got {kind}")
+            is_tensor = isinstance(pseudo_inputs, Tensor)
+            kind = pseudo_inputs.dtype if is_tensor else type(pseudo_inputs).__name__
+            raise TypeError(
+                f"pseudo_inputs must be a floating torch.Tensor (K, ...), got {kind}; "
+                "use torch.as_tensor and .float()"
+            )
         if pseudo_inputs.ndim < 2 or len(pseudo_inputs) == 0:
             raise ValueError(
                 f"pseudo_inputs has shape {tuple(pseudo_inputs.shape)}, expected (K, ...) with "

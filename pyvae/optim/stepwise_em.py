@@ -30,7 +30,8 @@ class StepwiseEM(torch.optim.Optimizer):
     Step t mixes the batch's expected statistics s into those so far, S <- (1 - gamma_t) S +
     gamma_t s, with gamma_t = ``lr`` t^(-``power``), and sets the mixture to the maximiser for S.
     What is stepped on is the gradient of a loss that is minus a mean over examples, as
-    ``-model.elbo(x).weighted(beta).mean()``.
+    ``-model.elbo(x).weighted(beta).mean()``. Zero the mixture's gradients with the networks', by
+    ``model.zero_grad()``: what is left of the last batch would count as more points.
 
     Parameters
     ----------
@@ -59,9 +60,11 @@ class StepwiseEM(torch.optim.Optimizer):
     >>> model = GMVAE(64, 2, num_components=5)
     >>> networks = torch.optim.Adam(model.network_parameters)
     >>> mixture = StepwiseEM(model, lr=0.1)
-    >>> (-model.elbo(torch.rand(100, 64)).total.mean()).backward()
-    >>> networks.step()
-    >>> mixture.step()
+    >>> for x in torch.rand(3, 100, 64):
+    ...     model.zero_grad()
+    ...     (-model.elbo(x).total.mean()).backward()
+    ...     networks.step()
+    ...     _ = mixture.step()
 
     References
     ----------

@@ -76,10 +76,11 @@ def _target(axes: Axes, target: FittedTarget) -> None:
         x, _normal(x, inclusive.mean, inclusive.sigma), color=_INCLUSIVE, linewidth=1.8,
         label=f"inclusive: {_text(inclusive, 'KL(p‖q)')}",
     )  # fmt: skip
-    for index, fit in enumerate(target.exclusive):
+    least = min((fit.divergence for fit in target.exclusive), default=0.0)
+    for fit in target.exclusive:
         axes.plot(
             x, _normal(x, fit.mean, fit.sigma), color=_EXCLUSIVE, linewidth=1.8,
-            linestyle="-" if index == 0 else ":",
+            linestyle="-" if fit.divergence <= least + 1e-6 else ":",
             label=f"exclusive: {_text(fit, 'KL(q‖p)')}",
         )  # fmt: skip
     axes.set_xlim(x[0], x[-1])
@@ -93,7 +94,7 @@ def _sweep(axes: Axes, sweep: Sweep) -> None:
     at = sweep.distances
     for sign in (-0.5, 0.5):
         axes.plot(at, sign * at, color=FAINT, linewidth=1.0, linestyle="--")
-    axes.text(at[-1], 0.5 * at[-1], "modes", color=INK, fontsize=8, ha="right", va="bottom")
+    axes.text(0.6 * at[-1], 0.3 * at[-1], "modes ", color=INK, fontsize=8, ha="right", va="bottom")
     _band(axes, at, sweep.inclusive, _INCLUSIVE)
     for optimum in range(sweep.exclusive.shape[1]):
         fits = sweep.exclusive[:, optimum]

@@ -35,8 +35,8 @@ class Trainer(Settings):
         model's ``num_samples``. ``"wake-sleep"``: decoder and prior by the bound, the encoder by
         the forward KL over the model's own (w, x). ``"reweighted-wake-sleep"``: decoder and prior
         by the importance-weighted bound, the encoder by the forward KL on the data, by importance
-        weights. All but the first need beta = 1 without warm-up, and the exact posterior of z. What
-        is logged is the bound.
+        weights of two samples or more. All but the first need beta = 1 without warm-up, and the
+        exact posterior of z. What is logged is the bound.
     batch_size, optimizer, lr, weight_decay
         ``optimizer`` is ``"adam"`` or ``"adamw"``, the fused implementations.
     prior_update, prior_lr
@@ -157,6 +157,11 @@ class Trainer(Settings):
             raise ValueError(
                 f"objective {self.objective!r} has no beta to scale; build the model with beta=1 "
                 f"(it has {model.beta:g}) and set warmup_epochs=0 (it is {self.warmup_epochs})"
+            )
+        if self.objective == "reweighted-wake-sleep" and model.num_samples < 2:
+            raise ValueError(
+                "objective 'reweighted-wake-sleep' weighs samples against one another, and the "
+                "model has num_samples=1; build it with 2 or more (8, say)"
             )
         if "wake-sleep" in self.objective and getattr(model, "vamp_prior", None) is not None:
             raise ValueError(

@@ -133,6 +133,9 @@ def test_what_is_refused() -> None:
         total_correlation(mean, logvar[:, :2])
     with pytest.raises(ValueError, match=r"\(N, L\) with N >= 1"):
         latent_covariance(mean[:0], logvar[:0])
+    for function in (latent_correlation, gaussian_total_correlation, total_correlation):
+        with pytest.raises(TypeError, match=r"mean must be a floating tensor, .* got ndarray"):
+            function(mean.numpy(), logvar)  # type: ignore[operator]
     with pytest.raises(ValueError, match="method='mws'; expected one of aggregate, minibatch"):
         total_correlation(mean, logvar, method="mws")
     with pytest.raises(ValueError, match="num_samples=0; expected at least 1"):

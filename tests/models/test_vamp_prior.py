@@ -127,7 +127,7 @@ def test_the_trainer_moves_it() -> None:
     ("make", "error", "message"),
     [
         (lambda: VampPrior(torch.zeros(3, 5, dtype=torch.long)), TypeError, "must be a floating"),
-        (lambda: VampPrior([[0.5]]), TypeError, r"floating tensor \(K, ...\), got list"),
+        (lambda: VampPrior([[0.5]]), TypeError, r"torch.Tensor \(K, ...\), got list"),
         (lambda: VampPrior(torch.zeros(5)), ValueError, r"has shape \(5,\), expected \(K, ...\)"),
         (lambda: VampPrior(torch.zeros(0, 5)), ValueError, "with K >= 1"),
         (lambda: VampPrior(torch.full((2, 5), math.nan)), ValueError, "must be finite numbers"),

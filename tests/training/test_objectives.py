@@ -98,6 +98,8 @@ def test_what_is_refused() -> None:
         Trainer(capacity=3.0, objective="iwae")
     with pytest.raises(ValueError, match="pushed up, which no step of EM does"):
         Trainer(capacity=3.0, prior_update="em")
+    with pytest.raises(ValueError, match=r"weighs samples against .* num_samples=1"):
+        Trainer(objective="reweighted-wake-sleep", **QUIET).fit(VAE(64, 2), x)
     vamp = VAE(64, 2, prior=VampPrior(x[:3]))
     with pytest.raises(ValueError, match="apart, and a VampPrior is both; take objective='elbo'"):
         Trainer(objective="wake-sleep", **QUIET).fit(vamp, x)
