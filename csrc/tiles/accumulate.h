@@ -72,7 +72,7 @@ struct ActiveComponents {
         total += some;
       }
       const int64_t group = n / kGroup<kSpread>, all = pass.chunk.count;
-      const bool every = sum_lanes(total) >= T(all);
+      const bool every = sum_lanes(total) >= T(all) || poisoned(pass, n);
       int64_t found = every ? all : 0;
       for (int64_t c = 0; c < (every ? 0 : all); ++c) {
         index[group][found] = int16_t(c);
@@ -80,6 +80,20 @@ struct ActiveComponents {
       }
       count[group] = int16_t(found);
     }
+  }
+
+ private:
+  // A NaN times a coefficient of zero is NaN, whatever the coefficients beside it are.
+  static bool poisoned(const Pass<V>& pass, int64_t first) {
+    if (pass.points.poisoned || !kSpread) return pass.points.poisoned;
+    const int64_t stride = pass.points.padded_d;
+    V poison{};
+    for (int64_t at = 0; at < kGroup<kSpread> * stride; at += kLanesOf<V>) {
+      const V scale = load<V>(pass.scales + first * stride + at);
+      poison += scale - scale;
+    }
+    const ScalarOf<V> sum = sum_lanes(poison);
+    return sum != sum;
   }
 };
 

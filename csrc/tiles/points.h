@@ -19,6 +19,7 @@ struct PointBlock {
   int64_t count = 0, padded_d = 0;
   T* row = nullptr;          // (kBlock, padded_d); rows past `count` hold zeros
   bool unreachable[kBlock];  // holds an infinity: its density is zero under every component
+  bool poisoned = false;     // some row holds a NaN, which must reach all gradients
 
   const T* at(int64_t n) const { return row + n * padded_d; }
 
@@ -41,6 +42,7 @@ struct PointBlock {
       unreachable[n] = false;
     }
     const T sum = sum_lanes(poison);
+    poisoned = false;
     if (sum != sum) find_unreachable();
   }
 
@@ -75,6 +77,7 @@ struct PointBlock {
         nan |= values[d] != values[d];
       }
       unreachable[n] = infinite && !nan;
+      poisoned |= nan;
       if (unreachable[n]) clear(n);
     }
   }

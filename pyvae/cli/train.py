@@ -167,6 +167,14 @@ def _check_belongs(options: dict[str, Any], given: set[str]) -> None:
     misplaced = [name for name in _ONLY[other] if name in given]
     if options["early_stopping"] and not options["validation"]:
         raise UserError("--early-stopping watches the validation bound; add --validation 0.1, say")
+    for name, needed, value in (
+        ("prior_lr", "prior_update", "em"),
+        ("capacity_epochs", "capacity", None),
+    ):
+        lacks = options[needed] != value if value else options[needed] is None
+        if name in given and lacks:
+            needs = f"{_flag(needed)} {value}" if value else _flag(needed)
+            raise UserError(f"{_flag(name)} has no use without {needs}")
     if misplaced:
         why = "a vae has no mixture" if other == "gmvae" else "a gmvae's mixture is its prior"
         raise UserError(f"{_flag(misplaced[0])} belongs to --model {other}; {why}")

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from pyvae.models import checks
 from pyvae.models.posterior import draw_noise, move_noise
 from pyvae.ops import mixture_log_prob
 
@@ -124,6 +125,8 @@ def total_correlation(
     ------
     ValueError
         If the shapes differ, there is no example, or an argument is out of its range.
+    TypeError
+        If one of them is no floating tensor, or a number is no integer.
 
     References
     ----------
@@ -138,10 +141,12 @@ def total_correlation(
     _check(mean, logvar)
     if method not in _METHODS:
         raise ValueError(f"method={method!r}; expected one of {', '.join(_METHODS)}")
-    if num_samples < 1:
-        raise ValueError(f"num_samples={num_samples}; expected at least 1")
+    num_samples = checks.at_least(1, "num_samples", num_samples)
+    if dataset_size is not None and method != "minibatch":
+        raise ValueError(f"dataset_size belongs to method='minibatch', not to {method!r}")
     mean, logvar = mean.double(), logvar.double()
-    count, size = len(mean), len(mean) if dataset_size is None else dataset_size
+    count = len(mean)
+    size = count if dataset_size is None else checks.at_least(1, "dataset_size", dataset_size)
     if size < count:
         raise ValueError(f"dataset_size={size}; expected at least the {count} examples given")
     if method == "aggregate":
@@ -166,8 +171,8 @@ def _check(mean: Tensor, logvar: Tensor) -> None:
             raise TypeError(
                 f"{name} must be a floating tensor, as model.encode(x) returns it, got {kind}"
             )
-    if mean.ndim != 2 or mean.shape != logvar.shape or len(mean) == 0:
+    if mean.ndim != 2 or mean.shape != logvar.shape or mean.numel() == 0:
         raise ValueError(
             f"mean has shape {tuple(mean.shape)} and logvar {tuple(logvar.shape)}; expected both "
-            "(N, L) with N >= 1, as model.encode(x) returns them"
+            "(N, L) with N, L >= 1, as model.encode(x) returns them"
         )

@@ -177,7 +177,8 @@ def score_function_bound(
 
     Returns
     -------
-    The bound in nats, ``(N,)``, averaged over the samples, with z summed out.
+    The bound in nats, ``(N,)``, averaged over the samples, with z summed out: a network for
+    q(z | w, x) has no part in it, and gets no gradient.
 
     Raises
     ------

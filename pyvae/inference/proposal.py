@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from pyvae.models import posterior
+from pyvae.models import checks, posterior
 
 if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel
@@ -38,8 +38,7 @@ def propose(
     ValueError
         If ``num_samples`` is below one, or the model refuses ``x``.
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples={num_samples}; expected at least 1")
+    num_samples = checks.at_least(1, "num_samples", num_samples)
     with torch.set_grad_enabled(train_encoder and torch.is_grad_enabled()):
         mean, logvar = model.encode(x)
     noise = posterior.draw_noise((num_samples, *mean.shape), mean, generator)

@@ -98,6 +98,7 @@ class VAE(LatentVariableModel):
             if not isinstance(prior, VampPrior):
                 raise TypeError(f"prior must be a VampPrior or None, got {type(prior).__name__}")
             checks.examples("pseudo_inputs", prior.pseudo_inputs, self.input_dim)
+            prior = prior.to(torch.get_default_dtype())  # as all else in a new model
         self.vamp_prior = prior
         if prior is None:
             self.register_buffer("weight_logits", torch.zeros(1))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ class VampPrior(nn.Module):
 
     Of all priors the best for a given encoder is the mean of q(w | x) over the data; this is that
     mean over K inputs that stand in for them. As it moves with the encoder, it does not pull codes
-    to where the data have none.
+    to where the data have none. An encoder with batch statistics sees the pseudo-inputs as a batch
+    of their own, in training and in sampling: take LayerNorm or GroupNorm in place of BatchNorm.
 
     Parameters
     ----------
@@ -84,7 +85,13 @@ class VampPrior(nn.Module):
                 f"prior must be a VampPrior or the config of one ({', '.join(sorted(_KEYS))}), "
                 f"got {dict(config)!r}"
             )
-        return cls(torch.zeros(*config["pseudo_inputs"]), config["learn_weights"])
+        shape = config["pseudo_inputs"]
+        sizes = isinstance(shape, Sequence) and all(type(n) is int and n > 0 for n in shape)
+        if not sizes or len(shape) < 2:
+            raise ValueError(
+                f"the prior's pseudo_inputs must be their shape, as [500, 784], got {shape!r}"
+            )
+        return cls(torch.zeros(*shape), config["learn_weights"])
 
     @property
     def config(self) -> dict[str, Any]:

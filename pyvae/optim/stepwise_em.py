@@ -36,8 +36,9 @@ class StepwiseEM(torch.optim.Optimizer):
     Parameters
     ----------
     model
-        The GM-VAE. Where pi is not learnt its logits get a gradient all the same, as long as
-        this optimizer is in use (:meth:`release` ends that): it holds the counts. They stay put.
+        The GM-VAE, on its device and in its dtype. Where pi is not learnt its logits get a gradient
+        all the same, as long as this optimizer is in use (:meth:`release` ends that): it holds the
+        counts. They stay put.
     lr
         gamma, in (0, 1]: the share of a batch, whose memory is some 1 / gamma batches long.
     power
@@ -91,7 +92,14 @@ class StepwiseEM(torch.optim.Optimizer):
 
     def release(self) -> None:
         """Leave the model as it is without this optimizer: a uniform pi has no gradient."""
-        self._model.weight_logits.requires_grad_(self._model.learn_weights)
+        model = self._model
+        if not model.weight_logits.is_leaf:  # a buffer that was moved or converted since
+            model.weight_logits = model.weight_logits.detach()
+        model.weight_logits.requires_grad_(model.learn_weights)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle with the model, as its parameters are."""
+        return {**super().__getstate__(), "_model": self._model}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -101,6 +109,11 @@ class StepwiseEM(torch.optim.Optimizer):
         ----------
         closure
             Computes the loss anew, with its gradient, and returns it.
+
+        Raises
+        ------
+        RuntimeError
+            If the model was moved or converted since, which gives it another buffer.
         """
         loss = None
         if closure is not None:
@@ -108,6 +121,11 @@ class StepwiseEM(torch.optim.Optimizer):
                 loss = closure()
         group = self.param_groups[0]
         logits, means, logvars = parameters = group["params"]
+        if self._model.weight_logits is not logits:
+            raise RuntimeError(
+                "the model was moved to another device or dtype after StepwiseEM was built; "
+                "release() it, and build it anew"
+            )
         if group["beta"] == 0 or any(parameter.grad is None for parameter in parameters):
             return loss
         state = self.state[logits]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pyvae.training.files import write_atomically
+from pyvae.training.settings import LATER
 
 if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel
@@ -93,6 +94,8 @@ def check_same_run(path: Path, saved: dict[str, Any], current: dict[str, Any]) -
     """
     for part in ("model", "data", "trainer"):
         old, new = saved.get(part, {}), current[part]
+        if part == "trainer":
+            old, new = {**LATER, **old}, {**LATER, **new}
         names = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
         if names:
             changes = "; ".join(f"{n} was {old.get(n)!r}, is {new.get(n)!r}" for n in names)

@@ -83,7 +83,6 @@ class Run:
                         report.epoch(row)
                 self._save()
             finally:
-                self.engine.release()
                 if self.folder is not None:
                     self.folder.close()
         self.model.eval()
@@ -219,7 +218,9 @@ class Run:
 
     def _check_parameters(self, epoch: int) -> None:
         for name, value in self.model.named_parameters():
-            if not torch.isfinite(value).all():
+            # A component may have come to a weight of zero.
+            none = value == -math.inf if name == "weight_logits" else False
+            if not (torch.isfinite(value) | none).all():
                 raise TrainingDivergedError(
                     f"epoch {epoch + 1}, last batch: the gradient made {name} NaN or infinite. "
                     f"{self._way_out()}"

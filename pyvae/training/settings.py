@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,23 @@ from pyvae.training.schedules import SCHEDULES
 # What a resumed run may change: none of it touches the numbers of the epochs already done.
 _FREE = {"output_dir", "progress", "num_workers", "tensorboard", "checkpoint_seconds"}
 # What checkpoints may lack, with what they were made by.
-_LATER = {
+LATER = {
     "objective": "elbo",
     "prior_update": "gradient",
     "prior_lr": 0.02,
     "capacity": None,
     "capacity_epochs": 50,
+}
+# Numbers: whether one is in its range, and what is expected. Those that may be None say so.
+_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "lr": (lambda value: 0 < value < math.inf, "a number > 0, as 1e-3"),
+    "prior_lr": (lambda value: 0 < value <= 1, "a share in (0, 1]"),
+    "grad_clip": (lambda value: 0 < value < math.inf, "a norm > 0, or None"),
+    "capacity": (lambda value: 0 <= value < math.inf, "nats >= 0, or None"),
+    **dict.fromkeys(
+        ("weight_decay", "pretrain_beta", "checkpoint_seconds"),
+        (lambda value: 0 <= value < math.inf, "a number >= 0"),
+    ),
 }
 _CHOICES = {
     "objective": OBJECTIVES,
@@ -82,17 +95,8 @@ class Settings:
                 )
         for name, least in _LEAST.items():
             _check_count(name, getattr(self, name), least)
-        for name in ("weight_decay", "pretrain_beta", "checkpoint_seconds"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected a number >= 0")
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"lr is {self.lr}; expected a number > 0, as 1e-3")
-        if not 0 < self.prior_lr <= 1:
-            raise ValueError(f"prior_lr is {self.prior_lr}; expected a share in (0, 1]")
-        if self.grad_clip is not None and not 0 < self.grad_clip < math.inf:
-            raise ValueError(f"grad_clip is {self.grad_clip}; expected a norm > 0, or None")
-        if self.capacity is not None and not 0 <= self.capacity < math.inf:
-            raise ValueError(f"capacity is {self.capacity}; expected nats >= 0, or None")
+        for name, (holds, expected) in _NUMBERS.items():
+            _check_number(name, getattr(self, name), holds, expected)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -114,12 +118,23 @@ class Settings:
         # Without a schedule an epoch does not depend on how many follow: a run may be prolonged.
         free = _FREE | {"epochs"} if self.schedule == "constant" else _FREE
         found = {name: value for name, value in asdict(self).items() if name not in free}
-        # Runs from before there was a choice go on.
+        # What has no use must not differ, and runs from before there was a choice go on.
+        unused = {"prior_lr"} if self.prior_update != "em" else set()
+        unused |= {"capacity_epochs"} if self.capacity is None else set()
         return {
             name: value
             for name, value in found.items()
-            if name not in _LATER or _LATER[name] != value
+            if name not in unused and (name not in LATER or LATER[name] != value)
         }
+
+
+def _check_number(name: str, value: Any, holds: Callable[[float], bool], expected: str) -> None:
+    if value is None and expected.endswith("or None"):
+        return
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r}; expected {expected}")
+    if not holds(float(value)):
+        raise ValueError(f"{name} is {value}; expected {expected}")
 
 
 def _check_count(name: str, value: object, least: int) -> None:

@@ -141,9 +141,12 @@ class Trainer(Settings):
         # The run seeds torch for its own ends; the caller's random numbers go on as they were.
         with torch.random.fork_rng(devices=devices):
             run = Run(self, model, train, held_out, folder)
-            if checkpoint is not None:
-                run.restore(checkpoint)
-            return run.complete()
+            try:
+                if checkpoint is not None:
+                    run.restore(checkpoint)
+                return run.complete()
+            finally:
+                run.engine.release()
 
     def _check_objective(self, model: LatentVariableModel) -> None:
         if self.prior_update == "em" and not isinstance(model, GMVAE):

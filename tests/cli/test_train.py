@@ -114,6 +114,10 @@ def test_a_vamp_prior_and_a_capacity(cli: Cli, tmp_path: Path, digits_file: Path
     result = cli("train", *common, "--pseudo-inputs", 9999, "--output", tmp_path / "other")
     assert result.code == 2
     assert "--pseudo-inputs 9999: they start from examples, and there are" in result.err
+    for name, needed in (("--prior-lr", "--prior-update em"), ("--capacity-epochs", "--capacity")):
+        result = cli("train", name, 1, "--output", tmp_path / "other")
+        assert result.code == 2
+        assert f"{name} has no use without {needed}" in result.err
     result = cli("train", "--pseudo-inputs", 5, "--output", tmp_path / "other")
     assert result.code == 2
     assert "--pseudo-inputs belongs to --model vae; a gmvae's mixture is its prior" in result.err

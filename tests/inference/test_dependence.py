@@ -131,14 +131,18 @@ def test_what_is_refused() -> None:
     mean, logvar = posteriors()
     with pytest.raises(ValueError, match=r"mean has shape \(40, 3\) and logvar \(40, 2\)"):
         total_correlation(mean, logvar[:, :2])
-    with pytest.raises(ValueError, match=r"\(N, L\) with N >= 1"):
+    with pytest.raises(ValueError, match=r"\(N, L\) with N, L >= 1"):
         latent_covariance(mean[:0], logvar[:0])
     for function in (latent_correlation, gaussian_total_correlation, total_correlation):
         with pytest.raises(TypeError, match=r"mean must be a floating tensor, .* got ndarray"):
             function(mean.numpy(), logvar)  # type: ignore[operator]
     with pytest.raises(ValueError, match="method='mws'; expected one of aggregate, minibatch"):
         total_correlation(mean, logvar, method="mws")
-    with pytest.raises(ValueError, match="num_samples=0; expected at least 1"):
+    with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
         total_correlation(mean, logvar, num_samples=0)
+    with pytest.raises(TypeError, match=r"num_samples must be an integer, got 2.5"):
+        total_correlation(mean, logvar, num_samples=2.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="dataset_size belongs to method='minibatch'"):
+        total_correlation(mean, logvar, dataset_size=100)
     with pytest.raises(ValueError, match="dataset_size=8; expected at least the 40 examples"):
         total_correlation(mean, logvar, method="minibatch", dataset_size=8)

@@ -113,5 +113,5 @@ def test_who_learns_from_what(kind: str, x: Tensor) -> None:
 
 def test_what_is_refused(x: Tensor) -> None:
     for function in (importance_weighted_bound, wake_loss):
-        with pytest.raises(ValueError, match="num_samples=0; expected at least 1"):
+        with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
             function(model_of("vae"), x, 0)

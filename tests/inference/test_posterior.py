@@ -96,7 +96,7 @@ def test_the_joint_density(x: Tensor) -> None:
 
 def test_what_is_refused(x: Tensor) -> None:
     model = model_of("vae")
-    with pytest.raises(ValueError, match="num_samples=0; expected at least 1"):
+    with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
         posterior_estimate(model, x, 0)
     with pytest.raises(ValueError, match="limits has 1 entries and the model 2 latent dimensions"):
         posterior_on_grid(model, x, [(-1.0, 1.0)])

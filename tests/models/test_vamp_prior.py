@@ -112,6 +112,13 @@ def test_images_and_modules_of_your_own() -> None:
     assert model.double().elbo(x).total.dtype == torch.float64
 
 
+def test_pseudo_inputs_of_another_dtype_become_the_models() -> None:
+    model = VAE(5, 2, hidden=(8,), prior=VampPrior(data(3)))
+    assert model.like.dtype == torch.float32
+    assert model.elbo(data()).total.dtype == torch.float32
+    assert model.double().elbo(data()).total.dtype == torch.float64
+
+
 def test_the_trainer_moves_it() -> None:
     torch.manual_seed(0)
     x = (torch.rand(200, 5) < torch.tensor([0.1, 0.9, 0.5, 0.2, 0.8])).float()
@@ -132,6 +139,11 @@ def test_the_trainer_moves_it() -> None:
         (lambda: VampPrior(torch.zeros(0, 5)), ValueError, "with K >= 1"),
         (lambda: VampPrior(torch.full((2, 5), math.nan)), ValueError, "must be finite numbers"),
         (lambda: small_vae(prior="vamp"), TypeError, "must be a VampPrior or None, got str"),
+        (
+            lambda: small_vae(prior={"pseudo_inputs": [3, "a"], "learn_weights": False}),
+            ValueError,
+            r"must be their shape, as \[500, 784\], got \[3, 'a'\]",
+        ),
         (lambda: small_vae(prior={"k": 3}), ValueError, "must be a VampPrior or the config of one"),
         (
             lambda: small_vae(prior=VampPrior(torch.zeros(3, 4))),

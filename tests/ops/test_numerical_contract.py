@@ -68,6 +68,29 @@ def test_clusters_far_apart(case: OpCase, dtype: torch.dtype, together: int) -> 
     check_case(case, inputs, f"{together} of a cluster together", rtol=rtol)
 
 
+@each_dtype
+@each_mixture
+@pytest.mark.parametrize("masked", [1, 8, 12])
+def test_a_nan_reaches_the_gradients_of_whoever_is_beside_it(
+    case: OpCase, dtype: torch.dtype, masked: int
+) -> None:
+    """Also where its upstream gradient is zero, and whether its neighbours' are too."""
+    inputs = case.draw({"n": 13, "k": 33, "d": 17}, dtype)
+    point = point_argument(case)
+    inputs[point][0, 3] = NAN
+    upstream = [tensor.clone() for tensor in upstream_of(case(**inputs))]
+    for tensor in upstream:
+        tensor[:masked] = 0.0
+    found = gradients(case, inputs, upstream)
+    one = [tensor.clone() for tensor in upstream_of(case(**inputs))]
+    for tensor in one:
+        tensor[0] = 0.0
+    expected = gradients(case, inputs, one)
+    for name in inputs:
+        if name != point and "logits" not in name:
+            assert torch.equal(found[name].isnan().any(), expected[name].isnan().any()), name
+
+
 @each_size
 @each_dtype
 @each_mixture

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -219,6 +220,32 @@ def test_what_it_leaves_alone() -> None:
     networks = {id(p) for p in model.network_parameters}
     everything = {id(p) for p in model.parameters()}
     assert everything - networks == {id(model.component_means), id(model.component_logvars)}
+
+
+def test_it_is_copied_and_pickled_with_its_model() -> None:
+    x, pair = codes(50), None
+    model = model_of_codes(learn_weights=False)
+    optimizer = StepwiseEM(model, lr=0.5)
+    step(model, optimizer, x)
+    for pair in (copy.deepcopy((model, optimizer)), pickle.loads(pickle.dumps((model, optimizer)))):
+        its_model, its_optimizer = pair
+        before = its_model.component_means.detach().clone()
+        step(its_model, its_optimizer, x)
+        assert not torch.equal(its_model.component_means, before)
+        assert torch.equal(model.component_means, before)
+
+
+def test_a_model_that_was_converted_since() -> None:
+    model = model_of_codes(learn_weights=False)
+    optimizer = StepwiseEM(model)
+    model.float()
+    (-model.elbo(codes(50).float()).total.mean()).backward()
+    with pytest.raises(RuntimeError, match="after StepwiseEM was built; release"):
+        optimizer.step()
+    optimizer.release()
+    assert not model.weight_logits.requires_grad
+    copy.deepcopy(model)
+    step(model, StepwiseEM(model), codes(50).float())
 
 
 def test_a_closure_is_called() -> None:

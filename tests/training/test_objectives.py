@@ -88,12 +88,43 @@ def test_a_large_beta_holds_the_divergence_at_the_capacity() -> None:
     assert "capacity" not in Trainer(**settings | {"epochs": 1}).fit(pure, x)[-1]
 
 
+def test_a_component_may_come_to_a_weight_of_zero() -> None:
+    torch.manual_seed(0)
+    model = GMVAE(64, 2, hidden=(16,), num_components=3, learn_weights=True)
+    means = torch.tensor([[0.0, 0.0], [1.0, 1.0], [900.0, 900.0]])
+    model.set_mixture(torch.ones(3), means, torch.zeros(3, 1))
+    settings = QUIET | {"epochs": 2, "initialization": "none"}
+    Trainer(prior_update="em", prior_lr=1.0, **settings).fit(model, digits().x[:200])
+    assert model.log_weights[2] == -torch.inf
+    assert torch.isfinite(model.elbo(digits().x[:10]).total).all()
+
+
+def test_a_resume_that_fails_leaves_the_model_alone(tmp_path) -> None:
+    x, settings = digits().x[:100], QUIET | {"epochs": 1, "output_dir": tmp_path}
+    torch.manual_seed(0)
+    Trainer(prior_update="em", **settings).fit(GMVAE(64, 2, hidden=(16,)), x)
+    model = GMVAE(64, 2, hidden=(16,))
+    trainer = Trainer(prior_update="em", prior_lr=0.5, **settings)
+    with pytest.raises(ValueError, match=r"prior_lr was 0.02, is 0.5"):
+        trainer.fit(model, x, resume=True)
+    assert not model.weight_logits.requires_grad
+
+
+def test_settings_without_use_do_not_tell_runs_apart() -> None:
+    assert Trainer(prior_lr=0.5, capacity_epochs=3).identity() == Trainer().identity()
+    assert Trainer(prior_lr=0.5, prior_update="em").identity()["prior_lr"] == 0.5
+    assert Trainer(capacity=2.0, capacity_epochs=3).identity()["capacity_epochs"] == 3
+
+
 def test_what_is_refused() -> None:
     x = digits().x[:100]
     with pytest.raises(ValueError, match="objective is 'elbow'; expected one of elbo, iwae, wake"):
         Trainer(objective="elbow")
     with pytest.raises(ValueError, match="capacity is -1; expected nats >= 0, or None"):
         Trainer(capacity=-1)
+    for name in ("lr", "prior_lr", "weight_decay", "capacity"):
+        with pytest.raises(TypeError, match=f"{name} is 'a'; expected "):
+            Trainer(**{name: "a"})
     with pytest.raises(ValueError, match="belongs to objective 'elbo', not to 'iwae'"):
         Trainer(capacity=3.0, objective="iwae")
     with pytest.raises(ValueError, match="pushed up, which no step of EM does"):

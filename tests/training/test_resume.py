@@ -199,7 +199,7 @@ def test_the_best_weights_are_no_run(finished):
         ({"data": blobs(95)}, "another data: examples was 96, is 95"),
         ({"lr": 2e-3}, "another trainer: lr was 0.001, is 0.002"),
         ({"seed": 3, "batch_size": 16}, "batch_size was 32, is 16; seed was 0, is 3"),
-        ({"prior_update": "em"}, "another trainer: prior_update was None, is 'em'"),
+        ({"prior_update": "em"}, "another trainer: prior_update was 'gradient', is 'em'"),
         ({"epochs": 9}, "another trainer: epochs was 4, is 9"),
     ],
 )
