@@ -114,12 +114,9 @@ class Engine:
         group["beta"] = beta
         for tensor in group["params"]:
             # DDP has taken the mean of parameters' gradients, but not of buffers'.
-            if (
-                self.world_size > 1
-                and tensor.grad is not None
-                and not isinstance(tensor, Parameter)
-            ):
-                tensor.grad = self.fabric.all_reduce(tensor.grad, reduce_op="mean")
+            shared = self.world_size == 1 or isinstance(tensor, Parameter)
+            if tensor.grad is not None and not shared:
+                tensor.grad = self._reduced(tensor.grad, "mean")
         mixture.step()
 
     def release(self) -> None:
@@ -131,9 +128,12 @@ class Engine:
         """Sum ``values`` over the processes."""
         if self.world_size == 1:
             return values
-        reduced = self.fabric.all_reduce(values.to(self.device), reduce_op="sum")
+        return self._reduced(values.to(self.device), "sum").cpu()
+
+    def _reduced(self, values: Tensor, how: str) -> Tensor:
+        reduced = self.fabric.all_reduce(values, reduce_op=how)
         assert isinstance(reduced, Tensor)
-        return reduced.cpu()
+        return reduced
 
     def optimizer_state(self) -> dict[str, Any]:
         """Return the state of the optimizer, for a checkpoint."""
