@@ -23,7 +23,7 @@ PYTHON: dict[str, set[str]] = {
     "mixture": {"ops"},
     "distributions": {"ops"},
     "inference": {"distributions", "models", "ops"},
-    "optim": {"models"},
+    "optim": {"mixture", "models"},
     "training": {"inference", "optim", "models", "mixture", "data", "ops"},
     "bench": {"mixture", "ops", "plots"},
     "cli": {"bench", "training", "models", "mixture", "inference", "data", "plots", "ops"},

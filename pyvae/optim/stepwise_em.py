@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pyvae.mixture.covariance import COVARIANCES
+from pyvae.mixture.sums import Sums
+
 if TYPE_CHECKING:
     from pyvae.models import GMVAE
 
@@ -135,56 +138,56 @@ class StepwiseEM(torch.optim.Optimizer):
         state["step"] += 1
         share = group["lr"] * state["step"].item() ** -group["power"]
         # What the loss is the mean of, and its sign.
-        by_logits, by_means, by_logvars = (p.grad.double() / -group["beta"] for p in parameters)
+        gradients = [parameter.grad.double() / -group["beta"] for parameter in parameters]
         weights = torch.softmax(logits.double(), 0)
-        seen = weights if self._model.learn_weights else state["counts"].double()
-        counts, new_means, variances = _moved(
-            seen,
-            weights,
-            means.double(),
-            logvars.double().exp(),
-            by_logits,
-            by_means,
-            by_logvars,
-            share,
-        )
-        state["counts"].copy_(counts)
+        counts = weights if self._model.learn_weights else state["counts"].double()
+        mixture = means.double(), logvars.double().exp()
+        so_far = _own_sums(counts, *mixture) * (1.0 - share)
+        moved = so_far + _sums_of_gradients(weights, *mixture, *gradients) * share
+        state["counts"].copy_(moved.counts)
         if self._model.learn_weights:
-            logits.copy_(counts.log())
+            logits.copy_(moved.counts.log())
+        new_means, variances = _maximiser(moved, so_far, mixture[1])
         means.copy_(new_means)
         logvars.copy_(variances.log())
         return loss
 
 
-def _moved(
-    seen: Tensor,
+def _own_sums(counts: Tensor, means: Tensor, variances: Tensor) -> Sums:
+    """Sums of points that have the mixture's own moments: what it is the maximiser of."""
+    zero = counts.new_zeros(())
+    second = counts[:, None] * variances * _coordinates(means, variances)
+    return Sums(zero, counts.sum(), counts, torch.zeros_like(means), second, means)
+
+
+def _sums_of_gradients(
     weights: Tensor,
     means: Tensor,
     variances: Tensor,
     by_logits: Tensor,
     by_means: Tensor,
     by_logvars: Tensor,
-    share: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the new counts ``(K,)``, means and variances.
+) -> Sums:
+    """Sums of the batch, about the present means, where nothing cancels."""
+    counts = (by_logits + weights).clamp_min(0.0)
+    shared = _coordinates(means, variances)
+    second = variances * (2.0 * by_logvars + shared * counts[:, None])
+    return Sums(counts.new_zeros(()), counts.sum(), counts, by_means * variances, second, means)
 
-    The statistics so far are those that the mixture itself has: ``seen`` points a component, at its
-    mean, with its variance. All sums are about the present means, where nothing cancels.
+
+def _maximiser(sums: Sums, so_far: Sums, variances: Tensor) -> tuple[Tensor, Tensor]:
+    """M step: means and variances; a component without points, or that is one, keeps its variance.
+
+    But for rounding, a batch can take nothing away of what the points so far vary by.
     """
-    coordinates = means.shape[1] // variances.shape[1]  # that share a variance
-    kept, counts = (1.0 - share) * seen, share * (by_logits + weights).clamp_min(0.0)
-    total = (kept + counts)[:, None]
-    shift = share * by_means * variances / total
-    squares = shift.square()
-    if coordinates > 1:
-        squares = squares.mean(1, keepdim=True)
-    second = variances * (2.0 * share * by_logvars / coordinates + counts[:, None])
-    left = kept[:, None] * variances / total
-    # But for rounding, the batch can take nothing away of what the kept points vary by.
-    found = torch.maximum(left + second / total - squares, left)
-    # A component of weight zero stays out, and one that is a single point keeps its variance.
-    return (
-        total[:, 0],
-        torch.where(total > 0, means + shift, means),
-        torch.where(found > 0, found, variances),
-    )
+    kind = COVARIANCES["spherical" if _coordinates(sums.first, variances) > 1 else "diag"]
+    _, means = kind.weights_and_means(sums)
+    found = kind.covariances(sums.about(means)).reshape(variances.shape)
+    left = so_far.counts[:, None] * variances / sums.counts[:, None]
+    found = torch.maximum(found, left.nan_to_num(nan=0.0))
+    return means, torch.where(found > 0, found, variances)
+
+
+def _coordinates(means: Tensor, variances: Tensor) -> int:
+    """Coordinates that share a variance."""
+    return means.shape[1] // variances.shape[1]
