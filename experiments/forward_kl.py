@@ -35,7 +35,8 @@ from pyvae.inference import (
     sleep_loss,
     wake_loss,
 )
-from pyvae.models import GMVAE
+from pyvae.models import GMVAE, VAE
+from pyvae.models.posterior import log_prob_at
 from pyvae.plots._style import FAINT, color, dress, new_figure
 
 LIMITS, POINTS = [(-16.0, 16.0)], 8001
@@ -107,42 +108,63 @@ def figures(model: GMVAE) -> dict[str, float]:
     grid = posterior_on_grid(model, x, LIMITS, POINTS)
     cell = (LIMITS[0][1] - LIMITS[0][0]) / (POINTS - 1)
     mean, logvar = (part.double() for part in model.encode(x))
-    points = grid.points[:, 0]
-    z = (points - mean) * torch.exp(-0.5 * logvar)
-    log_q = -0.5 * (z.square() + logvar + math.log(2.0 * math.pi))
+    log_q = log_prob_at(grid.points[:, None], mean, logvar).T
+    near = (grid.points[:, 0] - mean).abs() < 2.0 * torch.exp(0.5 * logvar)
     p = grid.log_density.exp() * cell
     inclusive = torch.where(p > 0, p * (grid.log_density - log_q), 0.0).sum(1)
     estimate = posterior_estimate(model, x, 1000)
     return {
         "exclusive": grid.kl.mean().item(),
         "inclusive": inclusive.mean().item(),
-        "covered": (p * (z.abs() < 2.0)).sum(1).mean().item(),
+        "covered": (p * near).sum(1).mean().item(),
         "bound": (grid.log_likelihood - grid.kl).mean().item(),
         "missed": (estimate.log_likelihood - grid.log_likelihood).mean().item(),
         "size": estimate.effective_sample_size.mean().item() / 1000,
     }
 
 
+class SameForAll(nn.Module):
+    """An encoder that says the same Gaussian of every row, with parameters of its own for each."""
+
+    def __init__(self, rows: int, mean: float, scale: float, dimensions: int = 1) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.full((rows, dimensions), mean))
+        self.register_buffer("logvar", torch.full((rows, dimensions), 2.0 * math.log(scale)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give mean and log-variance."""
+        return self.mean, self.logvar
+
+
+class Noisy(nn.Module):
+    """x = w + 0.5 noise."""
+
+    def forward(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Give mean and raw scale."""
+        return w, torch.full_like(w, math.log(math.expm1(0.5 - 0.05)))
+
+
 def bias(samples: int, repeats: int = 20_000) -> float:
-    """Bias of the estimate of E[w | x], which the gradient in q's mean is made of.
+    """Bias of the wake phase's estimate of E[w | x], which its gradient in q's mean is made of.
 
-    q is N(1, 2^2) and x = 2, so that both modes, at +-2, are in reach and one is nearer.
+    q is N(1, 2^2) and x = 2, so that both modes, at +-2, are in reach and one is nearer. The
+    gradient is -(E[w | x] - 1) / 2^2, and E[w | x] is 0.
     """
-    generator = torch.Generator().manual_seed(samples)
-    w = 1.0 + 2.0 * torch.randn(repeats, samples, generator=generator, dtype=torch.float64)
-    log_p = -0.5 * (w / SPREAD).square() - 0.5 * ((2.0 - 0.5 * w.square()) / SCALE).square()
-    log_q = -0.5 * ((w - 1.0) / 2.0).square()
-    shares = torch.softmax(log_p - log_q, 1)
-    return abs((shares * w).sum(1).mean().item())  # p's mean is 0, and q's is 1
+    model = model_of()
+    model.encoder = encoder = SameForAll(repeats, mean=1.0, scale=2.0)
+    torch.manual_seed(samples)
+    wake_loss(model, torch.full((repeats, 1), 2.0), samples).sum().backward()
+    assert encoder.mean.grad is not None
+    return abs((1.0 - 4.0 * encoder.mean.grad.double()).mean().item())
 
 
-def share_of_samples(dimensions: int) -> float:
-    """Effective sample size over the number of samples, from the prior, x = w + 0.5 noise."""
-    generator = torch.Generator().manual_seed(0)
-    w = torch.randn(200, 1000, dimensions, generator=generator, dtype=torch.float64)
-    x = torch.randn(200, 1, dimensions, generator=generator, dtype=torch.float64) * math.sqrt(1.25)
-    shares = torch.softmax((-0.5 * ((x - w) / 0.5).square()).sum(-1), 1)
-    return (1.0 / shares.square().sum(1)).mean().item() / 1000
+def share_of_samples(dimensions: int, rows: int = 200) -> float:
+    """Effective sample size over the number of samples, from the prior, where x = w + 0.5 noise."""
+    encoder = SameForAll(rows, mean=0.0, scale=1.0, dimensions=dimensions)
+    model = VAE(dimensions, dimensions, likelihood="gaussian", encoder=encoder, decoder=Noisy())
+    torch.manual_seed(0)
+    x = model.likelihood(model.sample_prior(rows)).sample()
+    return posterior_estimate(model, x, 1000).effective_sample_size.mean().item() / 1000
 
 
 def run() -> Finding:

@@ -37,11 +37,6 @@ _TRAINER_ARGUMENTS = (
     "prior_update", "prior_lr", "schedule", "grad_clip", "early_stopping", "seed", "precision",
     "compile",
 )  # fmt: skip
-# Options that older runs lack, with what they were made by.
-_LATER = {
-    "objective": "elbo", "prior_update": "gradient", "prior_lr": 0.02, "capacity": None,
-    "capacity_epochs": 50, "pseudo_inputs": 0,
-}  # fmt: skip
 _PATHS = ("data", "labels")
 # What belongs to one call and not to the run: a resumed run takes them anew.
 _OF_THE_CALL = ("output", "resume", "overwrite", "quiet", "baselines", "pictures")
@@ -146,7 +141,10 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
         raise UserError("--resume and --overwrite exclude each other; give one of them")
     if not folder.settings.is_file():
         raise UserError(f"--resume: {folder} holds no run; leave out --resume to start one there")
-    saved = {**_LATER, **folder.read_settings().get("options", {})}
+    from pyvae.training.settings import LATER
+
+    # Older runs lack what there was no choice of then.
+    saved = {**LATER, "pseudo_inputs": 0, **folder.read_settings().get("options", {})}
     missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
     if missing:
         raise UserError(f"{folder.settings}: damaged, it lacks {', '.join(missing)}")

@@ -42,9 +42,9 @@ def latent_covariance(
     tensor([[2., 1.],
             [1., 2.]])
     """
-    _check(mean, logvar)
-    gaps = mean.double() - mean.double().mean(0)
-    found = gaps.T @ gaps / len(mean) + torch.diag(logvar.double().exp().mean(0))
+    means, logvars = _doubles(mean, logvar)
+    gaps = means - means.mean(0)
+    found = gaps.T @ gaps / len(means) + torch.diag(logvars.exp().mean(0))
     return found.to(mean.dtype)
 
 
@@ -59,8 +59,7 @@ def latent_correlation(
     tensor([[1.0000, 0.5000],
             [0.5000, 1.0000]])
     """
-    _check(mean, logvar)
-    covariance = latent_covariance(mean.double(), logvar.double())
+    covariance = latent_covariance(*_doubles(mean, logvar))
     scale = covariance.diagonal().rsqrt()
     return (scale[:, None] * covariance * scale).to(mean.dtype)
 
@@ -86,8 +85,7 @@ def gaussian_total_correlation(mean: Float[Tensor, "n l"], logvar: Float[Tensor,
     >>> round(gaussian_total_correlation(mean, torch.zeros(2, 2)), 4)
     0.1438
     """
-    _check(mean, logvar)
-    return -0.5 * torch.logdet(latent_correlation(mean.double(), logvar.double())).item()
+    return -0.5 * torch.logdet(latent_correlation(*_doubles(mean, logvar))).item()
 
 
 @torch.no_grad()
@@ -138,13 +136,12 @@ def total_correlation(
     >>> round(total_correlation(mean, torch.zeros(2, 2)), 4)
     0.6931
     """
-    _check(mean, logvar)
+    mean, logvar = _doubles(mean, logvar)
     if method not in _METHODS:
         raise ValueError(f"method={method!r}; expected one of {', '.join(_METHODS)}")
     num_samples = checks.at_least(1, "num_samples", num_samples)
     if dataset_size is not None and method != "minibatch":
         raise ValueError(f"dataset_size belongs to method='minibatch', not to {method!r}")
-    mean, logvar = mean.double(), logvar.double()
     count = len(mean)
     size = count if dataset_size is None else checks.at_least(1, "dataset_size", dataset_size)
     if size < count:
@@ -164,7 +161,8 @@ def total_correlation(
     return (joint - marginals.sum(0)).mean().item()
 
 
-def _check(mean: Tensor, logvar: Tensor) -> None:
+def _doubles(mean: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
+    """Give both in float64, checked."""
     for name, value in (("mean", mean), ("logvar", logvar)):
         if not isinstance(value, Tensor) or not value.is_floating_point():
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
@@ -176,3 +174,4 @@ def _check(mean: Tensor, logvar: Tensor) -> None:
             f"mean has shape {tuple(mean.shape)} and logvar {tuple(logvar.shape)}; expected both "
             "(N, L) with N, L >= 1, as model.encode(x) returns them"
         )
+    return mean.double(), logvar.double()

@@ -4,8 +4,9 @@
 The bound pulls q(w | x) towards p(w | x) by KL(q || p), through reparameterised samples. The
 forward KL(p || q) needs samples of p(w | x) instead, and no gradient through them: by importance
 weights on data (wake), or from the model itself, whose own (w, x) come with their w (sleep). Both
-cover p's modes where the bound picks one; weights degenerate where q is far off, and what a model
-draws is no data until it is good. Neither loss reaches the decoder or the prior.
+cover p's modes where the bound picks one, given samples enough: with few, weights are biased
+towards q, and degenerate where q is far off. What a model draws is no data until it is good.
+Neither loss reaches the decoder or the prior.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from pyvae.inference.proposal import propose
+from pyvae.models import posterior
 
 if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel
@@ -110,7 +112,7 @@ def wake_loss(
     """
     q = propose(model, x, num_samples, generator)
     w = q.w.detach()
-    log_q = gaussian_log_prob(w, q.mean, q.logvar)
+    log_q = posterior.log_prob_at(w, q.mean, q.logvar)
     with torch.no_grad():
         shares = torch.softmax(model.log_joint(x, w) - log_q, 0)
     return -(shares * log_q).sum(0)
@@ -153,7 +155,7 @@ def sleep_loss(
         w = model.sample_prior(count, generator=generator)
         x = model.likelihood(w).sample()
     mean, logvar = model.encode(x)
-    return -gaussian_log_prob(w, mean, logvar)
+    return -posterior.log_prob_at(w, mean, logvar)
 
 
 def score_function_bound(
@@ -165,10 +167,10 @@ def score_function_bound(
     """Bound whose gradient reaches the encoder without reparameterisation.
 
     grad E_q[f(w)] = E_q[(f(w) - b) grad log q(w)] needs f at samples and no derivative of it in w,
-    so it is there for a decoder that has none. Its mean is the reparameterised gradient, its
-    variance is larger by orders of magnitude: it learns from how good samples were, and not from
-    where better ones are. b is the mean of f over the example's other samples, which costs no bias;
-    with one sample it is zero.
+    so it is there for a decoder that has none. Its mean is the reparameterised gradient; its
+    variance is larger, for it learns from how good samples were and not from where better ones are.
+    b is the mean of f over the example's other samples, which costs no bias and takes most of that
+    variance away; with one sample there is none, and the variance is thousands of times larger.
 
     Parameters
     ----------
@@ -200,7 +202,7 @@ def score_function_bound(
     """
     q = propose(model, x, num_samples, generator)
     w = q.w.detach()
-    log_q = gaussian_log_prob(w, q.mean, q.logvar)
+    log_q = posterior.log_prob_at(w, q.mean, q.logvar)
     gained = model.log_joint(x, w) - log_q.detach()
     reward = gained.detach()
     if num_samples > 1:
@@ -208,11 +210,3 @@ def score_function_bound(
     # Zero in value; its gradient is the score's.
     score = reward * (log_q - log_q.detach())
     return (gained + score).mean(0)
-
-
-def gaussian_log_prob(
-    w: Float[Tensor, "*samples n l"], mean: Float[Tensor, "n l"], logvar: Float[Tensor, "n l"]
-) -> Float[Tensor, "*samples n"]:
-    """Log-density of q(w | x) at given w, in nats."""
-    z = (w - mean) * torch.exp(-0.5 * logvar)
-    return -0.5 * (z.square() + logvar + math.log(2.0 * math.pi)).sum(-1)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
-from torch.distributions import Independent, Normal
 
 from pyvae.inference.proposal import propose
+from pyvae.models import posterior
 
 if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel
@@ -170,8 +170,7 @@ def posterior_on_grid(
     ).double()
     log_likelihood = torch.logsumexp(log_joint, 0) + log_cell
     log_density = (log_joint - log_likelihood).T
-    q = Independent(Normal(mean.double()[:, None], torch.exp(0.5 * logvar.double())[:, None]), 1)
-    log_q = q.log_prob(grid)
+    log_q = posterior.log_prob_at(grid[:, None], mean.double(), logvar.double()).T
     shares = torch.exp(log_q + log_cell)
     kl = torch.where(shares > 0, shares * (log_q - log_density), 0.0).sum(1)
     return GridPosterior(grid, log_density, log_likelihood, kl)

@@ -44,10 +44,12 @@ def _by_turns(x: Tensor, weight: Tensor, k: int, random: np.random.RandomState) 
     draws = torch.from_numpy(random.random_sample((k, trials))).to(x.device)
     rows = torch.empty(k, dtype=torch.int64, device=x.device)
     rows[0] = _drawn(weight, draws[0, :1])[0]
-    nearest = _distances(x, squares, rows[:1])[:, 0]
+    nearest = _distances(x, squares, x[rows[:1]])[:, 0]
+    nearest[rows[0]] = 0.0  # exactly: it is not drawn again
     for number in range(1, k):
         candidates = _drawn(nearest * weight, draws[number])
-        distances = torch.minimum(_distances(x, squares, candidates), nearest[:, None])
+        distances = torch.minimum(_distances(x, squares, x[candidates]), nearest[:, None])
+        distances[candidates, torch.arange(trials, device=x.device)] = 0.0
         best = (weight @ distances).argmin()
         rows[number], nearest = candidates[best], distances[:, best].contiguous()
     return rows
@@ -62,29 +64,28 @@ def _candidates(
     rows = _drawn(weight, first)
     nearest = torch.full_like(weight, math.inf)
     owner = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    _approach(x, rows, 0, nearest, owner)
+    squares = x.square().sum(1)
+    _approach(x, squares, rows, 0, nearest, owner)
     for draw in draws:
         chance = nearest * weight
         share = _OVERSAMPLED * k / chance.double().sum().clamp_min(1e-300)
         drawn = (draw < share.to(x.dtype) * chance).nonzero()[:, 0]
-        _approach(x, drawn, len(rows), nearest, owner)
+        _approach(x, squares, drawn, len(rows), nearest, owner)
         rows = torch.cat([rows, drawn])
     stands_for = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
     return rows, stands_for.index_add_(0, owner, weight.double()).to(weight.dtype)
 
 
-def _approach(x: Tensor, rows: Tensor, first: int, nearest: Tensor, owner: Tensor) -> None:
+def _approach(
+    x: Tensor, squares: Tensor, rows: Tensor, first: int, nearest: Tensor, owner: Tensor
+) -> None:
     """Note for every point whether one of these, numbered from ``first`` on, is nearer."""
     if not len(rows):
         return
-    centres = x[rows]
-    squares = centres.square().sum(1)
-    step = max(1, _ELEMENTS // len(rows))
+    centres, step = x[rows], max(1, _ELEMENTS // len(rows))
     for at in range(0, len(x), step):
         part = slice(at, at + step)
-        found = torch.addmm(squares, x[part], centres.T, alpha=-2.0)
-        least, which = found.min(1)
-        least = least.add_(x[part].square().sum(1)).clamp_min_(0.0)
+        least, which = _distances(x[part], squares[part], centres).min(1)
         nearer = least < nearest[part]
         owner[part] = torch.where(nearer, which + first, owner[part])
         nearest[part] = torch.where(nearer, least, nearest[part])
@@ -99,9 +100,7 @@ def _drawn(chance: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(total, uniform * total[-1], right=True).clamp_max(len(chance) - 1)
 
 
-def _distances(x: Tensor, squares: Tensor, rows: Tensor) -> Tensor:
-    """Squared distances of all points to some, ``(N, rows)``; to itself exactly zero."""
-    found = torch.addmm(squares[:, None], x, x[rows].T, alpha=-2.0).add_(squares[rows])
-    found.clamp_min_(0.0)
-    found[rows, torch.arange(len(rows), device=x.device)] = 0.0
-    return found
+def _distances(x: Tensor, squares: Tensor, centres: Tensor) -> Tensor:
+    """Squared distances of points, with their own squares, to centres, ``(N, K)``."""
+    found = torch.addmm(squares[:, None], x, centres.T, alpha=-2.0)
+    return found.add_(centres.square().sum(1)).clamp_min_(0.0)

@@ -40,6 +40,13 @@ def standard_prior_terms(mean: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
     return -kl_w - entropy(logvar), torch.zeros_like(kl_w)
 
 
+def log_prob_at(
+    w: Float[Tensor, "*samples n l"], mean: Float[Tensor, "n l"], logvar: Float[Tensor, "n l"]
+) -> Float[Tensor, "*samples n"]:
+    """Return the log-density at given w; :func:`log_prob` is for the sample of a known noise."""
+    return log_prob(logvar, (w - mean) * torch.exp(-0.5 * logvar))
+
+
 def log_prob(
     logvar: Float[Tensor, "*#batch l"], noise: Float[Tensor, "*#batch l"]
 ) -> Float[Tensor, "*batch"]:

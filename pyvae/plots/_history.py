@@ -112,7 +112,7 @@ def _use(axes: Axes, rows: Sequence[Mapping[str, Any]], epochs: NDArray) -> None
         dress(right, "", "", "nats")
         right.grid(False)
         right.spines["right"].set(visible=True, color=FAINT)
-        right.set_ylim(0, None)
+        right.set_ylim(0, 1.06 * np.nanmax(doubt) or 1.0)
     if lines:
         legend_above(axes, lines)
 
