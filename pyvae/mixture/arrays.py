@@ -14,6 +14,7 @@ from pyvae.mixture.covariance import IllDefined
 from pyvae.mixture.points import Points
 
 if TYPE_CHECKING:
+    from pyvae.mixture.fitted import FittedMixture
     from pyvae.mixture.gaussian_mixture import GaussianMixture
 
 Array = Any  # whatever scikit-learn takes as an array, or a torch tensor
@@ -21,9 +22,7 @@ Source = Tensor | np.memmap
 _ROWS = 2**16  # of a mapped file, checked at a time
 
 
-def read(
-    estimator: GaussianMixture, X: Array, *, reset: bool, allow_nan: bool, least: int
-) -> Source:
+def read(estimator: FittedMixture, X: Array, *, reset: bool, allow_nan: bool, least: int) -> Source:
     """Check points, and give them as a tensor, or as they are where they are mapped from a file.
 
     Raises
@@ -132,7 +131,7 @@ def _covariances(estimator: GaussianMixture, precisions: Tensor) -> Tensor:
 
 
 def _tensor(
-    estimator: GaussianMixture, X: Tensor, reset: bool, allow_nan: bool, least: int
+    estimator: FittedMixture, X: Tensor, reset: bool, allow_nan: bool, least: int
 ) -> Tensor:
     if X.ndim != 2:
         raise ValueError(f"X has shape {tuple(X.shape)}; expected points (N, D)")
@@ -148,7 +147,7 @@ def _tensor(
     return X
 
 
-def _require_size(estimator: GaussianMixture, X: Source, reset: bool, least: int) -> None:
+def _require_size(estimator: FittedMixture, X: Source, reset: bool, least: int) -> None:
     count, dimension = X.shape
     if count < least or dimension == 0:
         raise ValueError(

@@ -10,18 +10,16 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from pyvae.mixture import arrays, missing, start
+from pyvae.mixture import arrays, start
 from pyvae.mixture.arrays import Array
-from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
+from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.em import Ascent, ascend
+from pyvae.mixture.fitted import FittedMixture
 from pyvae.mixture.gaussian_em import GaussianEM, m_step
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
@@ -31,7 +29,7 @@ from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.sums import Sums
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):
+class GaussianMixture(FittedMixture):
     """Mixture of Gaussians fitted by EM, in place of ``sklearn.mixture.GaussianMixture``.
 
     Same parameters, attributes and methods; beside these, weights of points, points of which
@@ -102,8 +100,6 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         "prior": [ConjugatePrior, None],
         "distributed": ["boolean"],
     }
-
-    n_features_in_: int
 
     def __init__(
         self,
@@ -237,65 +233,6 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         self.n_iter_ = self._steps
         return self
 
-    def predict(self, X: Array) -> Array:
-        """Most probable component of every point, ``(N,)``."""
-        return self._by_point(X, lambda x, p: self._posterior(x, p)[0].argmax(1))
-
-    def predict_proba(self, X: Array) -> Array:
-        """Responsibilities, ``(N, K)``."""
-        return self._by_point(X, lambda x, p: self._posterior(x, p)[0].exp())
-
-    def score_samples(self, X: Array) -> Array:
-        """Log-density of every point, ``(N,)``, in nats."""
-        if self.missing_values == "marginalize":
-            return self._by_point(X, lambda x, p: self._posterior(x, p)[1])
-        return self._by_point(X, self._kind.log_prob)
-
-    def score(self, X: Array, y: object = None) -> float:  # type: ignore[override]
-        """Mean log-density, in nats a point."""
-        return float(self.score_samples(X).mean())
-
-    def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
-        """Draw points.
-
-        Returns
-        -------
-        ``(n_samples, D)``, ordered by component, and the components ``(n_samples,)``.
-
-        Raises
-        ------
-        ValueError
-            If ``n_samples`` is below one.
-        """
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(f"n_samples={n_samples}; expected at least 1 for sample()")
-        random = check_random_state(self.random_state)
-        p = self._parameters()
-        k, d = p.means.shape
-        factors = torch.linalg.cholesky(self._kind.matrices(p.covariances, k, d))
-        counts = random.multinomial(n_samples, p.weights.cpu().numpy())
-        labels = torch.from_numpy(np.repeat(np.arange(k), counts)).to(p.means.device)
-        noise = torch.from_numpy(random.standard_normal((n_samples, d))).to(p.means)
-        drawn = p.means[labels] + (factors[labels] @ noise[:, :, None]).squeeze(2)
-        return self._returned(drawn), self._returned(labels)
-
-    def aic(self, X: Array) -> float:
-        """Akaike's information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + 2.0 * self._n_parameters()
-
-    def bic(self, X: Array) -> float:
-        """Bayesian information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + self._n_parameters() * math.log(len(X))
-
-    def _n_parameters(self) -> int:
-        k, d = self.means_.shape
-        return self._kind.parameters(k, d) + k * d + k - 1
-
-    @property
-    def _kind(self) -> Covariance:
-        return COVARIANCES[self.covariance_type]
-
     def _points(
         self, X: Array, sample_weight: Array | None, origin: Tensor | None = None
     ) -> Points:
@@ -364,43 +301,6 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         self.covariances_ = self._returned(p.covariances)
         self.precisions_cholesky_ = self._returned(cholesky)
         self.precisions_ = self._returned(self._kind.precisions(cholesky))
-
-    def _parameters(self, origin: Tensor | None = None) -> Parameters:
-        """The fitted ones, about an origin."""
-        fitted = (self.weights_, self.means_, self.covariances_)
-        device = None if origin is None else origin.device
-        weights, means, covariances = (torch.as_tensor(a, device=device) for a in fitted)
-        means = means if origin is None else means - origin.double()
-        return Parameters(weights, means, covariances)
-
-    def _posterior(self, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor]:
-        if self.missing_values == "marginalize":
-            return missing.posterior(self._kind, x, p)
-        return self._kind.posterior(x, p)
-
-    def _by_point(self, X: Array, function: Any) -> Array:
-        """Apply a function to all points, some at a time."""
-        check_is_fitted(self)
-        allow_nan = self.missing_values == "marginalize"
-        source = arrays.read(self, X, reset=False, allow_nan=allow_nan, least=1)
-        points = Points(source, None, self._origin.to(arrays.like(source)))
-        p = self._parameters(points.origin)
-        found, start = torch.empty(0), 0
-        for x, _ in points.chunks():
-            part = function(x, p)
-            if not start:
-                found = part.new_empty(len(points), *part.shape[1:])
-            found[start : start + len(part)] = part
-            start += len(part)
-        return found if isinstance(X, Tensor) else found.cpu().numpy()
-
-    def _returned(self, tensor: Tensor) -> Array:
-        return tensor if self._in_tensors else tensor.cpu().numpy()
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing_values == "marginalize"
-        return tags
 
 
 def _last(ascent: Ascent) -> float:
