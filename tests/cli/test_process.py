@@ -73,8 +73,11 @@ def test_a_reader_that_stops_reading_gets_no_complaint():
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, digits_file: Path):
     folder = tmp_path / "run"
+    # A shell starts what runs in the background deaf to Ctrl-C, and so the suite's own children.
+    hears = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    pyvae = [sys.executable, "-c", hears + "runpy.run_module('pyvae', run_name='__main__')"]
     with subprocess.Popen(
-        [*PYVAE, "train", "--data", digits_file, *SMALL, "--epochs", "100000", "--output", folder],
+        [*pyvae, "train", "--data", digits_file, *SMALL, "--epochs", "100000", "--output", folder],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
