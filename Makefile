@@ -11,8 +11,8 @@ PYTEST_FLAGS ?= -n auto --maxprocesses=4
 TORCH_VERSIONS ?= 2.10.0 2.13.0 newest
 
 BIN := .venv/bin
-KERNELS := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu')
-CPP := $(KERNELS) $(wildcard tests/native/*.h tests/native/*.cpp tests/cuda/*.h tests/cuda/*.cpp)
+KERNELS := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.inc')
+CPP := $(filter-out %.inc,$(KERNELS)) $(wildcard tests/native/*.h tests/native/*.cpp tests/cuda/*.h tests/cuda/*.cpp)
 SOURCES := CMakeLists.txt $(wildcard build_support/*) $(KERNELS)
 MATRIX := .cache/torch-versions
 

@@ -107,6 +107,7 @@ set_target_properties(pyvae_cuda PROPERTIES
 target_compile_options(pyvae_cuda PRIVATE
   "$<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-v;-Xfatbin=-compress-all;-Xcompiler=-Wall,-Wextra>"
   "$<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${PYVAE_WERROR}>>:-Werror=all-warnings>")
+target_compile_definitions(pyvae_cuda PRIVATE PYVAE_DEVICE=cuda)
 target_link_options(pyvae_cuda PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
 link_torch(pyvae_cuda)
 target_link_libraries(pyvae_cuda PRIVATE ${CMAKE_DL_LIBS})

@@ -37,7 +37,7 @@ CPP: dict[str, set[str]] = {
     "rows": {"math", "common"},
     "tiles": {"math", "common"},
     "full": {"math", "common"},
-    "cpu": {"math", "common", "rows", "tiles", "full"},
+    "cpu": {"math", "common"},
     "cuda": {"math", "common"},
     "bind": {"cpu", "cuda"},
 }
@@ -54,7 +54,7 @@ def _python_files() -> list[Path]:
 
 
 def _cpp_files() -> list[Path]:
-    return sorted(path for path in SOURCES.rglob("*") if path.suffix in (".h", ".cpp", ".cu"))
+    return sorted(path for path in SOURCES.rglob("*") if path.suffix in (".h", ".cpp", ".cu", ".inc"))
 
 
 def _part(path: Path, root: Path) -> str:

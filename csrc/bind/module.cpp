@@ -33,6 +33,18 @@ py::dict build_info() {
   return info;
 }
 
+// The names of the results' dtypes; None is the arguments'.
+py::list dtypes(const pyvae::Op& op) {
+  py::list names;
+  for (const pyvae::Dtype dtype : op.result_dtypes) {
+    if (dtype == pyvae::Dtype::kOfArguments)
+      names.append(py::none());
+    else
+      names.append(dtype == pyvae::Dtype::kInt64 ? "int64" : "float64");
+  }
+  return names;
+}
+
 py::list op_table() {
   py::list table;
   for (int i = 0; i < pyvae::kOpCount; ++i) {
@@ -43,9 +55,10 @@ py::list op_table() {
     row["arguments"] = op.arguments;
     row["results"] = op.results;
     row["signature"] = line.signature;
-    row["auxiliary"] = line.auxiliary;
-    row["backward_uses_results"] = line.backward_uses_results;
-    row["statistics"] = line.statistics;
+    row["result_dtypes"] = dtypes(op);
+    row["auxiliary"] = op.results.size() - op.returned;
+    row["differentiable"] = line.has_backward();
+    row["backward_uses_results"] = line.backward_uses_results();
     table.append(row);
   }
   return table;

@@ -27,11 +27,27 @@ std::vector<Core> cores(const std::string& text) {
   return found;
 }
 
+// "[normalizer]" or "counts:float64" -> a result of the op.
+void add_result(Op& op, std::string text) {
+  if (text.front() == '[')
+    text = text.substr(1, text.size() - 2);
+  else
+    ++op.returned;
+  const size_t colon = text.find(':');
+  const std::string dtype = colon == std::string::npos ? "" : text.substr(colon + 1);
+  op.results.push_back(text.substr(0, colon));
+  op.result_dtypes.push_back(dtype == "float64" ? Dtype::kFloat64
+                             : dtype == "int64" ? Dtype::kInt64
+                                                : Dtype::kOfArguments);
+}
+
 Op parse(const OpLine& line) {
   const std::string signature = line.signature;
   const size_t arrow = signature.find("->");
-  return {split(line.arguments, ','), split(line.results, ','), cores(signature.substr(0, arrow)),
-          cores(signature.substr(arrow))};
+  Op op{split(line.arguments, ','),     {}, cores(signature.substr(0, arrow)),
+        cores(signature.substr(arrow)), {}, 0};
+  for (const std::string& text : split(line.results, ',')) add_result(op, text);
+  return op;
 }
 
 std::string tensors(const std::vector<std::string>& names, const std::string& prefix = "") {
@@ -66,11 +82,11 @@ std::string schema(int index) {
 std::string backward_schema(int index) {
   const Op& op = parsed(index);
   const std::vector<std::string> differentiable(op.results.begin(),
-                                                op.results.end() - kOps[index].auxiliary);
+                                                op.results.begin() + int64_t(op.returned));
   std::string text =
       std::string(kOps[index].name) + "_backward(" + tensors(differentiable, "grad_");
   text += ", " + tensors(op.arguments);
-  if (kOps[index].backward_uses_results) text += ", " + tensors(op.results);
+  if (kOps[index].backward_uses_results()) text += ", " + tensors(op.results);
   return text + ", int needs)" + returns(op.arguments.size());
 }
 

@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include "bind/ops.h"
+#include "problem.h"
 
 namespace pyvae {
 

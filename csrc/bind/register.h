@@ -85,9 +85,9 @@ inline Tensor new_memory(const Tensor& like, const std::vector<int64_t>& shape, 
     for (const int64_t size : shape) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
     throw std::runtime_error((like.is_cuda() ? "CUDA out of memory" : "out of memory") +
                              std::string(": pyvae asked for (") + sizes + ") numbers of " +
-                             (kind == ScalarType::Double  ? "8 bytes"
+                             (kind == ScalarType::Byte    ? "a byte"
                               : kind == ScalarType::Float ? "4 bytes"
-                                                          : "a byte") +
+                                                          : "8 bytes") +
                              "; take a smaller batch");
   }
 }
@@ -99,6 +99,11 @@ inline void bind(std::vector<Bound>& bound, const std::vector<Tensor>& tensors, 
   for (size_t i = 0; i < count; ++i) bound.push_back({&names[i], &cores[i], tensors[next++]});
 }
 
+inline ScalarType kind_of(Dtype dtype, const Tensor& argument) {
+  if (dtype == Dtype::kFloat64) return ScalarType::Double;
+  return dtype == Dtype::kInt64 ? ScalarType::Long : argument.scalar_type();
+}
+
 template <class Device, int kIndex>
 void forward(StableIValue* stack, uint64_t, uint64_t) {
   const Op& op = parsed(kIndex);
@@ -107,11 +112,11 @@ void forward(StableIValue* stack, uint64_t, uint64_t) {
   size_t next = 0;
   bind(bound, tensors, next, op.arguments, op.argument_cores, op.arguments.size());
   const Shapes shapes(kOps[kIndex].name, bound, Device::place());
-  const auto kind = kOps[kIndex].statistics ? ScalarType::Double : tensors[0].scalar_type();
   for (size_t i = 0; i < op.results.size(); ++i)
     bound.push_back({&op.results[i], &op.result_cores[i],
-                     new_memory(tensors[0], shapes.of(op.result_cores[i]), kind)});
-  const KernelPair& kernels = Device::table().*kOps[kIndex].kernels;
+                     new_memory(tensors[0], shapes.of(op.result_cores[i]),
+                                kind_of(op.result_dtypes[i], tensors[0]))});
+  const KernelPair& kernels = *Device::table().ops[kIndex];
   run_kernel<Device>(kernels.forward[shapes.is_double()], shapes.problem(bound), tensors[0]);
   for (size_t i = 0; i < op.results.size(); ++i)
     stack[i] = from(bound[op.arguments.size() + i].tensor);
@@ -124,21 +129,20 @@ void backward(StableIValue* stack, uint64_t arguments, uint64_t) {
   const int64_t needs = to<int64_t>(stack[arguments - 1]);
   std::vector<Bound> bound;
   size_t next = 0;
-  const size_t upstream = op.results.size() - size_t(kOps[kIndex].auxiliary);
-  bind(bound, tensors, next, op.results, op.result_cores, upstream);
+  bind(bound, tensors, next, op.results, op.result_cores, op.returned);
   bind(bound, tensors, next, op.arguments, op.argument_cores, op.arguments.size());
-  if (kOps[kIndex].backward_uses_results)
+  if (kOps[kIndex].backward_uses_results())
     bind(bound, tensors, next, op.results, op.result_cores, op.results.size());
   const Shapes shapes(std::string(kOps[kIndex].name) + "_backward", bound, Device::place());
   for (size_t i = 0; i < op.arguments.size(); ++i) {
     const bool wanted = needs >> i & 1;
-    const Tensor& like = tensors[upstream + i];
+    const Tensor& like = tensors[op.returned + i];
     std::vector<int64_t> shape = {0};
     if (wanted) shape.assign(like.sizes().begin(), like.sizes().end());
     bound.push_back({&op.arguments[i], &op.argument_cores[i],
                      new_memory(like, shape, like.scalar_type()), wanted});
   }
-  const KernelPair& kernels = Device::table().*kOps[kIndex].kernels;
+  const KernelPair& kernels = *Device::table().ops[kIndex];
   run_kernel<Device>(kernels.backward[shapes.is_double()], shapes.problem(bound), tensors[0]);
   for (size_t i = 0; i < op.arguments.size(); ++i)
     stack[i] = from(bound[tensors.size() + i].tensor);
@@ -148,7 +152,7 @@ template <class Device, int kIndex>
 void implement(torch::stable::detail::StableLibrary& library) {
   const std::string name = kOps[kIndex].name;
   library.impl(name.c_str(), forward<Device, kIndex>);
-  if (!kOps[kIndex].statistics)
+  if constexpr (kOps[kIndex].backward != Backward::kNone)
     library.impl((name + "_backward").c_str(), backward<Device, kIndex>);
 }
 
@@ -162,7 +166,7 @@ void implement(torch::stable::detail::StableLibrary& library,
 inline void define_ops(torch::stable::detail::StableLibrary& library) {
   for (int i = 0; i < kOpCount; ++i) {
     library.def(schema(i).c_str());
-    if (!kOps[i].statistics) library.def(backward_schema(i).c_str());
+    if (kOps[i].has_backward()) library.def(backward_schema(i).c_str());
   }
 }
 

@@ -30,7 +30,7 @@ class Cuda {
   static Place place() {
     return {&Tensor::is_cuda, true, "on the same CUDA device as the other arguments"};
   }
-  static const KernelTable& table() { return cuda_table; }
+  static const KernelTable& table() { return cuda::table; }
 
   explicit Cuda(const Tensor& like) : like_(like), guard_(like.get_device_index()) {}
 

@@ -7,24 +7,30 @@
 
 namespace pyvae {
 
-extern const KernelTable table_baseline;
+namespace baseline {
+extern const KernelTable table;
+}
 #ifdef PYVAE_HAVE_AVX2
-extern const KernelTable table_avx2;
+namespace avx2 {
+extern const KernelTable table;
+}
 #endif
 #ifdef PYVAE_HAVE_AVX512
-extern const KernelTable table_avx512;
+namespace avx512 {
+extern const KernelTable table;
+}
 #endif
 
 namespace {
 
 const Variant kVariants[] = {
-    {"baseline", &table_baseline, [] { return true; }},
+    {"baseline", &baseline::table, [] { return true; }},
 #ifdef PYVAE_HAVE_AVX2
-    {"avx2", &table_avx2,
+    {"avx2", &avx2::table,
      [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
 #endif
 #ifdef PYVAE_HAVE_AVX512
-    {"avx512", &table_avx512,
+    {"avx512", &avx512::table,
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&

@@ -2,8 +2,8 @@
 // mixture_log_prob, mixture_posterior and mixture_statistics on the GPU.
 #include "cuda/backward.h"
 #include "cuda/density.h"
-#include "cuda/kernels.h"
 #include "cuda/statistics.h"
+#include "kernels.h"
 
 namespace pyvae {
 namespace {
@@ -75,7 +75,7 @@ void posterior_forward(const Problem& problem, const Runtime& runtime) {
 
 }  // namespace
 
-namespace cuda {
+namespace PYVAE_DEVICE {
 
 const KernelPair mixture_log_prob = {
     {log_prob_forward<float>, log_prob_forward<double>},
@@ -85,5 +85,5 @@ const KernelPair mixture_posterior = {
     {backward<PosteriorGradients<float>>, backward<PosteriorGradients<double>>}};
 const KernelPair mixture_statistics = {{statistics<float>, statistics<double>}, {}};
 
-}  // namespace cuda
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

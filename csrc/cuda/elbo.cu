@@ -2,7 +2,7 @@
 // mixture_elbo_terms on the GPU, from each source of q(z).
 #include "common/elbo.h"
 #include "cuda/backward.h"
-#include "cuda/kernels.h"
+#include "kernels.h"
 
 namespace pyvae {
 namespace {
@@ -175,12 +175,12 @@ constexpr KernelPair elbo = {{elbo_forward<Source, float>, elbo_forward<Source, 
 
 }  // namespace
 
-namespace cuda {
+namespace PYVAE_DEVICE {
 
 const KernelPair mixture_elbo_terms = elbo<Exact>;
 const KernelPair mixture_elbo_terms_gaussian = elbo<Gaussian>;
 const KernelPair mixture_elbo_terms_sampled = elbo<Sampled>;
 const KernelPair mixture_elbo_terms_logits = elbo<Logits>;
 
-}  // namespace cuda
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

@@ -4,9 +4,9 @@
 //   d/dx = -sum_k g W'y,   d/dmu = W' sum_n g y,   d/dL = tril(W' sum_n g y y') - diag(W) sum_n g.
 #include "cuda/coefficients.h"
 #include "cuda/full.h"
-#include "cuda/kernels.h"
 #include "cuda/statistics.h"
 #include "cuda/tuning.h"
+#include "kernels.h"
 
 namespace pyvae {
 namespace {
@@ -410,7 +410,7 @@ void full_statistics(const Problem& problem, const Runtime& runtime) {
 
 }  // namespace
 
-namespace cuda {
+namespace PYVAE_DEVICE {
 
 const KernelPair mixture_log_prob_tril = {
     {full_log_prob<float>, full_log_prob<double>},
@@ -420,5 +420,5 @@ const KernelPair mixture_posterior_tril = {
     {full_backward<PosteriorGradients<float>>, full_backward<PosteriorGradients<double>>}};
 const KernelPair mixture_statistics_tril = {{full_statistics<float>, full_statistics<double>}, {}};
 
-}  // namespace cuda
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

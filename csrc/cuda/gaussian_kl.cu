@@ -2,7 +2,7 @@
 // KL divergence between diagonal Gaussians on the GPU: a row is a warp's or, where it is short, a
 // part of a warp's; gradients are an element a thread.
 #include "cuda/block.h"
-#include "cuda/kernels.h"
+#include "kernels.h"
 #include "math/gaussian.h"
 
 namespace pyvae {
@@ -79,10 +79,10 @@ void gaussian_kl_backward(const Problem& problem, const Runtime& runtime) {
 
 }  // namespace
 
-namespace cuda {
+namespace PYVAE_DEVICE {
 
 const KernelPair gaussian_kl = {{gaussian_kl_forward<float>, gaussian_kl_forward<double>},
                                 {gaussian_kl_backward<float>, gaussian_kl_backward<double>}};
 
-}  // namespace cuda
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

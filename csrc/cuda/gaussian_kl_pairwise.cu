@@ -2,7 +2,7 @@
 // KL(q_n || p_k) of N diagonal Gaussians against K on the GPU: the formula of
 // tiles/gaussian_kl_pairwise.h.
 #include "cuda/backward.h"
-#include "cuda/kernels.h"
+#include "kernels.h"
 
 namespace pyvae {
 namespace {
@@ -116,10 +116,10 @@ void pairwise_backward(const Problem& problem, const Runtime& runtime) {
 
 }  // namespace
 
-namespace cuda {
+namespace PYVAE_DEVICE {
 
 const KernelPair gaussian_kl_pairwise = {{pairwise_forward<float>, pairwise_forward<double>},
                                          {pairwise_backward<float>, pairwise_backward<double>}};
 
-}  // namespace cuda
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

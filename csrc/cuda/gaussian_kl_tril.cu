@@ -2,8 +2,8 @@
 // KL divergence between Gaussians given by Cholesky factors on the GPU: the formulas of
 // rows/gaussian_kl_tril.h, a thread a column of the right-hand side [mean_q - mean_p | Lq].
 #include "cuda/block.h"
-#include "cuda/kernels.h"
 #include "cuda/tuning.h"
+#include "kernels.h"
 #include "math/scales.h"
 
 namespace pyvae {
@@ -215,10 +215,10 @@ void tril_backward(const Problem& problem, const Runtime& runtime) {
 
 }  // namespace
 
-namespace cuda {
+namespace PYVAE_DEVICE {
 
 const KernelPair gaussian_kl_tril = {{tril_forward<float>, tril_forward<double>},
                                      {tril_backward<float>, tril_backward<double>}};
 
-}  // namespace cuda
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

@@ -4,8 +4,8 @@
 
 #include "kernel_table.h"
 
-namespace pyvae {
+namespace pyvae::cuda {
 
-extern const KernelTable cuda_table;
+extern const KernelTable table;
 
-}  // namespace pyvae
+}  // namespace pyvae::cuda

@@ -4,7 +4,8 @@
 #pragma once
 
 #include "common/elbo.h"
-#include "tiles/density.h"
+#include "common/log_sum_exp.h"
+#include "tiles/workspace.h"
 
 namespace pyvae {
 namespace {

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pyvae.ops import products, reference
-from pyvae.ops.registration import Op
+from pyvae.ops.op import Op
 
 _gaussian_kl = Op("gaussian_kl", reference.gaussian_kl)
 _gaussian_kl_pairwise = Op("gaussian_kl_pairwise", reference.gaussian_kl_pairwise)

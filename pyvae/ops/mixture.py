@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pyvae.ops import reference
-from pyvae.ops.registration import Op
+from pyvae.ops.op import Op
 
 
 class MixturePosterior(NamedTuple):

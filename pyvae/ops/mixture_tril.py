@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pyvae.ops import products, reference
 from pyvae.ops.mixture import MixturePosterior
-from pyvae.ops.registration import Op
+from pyvae.ops.op import Op
 
 _log_prob_tril = Op("mixture_log_prob_tril", reference.mixture_log_prob_tril, large=products)
 _posterior_tril = Op("mixture_posterior_tril", reference.mixture_posterior_tril, large=products)

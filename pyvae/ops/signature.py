@@ -95,9 +95,9 @@ class Signature:
         return result if rows is None else result.reshape(*rows, *result.shape[1:])
 
     def fake_results(
-        self, tensors: tuple[Tensor, ...], dtype: torch.dtype | None = None
+        self, tensors: tuple[Tensor, ...], dtypes: tuple[torch.dtype | None, ...]
     ) -> tuple[Tensor, ...]:
-        """Empty results of the right shapes, for tensors of one batch shape."""
+        """Empty results of the right shapes, for tensors of one batch shape and dtype."""
         self.sizes(tensors)
         first = tensors[0]
         batch = first.shape[: first.dim() - self.ranks[0]]
@@ -107,7 +107,7 @@ class Signature:
             letters.update(zip(core, shape, strict=True))
         return tuple(
             first.new_empty((*batch, *(letters[letter] for letter in core)), dtype=dtype)
-            for core in self.result_cores
+            for core, dtype in zip(self.result_cores, dtypes, strict=True)
         )
 
     def _batch_shape(self, batches: list[torch.Size]) -> torch.Size:

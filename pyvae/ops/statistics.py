@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from pyvae.ops import products, reference
-from pyvae.ops.registration import Op
+from pyvae.ops.op import Op
 
 
 class MixtureStatistics(NamedTuple):

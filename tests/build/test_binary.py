@@ -73,6 +73,12 @@ def test_a_variant_needs_neither_torch_nor_exceptions(objects: list[Path]) -> No
     assert [n for n in needed if re.match(r"_Z|__cxa|__gxx|_Unwind|torch|aoti", n)] == []
 
 
+def test_no_code_of_a_variant_runs_at_import(objects: list[Path]) -> None:
+    # A constructor of a global would be AVX-512 code before anybody asked what the processor has.
+    sections = output_of("readelf", "-S", "--wide", *objects)
+    assert not re.search(r"\.(init_array|ctors)", sections)
+
+
 @pytest.mark.skipif(len(VARIANTS) == 1, reason="one instruction set on this processor's family")
 def test_a_variant_keeps_to_its_registers(variant: str, objects: list[Path]) -> None:
     widths = {"baseline": "x", "avx2": "xy", "avx512": "xyz"}

@@ -11,7 +11,7 @@ namespace {
 class Emulated : public Host {
  public:
   using Host::Host;
-  static const KernelTable& table() { return cuda_table; }
+  static const KernelTable& table() { return cuda::table; }
 };
 
 }  // namespace

@@ -12,7 +12,7 @@
 namespace pyvae::native {
 
 std::vector<const Variant*> tested_variants() {
-  static const Variant emulated = {"emulated-cuda", &cuda_table, [] { return true; }};
+  static const Variant emulated = {"emulated-cuda", &cuda::table, [] { return true; }};
   int count = 0;
   return {variants(&count), &emulated};
 }

@@ -6,8 +6,8 @@
 
 namespace pyvae::native {
 
-Array::Array(const Shape& shape, bool is_double, Layout layout, int repeated)
-    : shape_(shape), stride_(shape.size()), width_(is_double ? 2 : 1) {
+Array::Array(const Shape& shape, Kind kind, Layout layout, int repeated)
+    : shape_(shape), stride_(shape.size()), kind_(kind), width_(kind == Kind::kFloat ? 1 : 2) {
   lay_out(layout, repeated);
   const int64_t words = elements_ * width_ + 2 * kGuard;
   words_.reset(new uint32_t[size_t(words)]);
@@ -54,20 +54,23 @@ void Array::fill(const std::vector<double>& values) {
   for_each_element([&](int64_t i, int64_t at) {
     const double wide = values[size_t(i)];
     const float narrow = float(wide);
-    if (width_ == 2)
-      std::memcpy(word(at), &wide, sizeof(wide));
-    else
+    if (kind_ == Kind::kFloat)
       std::memcpy(word(at), &narrow, sizeof(narrow));
+    else
+      std::memcpy(word(at), &wide, sizeof(wide));
   });
 }
 
 std::vector<double> Array::values() const {
   std::vector<double> found(size_t(count_of(shape_)));
   for_each_element([&](int64_t i, int64_t at) {
-    double wide;
-    float narrow;
-    std::memcpy(width_ == 2 ? static_cast<void*>(&wide) : &narrow, word(at), size_t(width_) * 4);
-    found[size_t(i)] = width_ == 2 ? wide : double(narrow);
+    const auto read = [&]<class T>(T value) {
+      std::memcpy(&value, word(at), sizeof(T));
+      return double(value);
+    };
+    found[size_t(i)] = kind_ == Kind::kFloat    ? read(float())
+                       : kind_ == Kind::kDouble ? read(double())
+                                                : read(int64_t());
   });
   return found;
 }

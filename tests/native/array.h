@@ -23,6 +23,9 @@ inline constexpr int64_t kGuard = 64;
 
 using Shape = std::vector<int64_t>;
 
+// What the elements are. All of them are told of in double.
+enum class Kind { kFloat, kDouble, kInt64 };
+
 inline int64_t count_of(const Shape& shape) {
   int64_t count = 1;
   for (const int64_t size : shape) count *= size;
@@ -39,7 +42,7 @@ enum class Layout {
 
 class Array {
  public:
-  Array(const Shape& shape, bool is_double, Layout layout = Layout::kContiguous, int repeated = -1);
+  Array(const Shape& shape, Kind kind, Layout layout = Layout::kContiguous, int repeated = -1);
 
   void fill(const std::vector<double>& values);  // row-major
   std::vector<double> values() const;
@@ -55,6 +58,7 @@ class Array {
   uint32_t* word(int64_t element) const { return words_.get() + kGuard + element * width_; }
 
   Shape shape_, stride_;
+  Kind kind_;
   int64_t first_ = 0, elements_ = 0, width_;  // width: words an element
   std::unique_ptr<uint32_t[]> words_;
 };

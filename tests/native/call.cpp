@@ -29,14 +29,14 @@ class Operands {
     for (size_t dim = 0; dim < batch_rank_; ++dim) problem_.batch_size[dim] = setting.batch[dim];
   }
 
-  void add_input(const Input& input, bool is_double) {
-    Array array(input.shape, is_double, manner_.layout, input.repeated);
+  void add_input(const Input& input, Kind kind) {
+    Array array(input.shape, kind, manner_.layout, input.repeated);
     array.fill(input.data);
     const std::vector<double> before = array.values();
     add({input.name, std::move(array), before, true});
   }
-  void add_output(const std::string& name, const Shape& shape, bool is_double) {
-    add({name, Array(shape, is_double), {}, false});
+  void add_output(const std::string& name, const Shape& shape, Kind kind) {
+    add({name, Array(shape, kind), {}, false});
   }
   void skip() { ++next_; }
 
@@ -87,10 +87,10 @@ using Numbers = std::vector<std::vector<double>>;
 Numbers forward(const Subject& subject, const Setting& setting, const Inputs& inputs,
                 const Manner& manner) {
   Operands operands(subject, setting, manner);
-  for (const Input& input : inputs.arguments) operands.add_input(input, setting.is_double);
+  for (const Input& input : inputs.arguments) operands.add_input(input, setting.kind());
   for (size_t i = 0; i < subject.op.results.size(); ++i)
     operands.add_output(subject.op.results[i], setting.shape_of(subject.op.result_cores[i]),
-                        result_is_double(subject, i, setting));
+                        kind_of_result(subject, i, setting));
   return operands.run(subject.kernels[manner.variant].forward[setting.is_double]);
 }
 
@@ -99,18 +99,18 @@ Numbers backward(const Subject& subject, const Setting& setting, const Inputs& i
   const Op& op = subject.op;
   Operands operands(subject, setting, manner);
   for (size_t i = 0; i < inputs.upstream.size(); ++i)
-    operands.add_input(inputs.upstream[i], result_is_double(subject, i, setting));
-  for (const Input& input : inputs.arguments) operands.add_input(input, setting.is_double);
+    operands.add_input(inputs.upstream[i], kind_of_result(subject, i, setting));
+  for (const Input& input : inputs.arguments) operands.add_input(input, setting.kind());
   for (size_t i = 0; subject.backward_uses_results && i < results.size(); ++i) {
     const Core& core = op.result_cores[i];
     operands.add_input({op.results[i], core.letters, setting.shape_of(core), results[i]},
-                       result_is_double(subject, i, setting));
+                       kind_of_result(subject, i, setting));
   }
   const auto wanted = [&](size_t i) { return manner.needs >> i & 1; };
   for (size_t i = 0; i < op.arguments.size(); ++i)
     if (wanted(i))
       operands.add_output("the gradient of " + op.arguments[i], inputs.arguments[i].shape,
-                          setting.is_double);
+                          setting.kind());
     else
       operands.skip();
   Numbers written = operands.run(subject.kernels[manner.variant].backward[setting.is_double]);

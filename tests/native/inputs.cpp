@@ -132,7 +132,7 @@ Inputs draw(const Subject& subject, const Setting& setting, uint64_t seed) {
       input.data[at] = float(ordinary(input, at, normal(generator)));
     inputs.arguments.push_back(input);
   }
-  for (size_t i = 0; i < subject.differentiable; ++i) {
+  for (size_t i = 0; subject.kernels[0].backward[0] && i < subject.op.returned; ++i) {
     Input input = shaped(subject.op.results[i], subject.op.result_cores[i], setting);
     for (double& value : input.data) value = float(normal(generator));
     inputs.upstream.push_back(input);

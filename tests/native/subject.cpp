@@ -26,15 +26,8 @@ std::vector<Subject> subjects(const std::vector<const Variant*>& variants) {
   for (int i = 0; i < kOpCount; ++i) {
     const OpLine& line = kOps[i];
     const Op& op = parsed(i);
-    Subject subject{line.name,
-                    op,
-                    op.results.size() - size_t(line.auxiliary),
-                    line.backward_uses_results,
-                    line.statistics,
-                    letters_of(op),
-                    {}};
-    for (const Variant* variant : variants)
-      subject.kernels.push_back(variant->table->*line.kernels);
+    Subject subject{line.name, op, line.backward_uses_results(), letters_of(op), {}};
+    for (const Variant* variant : variants) subject.kernels.push_back(*variant->table->ops[i]);
     all.push_back(subject);
   }
   return all;
@@ -49,8 +42,10 @@ bool may_be_narrow(const Subject& subject) {
   return false;
 }
 
-bool result_is_double(const Subject& subject, size_t, const Setting& setting) {
-  return subject.statistics || setting.is_double;
+Kind kind_of_result(const Subject& subject, size_t result, const Setting& setting) {
+  const Dtype dtype = subject.op.result_dtypes[result];
+  if (dtype == Dtype::kInt64) return Kind::kInt64;
+  return dtype == Dtype::kFloat64 ? Kind::kDouble : setting.kind();
 }
 
 Shape Setting::shape_of(const Core& core) const {

@@ -14,8 +14,7 @@ namespace pyvae::native {
 struct Subject {
   std::string name;
   Op op;
-  size_t differentiable;  // results that have an upstream gradient
-  bool backward_uses_results, statistics;
+  bool backward_uses_results;
   std::string letters;              // of which a call's work is a product, as "nkd"
   std::vector<KernelPair> kernels;  // one an instruction set, the baseline first
 };
@@ -29,6 +28,7 @@ struct Setting {
   bool is_double = false;
   bool narrow = false;  // dimensions that may be 1 are 1
 
+  Kind kind() const { return is_double ? Kind::kDouble : Kind::kFloat; }
   Shape shape_of(const Core& core) const;
   std::string text() const;
 };
@@ -37,7 +37,7 @@ struct Setting {
 bool may_be_one(const Core& core, size_t dim);
 bool may_be_narrow(const Subject& subject);
 
-// Statistics are sums in double whatever they are sums of.
-bool result_is_double(const Subject& subject, size_t result, const Setting& setting);
+// What the elements of a result are.
+Kind kind_of_result(const Subject& subject, size_t result, const Setting& setting);
 
 }  // namespace pyvae::native

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pyvae.bench.sizes import Size
 from pyvae.ops import _cuda, products
-from pyvae.ops.registration import Op
+from pyvae.ops.op import Op
 from tests.cuda import emulated
 
 CPU, EMULATED, PRODUCTS, GPU = "cpu", "emulated-cuda", "products", "cuda"

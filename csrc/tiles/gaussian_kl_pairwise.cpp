@@ -8,8 +8,8 @@
 // size of D cancels: near q = p each coordinate is wrong by a few units in the last place of 1 (an
 // exponential a coordinate and pair would be exact and several times slower), and the sum is cut
 // off at zero.
-#pragma once
-
+#include "common/vectors.h"
+#include "kernels.h"
 #include "tiles/workspace.h"
 
 namespace pyvae {
@@ -196,4 +196,12 @@ void gaussian_kl_pairwise_backward(const Problem& problem, const Runtime& runtim
 }
 
 }  // namespace
+
+namespace PYVAE_DEVICE {
+
+const KernelPair gaussian_kl_pairwise = {
+    {gaussian_kl_pairwise_forward<Float>, gaussian_kl_pairwise_forward<Double>},
+    {gaussian_kl_pairwise_backward<Float>, gaussian_kl_pairwise_backward<Double>}};
+
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

@@ -2,11 +2,12 @@
 // mixture_statistics_tril: the sums of one EM step with full or tied covariances, about the current
 // means. The scores of the first pass are kept for a slab, so the second needs no triangular
 // product.
-#pragma once
-
 #include "common/statistics.h"
+
+#include "common/vectors.h"
 #include "full/scores.h"
 #include "full/sums.h"
+#include "kernels.h"
 
 namespace pyvae {
 namespace {
@@ -94,4 +95,10 @@ void full_statistics(const Problem& problem, const Runtime& runtime) {
 }
 
 }  // namespace
+
+namespace PYVAE_DEVICE {
+
+const KernelPair mixture_statistics_tril = {{full_statistics<Float>, full_statistics<Double>}, {}};
+
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

@@ -3,10 +3,10 @@
 //
 // With y = W (x - mu), W = L^-1, and g the coefficient of a score, the gradients are
 //   d/dx = -sum_k g W'y,   d/dmu = W' sum_n g y,   d/dL = tril(W' sum_n g y y') - diag(W) sum_n g.
-#pragma once
-
+#include "common/vectors.h"
 #include "full/scores.h"
 #include "full/sums.h"
+#include "kernels.h"
 
 namespace pyvae {
 namespace {
@@ -131,4 +131,15 @@ void full_posterior_backward(const Problem& problem, const Runtime& runtime) {
 }
 
 }  // namespace
+
+namespace PYVAE_DEVICE {
+
+const KernelPair mixture_log_prob_tril = {
+    {full_forward<false, Float>, full_forward<false, Double>},
+    {full_log_prob_backward<Float>, full_log_prob_backward<Double>}};
+const KernelPair mixture_posterior_tril = {
+    {full_forward<true, Float>, full_forward<true, Double>},
+    {full_posterior_backward<Float>, full_posterior_backward<Double>}};
+
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // KL divergence between diagonal Gaussians: one row of coordinates in, one number out.
-#pragma once
-
+#include "common/vectors.h"
+#include "kernels.h"
 #include "math/gaussian.h"
 #include "rows/row.h"
 
@@ -98,4 +98,11 @@ void gaussian_kl_backward(const Problem& problem, const Runtime& runtime) {
 }
 
 }  // namespace
+
+namespace PYVAE_DEVICE {
+
+const KernelPair gaussian_kl = {{gaussian_kl_forward<Float>, gaussian_kl_forward<Double>},
+                                {gaussian_kl_backward<Float>, gaussian_kl_backward<Double>}};
+
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

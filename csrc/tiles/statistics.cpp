@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // mixture_statistics: the sums of one EM step, Bishop (2006), equations 9.24 to 9.28, about the
 // current means, so that nothing cancels.
-#pragma once
-
 #include "common/statistics.h"
-#include "tiles/density.h"
+
+#include "common/log_sum_exp.h"
+#include "common/vectors.h"
+#include "kernels.h"
+#include "tiles/workspace.h"
 
 namespace pyvae {
 namespace {
@@ -32,7 +34,7 @@ void write_moments(const Problem& problem, const Components<V>& components,
 // Operands: x, log_weights, means, logvars, sample_weight -> log_likelihood, counts, sum_dx,
 // sum_dx2.
 template <class V>
-void mixture_statistics(const Problem& problem, const Runtime& runtime) {
+void statistics_forward(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
   const PackedMixture<V> mixture(problem, runtime, 1, true);
   const Schedule schedule = tile_schedule<V>(problem, runtime);
@@ -84,4 +86,10 @@ void mixture_statistics(const Problem& problem, const Runtime& runtime) {
 }
 
 }  // namespace
+
+namespace PYVAE_DEVICE {
+
+const KernelPair mixture_statistics = {{statistics_forward<Float>, statistics_forward<Double>}, {}};
+
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

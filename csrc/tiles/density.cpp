@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // mixture_log_prob and mixture_posterior: the log-sum-exp of the scores, and the normalised scores
 // themselves.
-#pragma once
-
 #include "common/log_sum_exp.h"
+#include "common/vectors.h"
+#include "kernels.h"
 #include "tiles/workspace.h"
 
 namespace pyvae {
@@ -131,4 +131,15 @@ void mixture_posterior_backward(const Problem& problem, const Runtime& runtime) 
 }
 
 }  // namespace
+
+namespace PYVAE_DEVICE {
+
+const KernelPair mixture_log_prob = {
+    {mixture_forward<false, Float>, mixture_forward<false, Double>},
+    {mixture_log_prob_backward<Float>, mixture_log_prob_backward<Double>}};
+const KernelPair mixture_posterior = {
+    {mixture_forward<true, Float>, mixture_forward<true, Double>},
+    {mixture_posterior_backward<Float>, mixture_posterior_backward<Double>}};
+
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

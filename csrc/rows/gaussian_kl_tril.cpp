@@ -8,8 +8,8 @@
 // 1/M_ii, and [y | W] = Lp^-T [z | N] in the lower triangle,
 //   d/dmean_q = y = -d/dmean_p,  d/dLq = W,  d/dLp = -[y | W] [z | M]',
 // in which the gradients of the log-determinants are accounted for: nothing cancels.
-#pragma once
-
+#include "common/vectors.h"
+#include "kernels.h"
 #include "math/scales.h"
 #include "rows/tril_lanes.h"
 
@@ -230,4 +230,12 @@ void gaussian_kl_tril_backward(const Problem& problem, const Runtime& runtime) {
 }
 
 }  // namespace
+
+namespace PYVAE_DEVICE {
+
+const KernelPair gaussian_kl_tril = {
+    {gaussian_kl_tril_forward<Float>, gaussian_kl_tril_forward<Double>},
+    {gaussian_kl_tril_backward<Float>, gaussian_kl_tril_backward<Double>}};
+
+}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

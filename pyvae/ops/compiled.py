@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""An op of the compiled table: what its line says, its kernels, and how a call reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
+
+from pyvae import _C
+from pyvae.ops.signature import Signature
+
+# Without it every kernel call goes through the registry's autograd, in Python, for nothing.
+BelowAutograd = torch._C._AutoDispatchBelowAutograd
+Tensors = tuple[Tensor, ...]
+_TABLE: dict[str, dict[str, Any]] = {line["name"]: line for line in _C.op_table()}
+
+
+class CompiledOp:
+    """What the compiled module and the reference know of one op.
+
+    Attributes
+    ----------
+    signature
+        Names and shapes of its arguments and results.
+    kernel, backward_kernel
+        The registered ops; the latter only where it is differentiable.
+    reference
+        The same function in plain torch, which the second derivatives differentiate.
+    arguments, results, returned, differentiable
+        How many arguments and results it has, how many of the latter a caller gets, and how many of
+        those have a gradient: all or none.
+    result_dtypes
+        Of the results; None is that of the arguments.
+    saves_results
+        Whether the backward op is handed the results.
+    eager_function, forward_function, backward_function
+        Its autograd functions: of plain calls (``autograd``), and inside the transforms of
+        ``torch.func`` (``transforms``).
+    """
+
+    eager_function: Any
+    forward_function: Any
+    backward_function: Any
+
+    def __init__(self, name: str, reference: Callable[..., Any], title: str | None = None) -> None:
+        line = _TABLE[name]
+        self.signature = Signature(title or name, tuple(line["arguments"]), line["signature"])
+        self.arguments = len(line["arguments"])
+        self.results = len(line["results"])
+        self.returned = self.results - line["auxiliary"]
+        self.differentiable = self.returned if line["differentiable"] else 0
+        self.result_dtypes = tuple(d and getattr(torch, d) for d in line["result_dtypes"])
+        self.saves_results: bool = line["backward_uses_results"]
+        self.reference = reference
+        self.kernel = getattr(torch.ops.pyvae, name).default
+        if self.differentiable:
+            self.backward_kernel = getattr(torch.ops.pyvae, f"{name}_backward").default
+
+    def run(self, tensors: Tensors) -> Tensors:
+        """Run on tensors of one dtype and one batch shape; all results."""
+        if torch.compiler.is_compiling() or peek_interpreter_stack() is not None:
+            return self._run_transformed(tensors)
+        if self.differentiable and torch.is_grad_enabled() and _any_requires_grad(tensors):
+            return as_tuple(self.eager_function.apply(*tensors))
+        with BelowAutograd():
+            return as_tuple(self.kernel(*tensors))
+
+    def _run_transformed(self, tensors: Tensors) -> Tensors:
+        if not self.differentiable:
+            return as_tuple(self.kernel(*(t.detach() for t in tensors)))
+        return as_tuple(dispatch(self.forward_function, self.kernel, *tensors))
+
+    def run_backward(
+        self, gradients: Tensors, tensors: Tensors, results: Tensors, needs: int
+    ) -> Tensors:
+        """Run the backward op; the bits of ``needs`` tell which arguments want a gradient."""
+        kept = results if self.saves_results else ()
+        inputs = (*gradients, *tensors, *kept, needs)
+        return as_tuple(dispatch(self.backward_function, self.backward_kernel, *inputs))
+
+    def split_backward(self, inputs: Sequence[Any]) -> tuple[Tensors, Tensors, int]:
+        """Gradients, arguments and the mask, from the inputs of the backward op."""
+        first, last = self.differentiable, self.differentiable + self.arguments
+        return tuple(inputs[:first]), tuple(inputs[first:last]), inputs[-1]
+
+    def wanted(self, needs: int) -> list[bool]:
+        """Which arguments want a gradient."""
+        return [bool(needs >> i & 1) for i in range(self.arguments)]
+
+
+def _any_requires_grad(tensors: Tensors) -> bool:
+    return any(t.requires_grad for t in tensors)
+
+
+def dispatch(function: Any, kernel: Any, *inputs: Any) -> Any:
+    """Run the registered op, or its autograd function inside a ``torch.func`` transform.
+
+    torch.func refuses ops whose autograd was registered from Python (pytorch issue 170834), and
+    takes a new-style ``autograd.Function``.
+    """
+    if not torch.compiler.is_compiling() and peek_interpreter_stack() is not None:
+        return function.apply(*inputs)
+    return kernel(*inputs)
+
+
+def as_tuple(value: Tensor | Sequence[Tensor]) -> Tensors:
+    """One result or several, as torch returns them, as a tuple."""
+    return (value,) if isinstance(value, Tensor) else tuple(value)
+
+
+def single(values: tuple[Any, ...]) -> Any:
+    """The same the other way round."""
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""An op as the public functions call it: checked, broadcast, converted, run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyvae.ops import autograd, transforms
+from pyvae.ops._cuda import hand_over, refuse_cuda
+from pyvae.ops.compiled import CompiledOp, Tensors
+from pyvae.ops.registration import register
+
+_HALF = (torch.float16, torch.bfloat16)
+# Asked once: the question itself cannot be traced by torch 2.10's compiler.
+_AUTOCAST_DEVICES = frozenset(
+    device for device in ("cpu", "cuda", "xpu", "mps") if torch.amp.is_autocast_available(device)
+)
+
+
+class Op(CompiledOp):
+    """One op: call it with its tensors.
+
+    Parameters
+    ----------
+    name
+        Its name in the compiled table.
+    reference
+        The same function in plain torch, for the second derivatives; takes the op's arguments and
+        returns its results.
+    title
+        The public function that messages speak of, where it is not the op's own name.
+    large
+        A module with functions of the kernels' names, for what is too large for these on a GPU.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reference: Callable[..., Tensor | Tensors],
+        title: str | None = None,
+        large: ModuleType | None = None,
+    ) -> None:
+        super().__init__(name, reference, title)
+        self._find_on_cuda(self.kernel, large, position=0)
+        if self.differentiable:
+            self._find_on_cuda(self.backward_kernel, large, position=self.differentiable)
+            self.eager_function = autograd.eager_function(self)
+            self.forward_function = transforms.forward_function(self)
+            self.backward_function = transforms.backward_function(self)
+        register(self)
+
+    def __call__(self, *tensors: Tensor) -> Tensors:
+        """Check, broadcast and convert the arguments; the op's results but the auxiliary ones."""
+        if not torch.compiler.is_compiling() and self._ready(tensors):
+            try:
+                return self.run(tensors)[: self.returned]
+            except RuntimeError:
+                self.signature.check(tensors)  # the kernels' own checks know less of the caller
+                raise
+        casting = _is_casting(tensors[0])
+        self.signature.check(tensors, mixed=casting)
+        dtype = torch.float32 if casting else tensors[0].dtype
+        compute = torch.float32 if dtype in _HALF else dtype
+        tensors, rows = self.signature.broadcast(tuple(t.to(compute) for t in tensors))
+        results = self.run(tensors)[: self.returned]
+        return tuple(
+            self.signature.restore(result, rows).to(own or dtype)
+            for result, own in zip(results, self.result_dtypes, strict=False)
+        )
+
+    def _ready(self, tensors: tuple[Any, ...]) -> bool:
+        """Nothing to convert and one batch shape: the common call goes straight to its kernel.
+
+        Sizes are left to the kernel. In a small call the checks in Python cost more than the work.
+        """
+        first = tensors[0]
+        if not isinstance(first, Tensor) or _is_casting(first):
+            return False
+        dtype, device = first.dtype, first.device
+        if dtype is not torch.float32 and dtype is not torch.float64:
+            return False
+        ranks = self.signature.ranks
+        batch = first.shape[: first.dim() - ranks[0]]
+        for tensor, rank in zip(tensors, ranks, strict=True):
+            if not isinstance(tensor, Tensor) or tensor.shape[: tensor.dim() - rank] != batch:
+                return False
+            if tensor.dtype is not dtype or tensor.device != device:
+                return False
+        return True
+
+    def renamed(self, **names: str) -> Op:
+        """The same op, whose messages speak of other argument names."""
+        op = copy.copy(self)
+        op.signature = self.signature.renamed(names)
+        return op
+
+    def _find_on_cuda(
+        self, kernel: torch._ops.OpOverload, large: ModuleType | None, position: int
+    ) -> None:
+        refuse_cuda(kernel, self.signature.name)
+        if large is not None:
+            hand_over(kernel, getattr(large, kernel._opname), position)
+
+
+def _is_casting(tensor: object) -> bool:
+    device = tensor.device.type if isinstance(tensor, Tensor) else "cpu"
+    return device in _AUTOCAST_DEVICES and torch.is_autocast_enabled(device)
