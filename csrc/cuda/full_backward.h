@@ -1,75 +1,21 @@
 // SPDX-License-Identifier: MIT
-// mixture_log_prob_tril, mixture_posterior_tril and mixture_statistics_tril on the GPU. With g the
-// coefficient of a score the gradients are, as in full/density.h,
+// The backward pass of the mixtures with full covariances, and the sums of an EM step by the same
+// kernels. With g the coefficient of a score the gradients are, as in full/density.cpp,
 //   d/dx = -sum_k g W'y,   d/dmu = W' sum_n g y,   d/dL = tril(W' sum_n g y y') - diag(W) sum_n g.
+#pragma once
+
 #include "cuda/coefficients.h"
-#include "cuda/full.h"
-#include "cuda/statistics.h"
+#include "cuda/full_density.h"
 #include "cuda/tuning.h"
-#include "kernels.h"
 
 namespace pyvae {
 namespace {
 
-template <class Shape>
-struct FullTile {
-  int64_t entry, first;
-
-  __device__ FullTile(int64_t block, int64_t tiles)
-      : entry(block / tiles), first(block % tiles * Shape::kPoints) {}
-};
-
-template <class Shape>
-struct FullMemory {
-  ProductChunk<Shape> chunk;
-  bool skip[Shape::kPoints];
-};
 template <class Op, class Shape>
 struct FullBackwardMemory : FullMemory<Shape> {
   typename Shape::T coefficient[Shape::kPoints];
   typename Op::State state[Shape::kPoints];
 };
-
-// Operands: x, log_weights, means, scale_trils -> [log_posterior,] log_prob.
-template <class Shape, bool kPosterior, class T = typename Shape::T>
-__global__ void __launch_bounds__(kThreads, 1)
-    full_kernel(const __grid_constant__ Problem problem, int log_prob_at, Inverses<T> inverses) {
-  constexpr int kP = Shape::kPointsEach;
-  auto& memory = shared_memory<FullMemory<Shape>>();
-  const FullTile<Shape> tile(blockIdx.x, divide_up(problem.n, Shape::kPoints));
-  const FullParameters<T> from(problem, 1, tile.entry);
-  const Points<T> points(problem, 0, tile.entry, tile.first, Shape::kPoints, memory.skip);
-  const Column<T> log_posterior(problem, 4, tile.entry), log_prob(problem, log_prob_at, tile.entry);
-  mark_unreachable(points, Shape::kPoints, problem.d, memory.skip);
-  __syncthreads();
-  RunningSum<T> sum[kP];
-  const int row = row_of_thread() * kP;
-  // A component after the other; all threads of a row have the score, and one adds it.
-  for (int64_t k = 0; k < problem.k; ++k) {
-    const FullComponent<T> component(inverses, from, tile.entry, k);
-    const bool mine = k % kSide == column_of_thread();
-    T score[kP];
-    PYVAE_UNROLL for (int i = 0; i < kP; ++i) score[i] = -kInfinity<T>;
-    if (component.alive())
-      full_scores(memory.chunk, component, points, static_cast<T*>(nullptr), score);
-    PYVAE_UNROLL for (int i = 0; i < kP; ++i) {
-      if (!mine) continue;
-      const T only[1] = {score[i]};
-      sum[i].add(only);
-      if (kPosterior && row + i < points.count)
-        log_posterior.at(points.first + row + i, k) = score[i];
-    }
-  }
-  PYVAE_UNROLL for (int i = 0; i < kP; ++i) {
-    const T found = sum[i].value();
-    if (row + i >= points.count) continue;
-    const T value = memory.skip[row + i] ? -kInfinity<T> : found;
-    const int64_t n = points.first + row + i;
-    if (column_of_thread() == 0) log_prob.at(n) = value;
-    for (int64_t k = column_of_thread(); kPosterior && k < problem.k; k += kSide)
-      normalise(&log_posterior.at(n, k), 1, value);
-  }
-}
 
 // What the op keeps of a tile of points. A barrier behind.
 template <class Op, class Shape>
@@ -269,92 +215,6 @@ __device__ inline void add_up(const Problem& problem, int64_t parts, int64_t fac
   __syncthreads();
 }
 
-// The gradients by log_weights, means and factors, into the operands from `first`.
-template <class T>
-__global__ void __launch_bounds__(kThreads, 1)
-    full_gradients_kernel(const __grid_constant__ Problem problem, int first, int64_t parts,
-                          Inverses<T> inverses, double* partial) {
-  const int64_t factors = inverses.factors, entry = blockIdx.x / factors, d = problem.d;
-  const int64_t factor = blockIdx.x % factors;
-  const Range components = factors == 1 ? Range{0, problem.k} : Range{factor, factor + 1};
-  add_up(problem, parts, factors, entry, components, partial);
-  const auto sums_of = [&](int64_t k) {
-    return FullSums(partial + (entry * problem.k + k) * parts * FullSums::footprint(d), d);
-  };
-  const Column<T> by_weight(problem, first, entry), by_mean(problem, first + 1, entry);
-  const double* const inverse = inverses.inverse + blockIdx.x * d * d;
-  double coefficient = 0;
-  for (int64_t k = components.begin; k < components.end; ++k) {
-    const FullSums sums = sums_of(k);
-    const bool alive = inverses.alive(entry, k);
-    coefficient += alive ? *sums.coefficient : 0;
-    if (by_weight.data && threadIdx.x == 0) by_weight.at(k) = alive ? T(*sums.coefficient) : T(0);
-    for (int64_t j = threadIdx.x; by_mean.data && j < d; j += kThreads) {
-      double total = 0;
-      for (int64_t i = j; alive && i < d; ++i) total += inverse[i * d + j] * sums.rows[i];
-      by_mean.at(k, j) = T(total);
-    }
-  }
-  T* const to = data_of<T>(problem, first + 2, entry);
-  if (!to) return;
-  const Operand& of = problem.operand[first + 2];
-  const double* const outer = sums_of(components.begin).outer;
-  bool used = false;
-  for (int64_t k = components.begin; k < components.end; ++k) used |= inverses.alive(entry, k);
-  for (int64_t element = threadIdx.x; element < d * d; element += kThreads) {
-    const int64_t a = element / d, b = element % d;
-    double total = 0;
-    for (int64_t i = a; used && b <= a && i < d; ++i)
-      total += inverse[i * d + a] * outer[i * d + b];
-    if (used && a == b) total -= inverse[a * d + a] * coefficient;
-    to[factor * of.stride[0] + a * of.stride[1] + b * of.stride[2]] = T(total);
-  }
-}
-
-// counts, sum_dx and sum_dx2.
-template <class T>
-__global__ void __launch_bounds__(kThreads, 1)
-    full_moments_kernel(const __grid_constant__ Problem problem, int64_t parts,
-                        Inverses<T> inverses, double* partial) {
-  const int64_t factors = inverses.factors, entry = blockIdx.x / factors, d = problem.d;
-  const int64_t factor = blockIdx.x % factors;
-  const Range components = factors == 1 ? Range{0, problem.k} : Range{factor, factor + 1};
-  add_up(problem, parts, factors, entry, components, partial);
-  const auto sums_of = [&](int64_t k) {
-    return FullSums(partial + (entry * problem.k + k) * parts * FullSums::footprint(d), d);
-  };
-  const Column<double> counts(problem, kMoments, entry), by_gap(problem, kMoments + 1, entry);
-  for (int64_t k = components.begin; k < components.end; ++k) {
-    if (threadIdx.x == 0) counts.at(k) = *sums_of(k).coefficient;
-    for (int64_t i = threadIdx.x; i < d; i += kThreads) by_gap.at(k, i) = sums_of(k).rows[i];
-  }
-  const Operand& of = problem.operand[kMoments + 2];
-  double* const to = data_of<double>(problem, kMoments + 2, entry);
-  for (int64_t element = threadIdx.x; element < d * d; element += kThreads) {
-    const int64_t i = element / d, j = element % d, row = larger(i, j), column = smaller(i, j);
-    to[factor * of.stride[0] + i * of.stride[1] + j * of.stride[2]] =
-        problem.k ? sums_of(components.begin).outer[row * d + column] : 0;
-  }
-}
-
-// Calls body(shape): narrow tiles for small D.
-template <class T, class Body>
-void with_shape(const Problem& problem, const Body& body) {
-  if (problem.d <= 32)
-    body(FullShape<T, 2>());
-  else
-    body(FullShape<T, 4>());
-}
-
-template <bool kPosterior, class T>
-void full_density(const Problem& problem, const Runtime& runtime, int log_prob_at,
-                  const Inverses<T>& inverses) {
-  with_shape<T>(problem, [&]<class Shape>(Shape) {
-    launch(full_kernel<Shape, kPosterior>, problem.batch * divide_up(problem.n, Shape::kPoints),
-           kThreads, sizeof(FullMemory<Shape>), runtime.stream, problem, log_prob_at, inverses);
-  });
-}
-
 template <class Op, class Shape, bool kMoments, class T = typename Shape::T>
 double* run_full_sums(const Problem& problem, const Runtime& runtime, const FullPlan& plan,
                       const Inverses<T>& inverses) {
@@ -368,57 +228,5 @@ double* run_full_sums(const Problem& problem, const Runtime& runtime, const Full
   return partial;
 }
 
-template <class Op, class T = typename Op::Number>
-void full_backward(const Problem& problem, const Runtime& runtime) {
-  const Inverses<T> inverses = invert<T>(problem, runtime, Op::kParameters);
-  bool by_components = false;
-  for (int i = 0; i < 3; ++i)
-    by_components |= problem.operand[Op::kByParameters + i].data != nullptr;
-  with_shape<T>(problem, [&]<class Shape>(Shape) {
-    const auto plan =
-        FullPlan::of<Shape>(problem, problem.operand[Op::kByPoint].data, by_components);
-    double* const sums = run_full_sums<Op, Shape, false>(problem, runtime, plan, inverses);
-    if (by_components)
-      launch(full_gradients_kernel<T>, problem.batch * inverses.factors, kThreads, 0,
-             runtime.stream, problem, Op::kByParameters, plan.parts, inverses, sums);
-  });
-}
-
-template <class T>
-void full_log_prob(const Problem& problem, const Runtime& runtime) {
-  full_density<false>(problem, runtime, 4, invert<T>(problem, runtime, 1));
-}
-template <class T>
-void full_posterior(const Problem& problem, const Runtime& runtime) {
-  full_density<true>(problem, runtime, 5, invert<T>(problem, runtime, 1));
-}
-
-template <class T>
-void full_statistics(const Problem& problem, const Runtime& runtime) {
-  const Problem forward = with_strip<T>(problem, runtime);
-  const Inverses<T> inverses = invert<T>(problem, runtime, 1);
-  full_density<false>(forward, runtime, kStrip, inverses);
-  add_likelihoods<T>(forward, runtime);
-  with_shape<T>(problem, [&]<class Shape>(Shape) {
-    const auto plan = FullPlan::of<Shape>(problem, false, true);
-    double* const sums = run_full_sums<LogProbGradient<T>, Shape, true>(as_backward(forward),
-                                                                        runtime, plan, inverses);
-    launch(full_moments_kernel<T>, problem.batch * inverses.factors, kThreads, 0, runtime.stream,
-           problem, plan.parts, inverses, sums);
-  });
-}
-
 }  // namespace
-
-namespace PYVAE_DEVICE {
-
-const KernelPair mixture_log_prob_tril = {
-    {full_log_prob<float>, full_log_prob<double>},
-    {full_backward<LogProbGradient<float>>, full_backward<LogProbGradient<double>>}};
-const KernelPair mixture_posterior_tril = {
-    {full_posterior<float>, full_posterior<double>},
-    {full_backward<PosteriorGradients<float>>, full_backward<PosteriorGradients<double>>}};
-const KernelPair mixture_statistics_tril = {{full_statistics<float>, full_statistics<double>}, {}};
-
-}  // namespace PYVAE_DEVICE
 }  // namespace pyvae

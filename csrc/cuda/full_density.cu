@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// mixture_log_prob_tril and mixture_posterior_tril on the GPU.
+#include "cuda/full_backward.h"
+#include "kernels.h"
+
+namespace pyvae {
+namespace {
+
+template <class T>
+void full_log_prob(const Problem& problem, const Runtime& runtime) {
+  full_density<false>(problem, runtime, 4, invert<T>(problem, runtime, 1));
+}
+template <class T>
+void full_posterior(const Problem& problem, const Runtime& runtime) {
+  full_density<true>(problem, runtime, 5, invert<T>(problem, runtime, 1));
+}
+
+// The gradients by log_weights, means and factors, into the operands from `first`.
+template <class T>
+__global__ void __launch_bounds__(kThreads, 1)
+    full_gradients_kernel(const __grid_constant__ Problem problem, int first, int64_t parts,
+                          Inverses<T> inverses, double* partial) {
+  const int64_t factors = inverses.factors, entry = blockIdx.x / factors, d = problem.d;
+  const int64_t factor = blockIdx.x % factors;
+  const Range components = factors == 1 ? Range{0, problem.k} : Range{factor, factor + 1};
+  add_up(problem, parts, factors, entry, components, partial);
+  const auto sums_of = [&](int64_t k) {
+    return FullSums(partial + (entry * problem.k + k) * parts * FullSums::footprint(d), d);
+  };
+  const Column<T> by_weight(problem, first, entry), by_mean(problem, first + 1, entry);
+  const double* const inverse = inverses.inverse + blockIdx.x * d * d;
+  double coefficient = 0;
+  for (int64_t k = components.begin; k < components.end; ++k) {
+    const FullSums sums = sums_of(k);
+    const bool alive = inverses.alive(entry, k);
+    coefficient += alive ? *sums.coefficient : 0;
+    if (by_weight.data && threadIdx.x == 0) by_weight.at(k) = alive ? T(*sums.coefficient) : T(0);
+    for (int64_t j = threadIdx.x; by_mean.data && j < d; j += kThreads) {
+      double total = 0;
+      for (int64_t i = j; alive && i < d; ++i) total += inverse[i * d + j] * sums.rows[i];
+      by_mean.at(k, j) = T(total);
+    }
+  }
+  T* const to = data_of<T>(problem, first + 2, entry);
+  if (!to) return;
+  const Operand& of = problem.operand[first + 2];
+  const double* const outer = sums_of(components.begin).outer;
+  bool used = false;
+  for (int64_t k = components.begin; k < components.end; ++k) used |= inverses.alive(entry, k);
+  for (int64_t element = threadIdx.x; element < d * d; element += kThreads) {
+    const int64_t a = element / d, b = element % d;
+    double total = 0;
+    for (int64_t i = a; used && b <= a && i < d; ++i)
+      total += inverse[i * d + a] * outer[i * d + b];
+    if (used && a == b) total -= inverse[a * d + a] * coefficient;
+    to[factor * of.stride[0] + a * of.stride[1] + b * of.stride[2]] = T(total);
+  }
+}
+
+template <class Op, class T = typename Op::Number>
+void full_backward(const Problem& problem, const Runtime& runtime) {
+  const Inverses<T> inverses = invert<T>(problem, runtime, Op::kParameters);
+  bool by_components = false;
+  for (int i = 0; i < 3; ++i)
+    by_components |= problem.operand[Op::kByParameters + i].data != nullptr;
+  with_shape<T>(problem, [&]<class Shape>(Shape) {
+    const auto plan =
+        FullPlan::of<Shape>(problem, problem.operand[Op::kByPoint].data, by_components);
+    double* const sums = run_full_sums<Op, Shape, false>(problem, runtime, plan, inverses);
+    if (by_components)
+      launch(full_gradients_kernel<T>, problem.batch * inverses.factors, kThreads, 0,
+             runtime.stream, problem, Op::kByParameters, plan.parts, inverses, sums);
+  });
+}
+
+}  // namespace
+
+namespace PYVAE_DEVICE {
+
+const KernelPair mixture_log_prob_tril = {
+    {full_log_prob<float>, full_log_prob<double>},
+    {full_backward<LogProbGradient<float>>, full_backward<LogProbGradient<double>>}};
+const KernelPair mixture_posterior_tril = {
+    {full_posterior<float>, full_posterior<double>},
+    {full_backward<PosteriorGradients<float>>, full_backward<PosteriorGradients<double>>}};
+
+}  // namespace PYVAE_DEVICE
+}  // namespace pyvae
