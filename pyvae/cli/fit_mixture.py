@@ -173,7 +173,6 @@ def _write(
     criterion: dict[int, float],
 ) -> None:
     import numpy as np
-    import torch
 
     from pyvae import plots
 
@@ -193,8 +192,7 @@ def _write(
     arrays = {name: getattr(mixture, f"{name}_") for name in ("weights", "means", "covariances")}
     np.savez(folder / "mixture.npz", **arrays)
     np.save(folder / "labels.npy", labels)
-    covariances = torch.as_tensor(mixture.covariances_)
-    matrices = mixture._kind.matrices(covariances, k, d).numpy()
+    matrices = mixture.covariance_matrices_
     picture = plots.mixture(data.x.numpy(), labels, mixture.weights_, mixture.means_, matrices)
     picture.savefig(folder / "mixture.png")
     if len(criterion) > 1:

@@ -3,51 +3,73 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
-
-from pyvae.mixture.covariance import IllDefined
-from pyvae.mixture.points import Points
-
-if TYPE_CHECKING:
-    from pyvae.mixture.fitted import FittedMixture
-    from pyvae.mixture.gaussian_mixture import GaussianMixture
 
 Array = Any  # whatever scikit-learn takes as an array, or a torch tensor
 Source = Tensor | np.memmap
 _ROWS = 2**16  # of a mapped file, checked at a time
 
 
-def read(estimator: FittedMixture, X: Array, *, reset: bool, allow_nan: bool, least: int) -> Source:
+@dataclass(frozen=True)
+class Required:
+    """What an estimator requires of points.
+
+    Attributes
+    ----------
+    estimator
+        Its name, for messages.
+    least
+        The fewest points it takes.
+    allow_nan
+        Whether NaN stands for what was not observed.
+    dimension
+        D of the fit; None at the fit itself, which takes any from one on.
+    """
+
+    estimator: str
+    least: int
+    allow_nan: bool
+    dimension: int | None
+
+
+def is_source(X: Array) -> TypeGuard[Source]:
+    """Tell whether points are read as they are; scikit-learn makes an array of all others."""
+    if isinstance(X, np.memmap):
+        return X.dtype in (np.float32, np.float64) and X.ndim == 2
+    return isinstance(X, Tensor)
+
+
+def read(X: Source, required: Required) -> Source:
     """Check points, and give them as a tensor, or as they are where they are mapped from a file.
 
     Raises
     ------
     ValueError
-        If they are no matrix of finite numbers (or NaN, where that is allowed), are fewer than
-        ``least``, or have another number of coordinates than at the fit.
+        If they are no matrix of finite numbers (or NaN, where that is allowed), are too few, or
+        have another number of coordinates than required.
     """
     if isinstance(X, Tensor):
-        return _tensor(estimator, X, reset, allow_nan, least)
-    if isinstance(X, np.memmap) and X.dtype in (np.float32, np.float64) and X.ndim == 2:
-        _require_size(estimator, X, reset, least)
-        for at in range(0, len(X), _ROWS):
-            _require_finite(torch.from_numpy(np.array(X[at : at + _ROWS])), allow_nan, at)
-        return X
-    finite = "allow-nan" if allow_nan else True
-    array: Any = validate_data(
-        estimator,
-        X,  # type: ignore[arg-type]  # it says "no_validation" of its default only
-        reset=reset,
-        dtype=[np.float64, np.float32],
-        ensure_all_finite=finite,
-        ensure_min_samples=least,
-    )
+        return _tensor(X, required)
+    _require_size(X, required)
+    for at in range(0, len(X), _ROWS):
+        _require_finite(torch.from_numpy(np.array(X[at : at + _ROWS])), required.allow_nan, at)
+    return X
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """Give a tensor of the same memory, or of a copy where that must not be written to."""
     return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def as_given(example: Array, result: Tensor) -> Array:
+    """Give a result as a tensor where the example is one, and as an array otherwise."""
+    return result if isinstance(example, Tensor) else result.cpu().numpy()
 
 
 def like(source: Source) -> Tensor:
@@ -84,82 +106,32 @@ def read_weight(weight: Array | None, source: Source) -> Tensor | None:
     return found
 
 
-def given(estimator: GaussianMixture, points: Points) -> tuple[Tensor | None, ...]:
-    """Give the weights, means (about the origin) and covariances to start from, checked.
-
-    Raises
-    ------
-    ValueError
-        If one has another shape, weights are not in [0, 1] or do not sum to one, or precisions are
-        not positive definite.
-    """
-    kind, k, d = estimator._kind, estimator.n_components, points.dimension
-    shapes = {"weights": (k,), "means": (k, d), "precisions": kind.shape(k, d)}
-    found: dict[str, Tensor | None] = {}
-    for name, shape in shapes.items():
-        value = getattr(estimator, f"{name}_init")
-        if value is not None:
-            value = torch.as_tensor(value if isinstance(value, Tensor) else np.asarray(value))
-            value = value.double().to(points.origin.device)
-            if value.shape != shape:
-                raise ValueError(
-                    f"The parameter '{name}' should have the shape of {shape}, "
-                    f"but got {tuple(value.shape)}"
-                )
-        found[name] = value
-    weights, means, precisions = found.values()
-    if weights is not None and not ((weights >= 0) & (weights <= 1)).all():
-        raise ValueError("The parameter 'weights' should be in the range [0, 1]")
-    if weights is not None and abs(weights.sum().item() - 1.0) > 1e-6:
-        raise ValueError(
-            f"The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum()}"
-        )
-    means = None if means is None else means - points.origin.double()
-    return weights, means, None if precisions is None else _covariances(estimator, precisions)
-
-
-def _covariances(estimator: GaussianMixture, precisions: Tensor) -> Tensor:
-    kind = estimator._kind
-    message = f"The parameter '{kind.name} precision' should be positive"
-    try:
-        kind.precisions_cholesky(precisions)
-    except IllDefined:
-        raise ValueError(f"{message} definite" * kind.has_matrices or message) from None
-    if kind.has_matrices and not torch.allclose(precisions, precisions.mT):
-        raise ValueError(f"The parameter '{kind.name} precision' should be symmetric")
-    return kind.from_precisions(precisions)
-
-
-def _tensor(
-    estimator: FittedMixture, X: Tensor, reset: bool, allow_nan: bool, least: int
-) -> Tensor:
+def _tensor(X: Tensor, required: Required) -> Tensor:
     if X.ndim != 2:
         raise ValueError(f"X has shape {tuple(X.shape)}; expected points (N, D)")
     if X.is_complex():
         raise ValueError(f"X is of {X.dtype}; expected real numbers")
-    _require_size(estimator, X, reset, least)
+    _require_size(X, required)
     X = X.detach()
     if not X.is_floating_point():
         X = X.double()
     elif X.dtype not in (torch.float32, torch.float64):
         X = X.float()
-    _require_finite(X, allow_nan, 0)
+    _require_finite(X, required.allow_nan, 0)
     return X
 
 
-def _require_size(estimator: FittedMixture, X: Source, reset: bool, least: int) -> None:
+def _require_size(X: Source, required: Required) -> None:
     count, dimension = X.shape
-    if count < least or dimension == 0:
+    if count < required.least or dimension == 0:
         raise ValueError(
             f"Found array with {count} sample(s) and {dimension} feature(s) while a minimum of "
-            f"{least} and 1 is required"
+            f"{required.least} and 1 is required"
         )
-    if reset:
-        estimator.n_features_in_ = dimension
-    elif dimension != estimator.n_features_in_:
+    if required.dimension is not None and dimension != required.dimension:
         raise ValueError(
-            f"X has {dimension} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input"
+            f"X has {dimension} features, but {required.estimator} is expecting "
+            f"{required.dimension} features as input"
         )
 
 

@@ -15,6 +15,7 @@ other variants".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
@@ -80,6 +81,11 @@ class Ascent:
     bounds: list[float] = field(default_factory=list)
     converged: bool = False
     falls: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def bound(self) -> float:
+        """The last of the bounds, -inf where there is none."""
+        return self.bounds[-1] if self.bounds else -math.inf
 
 
 def ascend(

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from pyvae.mixture import arrays, missing
-from pyvae.mixture.arrays import Array
+from pyvae.mixture.arrays import Array, Required, Source
 from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
 from pyvae.mixture.points import Points
 
@@ -31,7 +31,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
     means_: Array
     covariances_: Array
     _origin: Tensor  # about which the points are taken
-    _in_tensors: bool  # whether the points of the fit were a tensor
+
+    @property
+    def covariance_matrices_(self) -> Array:
+        """The matrix of every component, ``(K, D, D)``, whatever the covariance type."""
+        check_is_fitted(self)
+        return arrays.as_given(self.covariances_, self._matrices(self._parameters()).contiguous())
 
     def predict(self, X: Array) -> Array:
         """Most probable component of every point, ``(N,)``."""
@@ -69,12 +74,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         p = self._parameters()
         k, d = p.means.shape
-        factors = torch.linalg.cholesky(self._kind.matrices(p.covariances, k, d))
+        factors = torch.linalg.cholesky(self._matrices(p))
         counts = random.multinomial(n_samples, p.weights.cpu().numpy())
         labels = torch.from_numpy(np.repeat(np.arange(k), counts)).to(p.means.device)
         noise = torch.from_numpy(random.standard_normal((n_samples, d))).to(p.means)
         drawn = p.means[labels] + (factors[labels] @ noise[:, :, None]).squeeze(2)
-        return self._returned(drawn), self._returned(labels)
+        return arrays.as_given(self.means_, drawn), arrays.as_given(self.means_, labels)
 
     def aic(self, X: Array) -> float:
         """Akaike's information criterion on X: lower is better."""
@@ -100,6 +105,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         means = means if origin is None else means - origin.double()
         return Parameters(weights, means, covariances)
 
+    def _matrices(self, p: Parameters) -> Tensor:
+        return self._kind.matrices(p.covariances, *p.means.shape)
+
     def _posterior(self, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor]:
         if self.missing_values == "marginalize":
             return missing.posterior(self._kind, x, p)
@@ -108,8 +116,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _by_point(self, X: Array, function: Any) -> Array:
         """Apply a function to all points, some at a time."""
         check_is_fitted(self)
-        allow_nan = self.missing_values == "marginalize"
-        source = arrays.read(self, X, reset=False, allow_nan=allow_nan, least=1)
+        source = self._read(X, reset=False, least=1)
         points = Points(source, None, self._origin.to(arrays.like(source)))
         p = self._parameters(points.origin)
         found, start = torch.empty(0), 0
@@ -119,10 +126,26 @@ class FittedMixture(DensityMixin, BaseEstimator):
                 found = part.new_empty(len(points), *part.shape[1:])
             found[start : start + len(part)] = part
             start += len(part)
-        return found if isinstance(X, Tensor) else found.cpu().numpy()
+        return arrays.as_given(X, found)
 
-    def _returned(self, tensor: Tensor) -> Array:
-        return tensor if self._in_tensors else tensor.cpu().numpy()
+    def _read(self, X: Array, *, reset: bool, least: int) -> Source:
+        """Check points; those of a fit (``reset``) say how many coordinates there are."""
+        allow_nan = self.missing_values == "marginalize"
+        if not arrays.is_source(X):
+            # scikit-learn keeps the number and the names of the columns on the estimator itself.
+            checked: Any = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=[np.float64, np.float32],
+                ensure_all_finite="allow-nan" if allow_nan else True,
+                ensure_min_samples=least,
+            )
+            return arrays.as_tensor(checked)
+        dimension = None if reset else self.n_features_in_
+        source = arrays.read(X, Required(type(self).__name__, least, allow_nan, dimension))
+        self.n_features_in_ = source.shape[1]
+        return source
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

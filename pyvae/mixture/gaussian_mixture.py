@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
@@ -15,8 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from pyvae.mixture import arrays, start
-from pyvae.mixture.arrays import Array
+from pyvae.mixture.arrays import Array, as_given, read_weight
 from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.fitted import FittedMixture
@@ -26,6 +24,7 @@ from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.progress import Progress
 from pyvae.mixture.reseeding import Reseeding
+from pyvae.mixture.start import METHODS, Given, start
 from pyvae.mixture.sums import Sums
 
 
@@ -60,6 +59,8 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
     weights_, means_, covariances_, precisions_, precisions_cholesky_
         The mixture, in float64, in scikit-learn's shapes: tensors on X's device after a fit of a
         tensor, arrays otherwise.
+    covariance_matrices_
+        The same covariances as matrices ``(K, D, D)``, whatever their type.
     converged_, n_iter_, lower_bound_, lower_bounds_
         How the best start went; bounds are mean log-likelihoods, in nats a point.
     n_features_in_
@@ -87,7 +88,7 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(start.METHODS))],
+        "init_params": [StrOptions(set(METHODS))],
         "weights_init": ["array-like", Tensor, None],
         "means_init": ["array-like", Tensor, None],
         "precisions_init": ["array-like", Tensor, None],
@@ -189,10 +190,10 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
                     told=progress.told,
                     **({} if mend is None else {"mended": mend}),
                 )
-            if best is None or _last(ascent) > _last(best[0]):
+            if best is None or ascent.bound > best[0].bound:
                 best = ascent, model.parameters
         assert best is not None
-        self._keep(points, *best)
+        self._keep(X, points.origin, *best)
         return self
 
     def fit_predict(self, X: Array, y: object = None, sample_weight: Array | None = None) -> Array:
@@ -229,23 +230,21 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         self._steps += 1
         updated = self._m_step(self._sums)
         bound = q.log_likelihood / q.sums.total.item()
-        self._keep(points, Ascent([bound], converged=False), updated, warn=False)
+        self._keep(X, points.origin, Ascent([bound], converged=False), updated, warn=False)
         self.n_iter_ = self._steps
         return self
 
     def _points(
         self, X: Array, sample_weight: Array | None, origin: Tensor | None = None
     ) -> Points:
-        allow_nan = self.missing_values == "marginalize"
-        least = 2 if origin is None else 1
-        source = arrays.read(self, X, reset=origin is None, allow_nan=allow_nan, least=least)
-        weight = arrays.read_weight(sample_weight, source)
+        source = self._read(X, reset=origin is None, least=2 if origin is None else 1)
+        weight = read_weight(sample_weight, source)
         if origin is None and len(source) < self.n_components:
             raise ValueError(
                 "Expected n_samples >= n_components but got n_components = "
                 f"{self.n_components}, n_samples = {len(source)}"
             )
-        self._in_tensors, found = isinstance(X, Tensor), Points.about_their_mean(source, weight)
+        found = Points.about_their_mean(source, weight)
         return found if origin is None else Points(source, weight, origin.to(found.origin))
 
     def _model(
@@ -271,22 +270,20 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         return m_step(self._kind, sums, float(self.reg_covar))
 
     def _start(self, points: Points, random: np.random.RandomState, goes_on: bool) -> Parameters:
-        """Parameters about the points' origin: the present ones, those given, or new ones."""
+        """Parameters about the points' origin: the present ones, or those of a new start."""
         self._origin = points.origin
         if goes_on:
             return self._parameters(points.origin)
-        given = arrays.given(self, points)
-        if all(value is not None for value in given):
-            return Parameters(*given)  # type: ignore[arg-type]
-        found = start.start(
-            self._kind, points, self.n_components, self.init_params, random, float(self.reg_covar)
-        )
-        pairs = zip(given, found, strict=True)
-        return Parameters(*(theirs if mine is None else mine for mine, theirs in pairs))
+        given = Given(self.weights_init, self.means_init, self.precisions_init)
+        method, reg_covar = self.init_params, float(self.reg_covar)
+        return start(given, self._kind, points, self.n_components, method, random, reg_covar)
 
-    def _keep(self, points: Points, ascent: Ascent, p: Parameters, *, warn: bool = True) -> None:
+    def _keep(
+        self, X: Array, origin: Tensor, ascent: Ascent, p: Parameters, *, warn: bool = True
+    ) -> None:
+        """Set what a fit to X has found, with parameters about an origin."""
         self.converged_, self.n_iter_ = ascent.converged, len(ascent.bounds)
-        self.lower_bounds_, self.lower_bound_ = ascent.bounds, _last(ascent)
+        self.lower_bounds_, self.lower_bound_ = ascent.bounds, ascent.bound
         if warn and not ascent.converged and self.max_iter > 0:
             warnings.warn(
                 "the best start did not converge; increase max_iter or tol, try another "
@@ -294,14 +291,10 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        self._origin = points.origin
+        self._origin = origin
         cholesky = self._kind.precisions_cholesky(p.covariances)
-        self.weights_ = self._returned(p.weights)
-        self.means_ = self._returned(p.means + points.origin.double())
-        self.covariances_ = self._returned(p.covariances)
-        self.precisions_cholesky_ = self._returned(cholesky)
-        self.precisions_ = self._returned(self._kind.precisions(cholesky))
-
-
-def _last(ascent: Ascent) -> float:
-    return ascent.bounds[-1] if ascent.bounds else -math.inf
+        self.weights_ = as_given(X, p.weights)
+        self.means_ = as_given(X, p.means + origin.double())
+        self.covariances_ = as_given(X, p.covariances)
+        self.precisions_cholesky_ = as_given(X, cholesky)
+        self.precisions_ = as_given(X, self._kind.precisions(cholesky))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.arrays import Array
+from pyvae.mixture.covariance import Covariance, IllDefined, Parameters
 from pyvae.mixture.gaussian_em import m_step
 from pyvae.mixture.points import Points
 from pyvae.mixture.seeding import seeds
@@ -22,7 +24,60 @@ METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 _MOST_ROWS = 2**17
 
 
+class Given(NamedTuple):
+    """What a fit is told to start from, as it was passed; None where nothing is said."""
+
+    weights: Array | None
+    means: Array | None
+    precisions: Array | None
+
+    def checked(
+        self, kind: Covariance, num_components: int, origin: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Give the weights, means (about the origin) and covariances to start from.
+
+        Raises
+        ------
+        ValueError
+            If one has another shape, weights are not in [0, 1] or do not sum to one, or precisions
+            are not positive definite.
+        """
+        k, d = num_components, len(origin)
+        shapes = (k,), (k, d), kind.shape(k, d)
+        weights, means, precisions = (
+            None if value is None else _shaped(name, value, shape, origin.device)
+            for name, value, shape in zip(self._fields, self, shapes, strict=True)
+        )
+        if weights is not None and not ((weights >= 0) & (weights <= 1)).all():
+            raise ValueError("The parameter 'weights' should be in the range [0, 1]")
+        if weights is not None and abs(weights.sum().item() - 1.0) > 1e-6:
+            raise ValueError(
+                "The parameter 'weights' should be normalized, but got sum(weights) = "
+                f"{weights.sum()}"
+            )
+        means = None if means is None else means - origin.double()
+        return weights, means, None if precisions is None else _covariances(kind, precisions)
+
+
 def start(
+    given: Given,
+    kind: Covariance,
+    points: Points,
+    num_components: int,
+    method: str,
+    random: np.random.RandomState,
+    reg_covar: float,
+) -> Parameters:
+    """Give parameters about the points' origin: those given, and others by :func:`drawn`."""
+    told = given.checked(kind, num_components, points.origin)
+    if all(value is not None for value in told):
+        return Parameters(*told)  # type: ignore[arg-type]
+    found = drawn(kind, points, num_components, method, random, reg_covar)
+    pairs = zip(told, found, strict=True)
+    return Parameters(*(theirs if mine is None else mine for mine, theirs in pairs))
+
+
+def drawn(
     kind: Covariance,
     points: Points,
     num_components: int,
@@ -40,8 +95,8 @@ def start(
     rows = rows.nan_to_num(nan=0.0)
     weight = rows.new_ones(len(rows)) if weight is None else weight
     if method == "random":
-        drawn = random.uniform(size=(len(rows), num_components))
-        shares = torch.from_numpy(drawn / drawn.sum(1, keepdims=True)).to(rows.device)
+        uniform = random.uniform(size=(len(rows), num_components))
+        shares = torch.from_numpy(uniform / uniform.sum(1, keepdims=True)).to(rows.device)
         x, shares = rows.double(), shares * weight.double()[:, None]
         parts = [(x, share) for share in shares.T]
     else:
@@ -51,6 +106,27 @@ def start(
         sizes = torch.bincount(labels, minlength=num_components).tolist()
         parts = list(zip(x[order].split(sizes), w[order].split(sizes), strict=True))
     return m_step(kind, _sums(kind, parts), reg_covar)
+
+
+def _shaped(name: str, value: Array, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    found = torch.as_tensor(value if isinstance(value, Tensor) else np.asarray(value))
+    found = found.double().to(device)
+    if found.shape != shape:
+        raise ValueError(
+            f"The parameter '{name}' should have the shape of {shape}, but got {tuple(found.shape)}"
+        )
+    return found
+
+
+def _covariances(kind: Covariance, precisions: Tensor) -> Tensor:
+    message = f"The parameter '{kind.name} precision' should be positive"
+    try:
+        kind.precisions_cholesky(precisions)
+    except IllDefined:
+        raise ValueError(f"{message} definite" * kind.has_matrices or message) from None
+    if kind.has_matrices and not torch.allclose(precisions, precisions.mT):
+        raise ValueError(f"The parameter '{kind.name} precision' should be symmetric")
+    return kind.from_precisions(precisions)
 
 
 def _labels(

@@ -92,7 +92,7 @@ def test_tensors(kind: str, dtype: torch.dtype) -> None:
     array = (x.float() if dtype == torch.float16 else x).numpy()
     options = {"covariance_type": kind, "random_state": 0}
     ours, other = GaussianMixture(3, **options).fit(x), GaussianMixture(3, **options).fit(array)
-    for name in FITTED:
+    for name in (*FITTED, "covariance_matrices_"):
         value = getattr(ours, name)
         assert isinstance(value, torch.Tensor)
         np.testing.assert_array_equal(value.numpy(), getattr(other, name))
@@ -177,6 +177,7 @@ def test_samples_have_the_moments(kind: str) -> None:
         matrix = fitted.covariances_ if kind == "tied" else fitted.covariances_[component]
         matrix = np.diag(matrix) if kind == "diag" else matrix
         matrix = matrix * np.eye(2) if kind == "spherical" else matrix
+        np.testing.assert_array_equal(fitted.covariance_matrices_[component], matrix)
         np.testing.assert_allclose(np.cov(mine.T), matrix, atol=0.05 * np.abs(matrix).max())
 
 

@@ -28,8 +28,8 @@ def holes(x: np.ndarray, share: float = 0.25, seed: int = 1) -> np.ndarray:
 
 def log_joint(x: np.ndarray, fitted: GaussianMixture) -> np.ndarray:
     """By scipy's densities of what was observed, row by row."""
-    k, d = fitted.means_.shape
-    matrices = fitted._kind.matrices(torch.as_tensor(fitted.covariances_), k, d).numpy()
+    matrices = fitted.covariance_matrices_
+    k = len(matrices)
     found = np.zeros((len(x), k))
     for row, point in enumerate(x):
         seen = ~np.isnan(point)
