@@ -11,42 +11,45 @@ import hashlib
 import itertools
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from pyvae.models.pretrained_model import PretrainedModel
-
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 _FORMAT = "pyvae.model"
 _VERSION = 1
 
-Model = TypeVar("Model", bound="PretrainedModel")
+Model = TypeVar("Model", bound=nn.Module)
 
 
-def save(model: PretrainedModel, folder: Path) -> None:
-    """Write ``model`` into ``folder``."""
-    config = json.dumps(
+def save(
+    model: nn.Module, config: dict[str, Any], own_modules: Iterable[str], folder: Path
+) -> None:
+    """Write ``model`` into ``folder``, with the constructor's arguments that build it again.
+
+    ``own_modules`` names those that ``config`` cannot say, which :func:`load` has to be given.
+    """
+    text = json.dumps(
         {
             "format": _FORMAT,
             "version": _VERSION,
             "model": type(model).__name__,
-            "config": model.config,
-            "own_modules": list(model.own_modules),
+            "config": config,
+            "own_modules": list(own_modules),
         },
         indent=2,
         allow_nan=False,
     )
     state = _plain_state(model)
-    header = {"config": config, "sha256": _digest(state)}
+    header = {"config": text, "sha256": _digest(state)}
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / CONFIG_FILE, (config + "\n").encode())
+    write_atomically(folder / CONFIG_FILE, (text + "\n").encode())
     write_atomically(folder / WEIGHTS_FILE, safetensors_bytes(state, metadata=header))
 
 

@@ -43,7 +43,7 @@ class PretrainedModel(nn.Module, ABC):
         TypeError
             If a module of your own keeps something other than tensors in its state.
         """
-        files.save(self, Path(path))
+        files.save(self, self.config, self.own_modules, Path(path))
 
     @classmethod
     def from_pretrained(
