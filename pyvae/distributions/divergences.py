@@ -87,7 +87,7 @@ def kl_mixture(
 def _monte_carlo(p: GaussianMixture, q: GaussianMixture, num_samples: int) -> Tensor:
     batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
     p, q = p.expand(batch), q.expand(batch)
-    tensors = (*p._arguments(), *q._arguments())
+    tensors = (*p.arguments(), *q.arguments())
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     x = p.rsample((num_samples,)) if wanted else p.sample((num_samples,))
     return (p.log_prob(x) - q.log_prob(x)).mean(0)
@@ -114,7 +114,7 @@ def _upper(log_p: Tensor, log_q: Tensor, divergences: Tensor) -> Tensor:
 
 def _pairwise(p: GaussianMixture, q: GaussianMixture) -> Tensor:
     """KL(p_a || q_b) of all components, ``(*batch, A, B)``."""
-    if not p._has_matrices and not q._has_matrices:
+    if not p.has_matrices and not q.has_matrices:
         wide = [m.logvars.expand(m.means.shape) for m in (p, q)]
         return ops.gaussian_kl_pairwise(p.means, wide[0], q.means, wide[1])
     first, second = (_factors(m) for m in (p, q))
@@ -125,7 +125,7 @@ def _pairwise(p: GaussianMixture, q: GaussianMixture) -> Tensor:
 
 def _factors(mixture: GaussianMixture) -> Tensor:
     k, d = mixture.means.shape[-2:]
-    if mixture._has_matrices:
+    if mixture.has_matrices:
         return mixture.scale_tril.expand(*mixture.batch_shape, k, d, d)
     logvars = mixture.logvars.expand(mixture.means.shape)
     return torch.diag_embed(torch.exp(0.5 * logvars))

@@ -43,6 +43,11 @@ class GaussianMixture(Distribution):
     validate_args
         As of every distribution.
 
+    Attributes
+    ----------
+    has_matrices
+        Whether there is a ``scale_tril``, and no ``logvars``.
+
     Raises
     ------
     ValueError
@@ -90,7 +95,7 @@ class GaussianMixture(Distribution):
             self.logvars = spread
         else:
             self.scale_tril = spread
-        self._has_matrices = scale_tril is not None
+        self.has_matrices = scale_tril is not None
         if validate_args is not False and (log_weights == -math.inf).all(-1).any():
             raise ValueError("GaussianMixture: every log_weight of a mixture is -inf")
         normalized = log_weights - torch.logsumexp(log_weights, -1, keepdim=True)
@@ -100,14 +105,14 @@ class GaussianMixture(Distribution):
     @property
     def arg_constraints(self) -> dict[str, constraints.Constraint]:
         """As of every distribution, of the arguments that were given."""
-        return {name: _CONSTRAINTS[name] for name in self._arguments_by_name()}
+        return {name: _CONSTRAINTS[name] for name in self._argument_names()}
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> GaussianMixture:
         """As of every distribution."""
         new: Any = self._get_checked_instance(GaussianMixture, _instance)
         batch = Size(batch_shape)
-        new._has_matrices = self._has_matrices
-        for name in self._arguments_by_name():
+        new.has_matrices = self.has_matrices
+        for name in self._argument_names():
             tensor = getattr(self, name)
             core = tensor.shape[len(self.batch_shape) :]
             setattr(new, name, tensor.expand(*batch, *core))
@@ -131,25 +136,29 @@ class GaussianMixture(Distribution):
         """Covariance, ``(*batch, D, D)``."""
         gaps = self.means - self.mean.unsqueeze(-2)
         each = gaps.unsqueeze(-1) * gaps.unsqueeze(-2)
-        if self._has_matrices:
+        if self.has_matrices:
             each = each + self.scale_tril @ self.scale_tril.mT
         else:
             each = each + torch.diag_embed(self._variances())
         return (self.log_weights.exp()[..., None, None] * each).sum(-3)
+
+    def arguments(self) -> tuple[Tensor, ...]:
+        """Log-weights, means, and log-variances or factors, as the ops take them."""
+        return tuple(getattr(self, name) for name in self._argument_names())
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density, in nats."""
         if self._validate_args and value.numel():  # torch's check fails where there is nothing
             self._validate_sample(value)
         points, restore = self._as_points(value)
-        op = ops.mixture_log_prob_tril if self._has_matrices else ops.mixture_log_prob
-        return restore(op(points, *self._arguments()))
+        op = ops.mixture_log_prob_tril if self.has_matrices else ops.mixture_log_prob
+        return restore(op(points, *self.arguments()))
 
     def posterior(self, value: Tensor) -> Tensor:
         """Logarithms of the responsibilities log p(z | value), ``(*sample, *batch, K)``."""
         points, restore = self._as_points(value)
-        op = ops.mixture_posterior_tril if self._has_matrices else ops.mixture_posterior
-        return restore(op(points, *self._arguments()).log_posterior)
+        op = ops.mixture_posterior_tril if self.has_matrices else ops.mixture_posterior
+        return restore(op(points, *self.arguments()).log_posterior)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw points ``(*sample, *batch, D)``."""
@@ -164,8 +173,8 @@ class GaussianMixture(Distribution):
         """
         with torch.no_grad():
             drawn = self._draw(Size(sample_shape))
-        spread = self.scale_tril if self._has_matrices else self.logvars
-        return reparameterized(drawn, self.log_weights, self.means, spread, self._has_matrices)
+        spread = self.scale_tril if self.has_matrices else self.logvars
+        return reparameterized(drawn, self.log_weights, self.means, spread, self.has_matrices)
 
     def _draw(self, sample_shape: Size) -> Tensor:
         shape = self._extended_shape(sample_shape)
@@ -182,7 +191,7 @@ class GaussianMixture(Distribution):
 
     def _scaled(self, noise: Tensor, which: Tensor, chosen: Tensor) -> Tensor:
         k, d = self.means.shape[-2:]
-        if not self._has_matrices:
+        if not self.has_matrices:
             logvars = self.logvars.expand(self.means.shape).reshape(-1, k, d)
             return noise * torch.exp(0.5 * logvars[which, chosen])
         factors = self.scale_tril.reshape(-1, *self.scale_tril.shape[-3:])
@@ -207,19 +216,16 @@ class GaussianMixture(Distribution):
 
         return points.movedim(0, dims), restore
 
-    def _arguments_by_name(self) -> tuple[str, ...]:
-        return "log_weights", "means", "scale_tril" if self._has_matrices else "logvars"
-
-    def _arguments(self) -> tuple[Tensor, ...]:
-        return tuple(getattr(self, name) for name in self._arguments_by_name())
+    def _argument_names(self) -> tuple[str, ...]:
+        return "log_weights", "means", "scale_tril" if self.has_matrices else "logvars"
 
     def _variances(self) -> Tensor:
-        if self._has_matrices:
+        if self.has_matrices:
             return self.scale_tril.square().sum(-1)
         return self.logvars.exp().expand(self.means.shape)
 
     def __repr__(self) -> str:
-        shapes = ", ".join(f"{n}: {getattr(self, n).shape}" for n in self._arguments_by_name())
+        shapes = ", ".join(f"{n}: {getattr(self, n).shape}" for n in self._argument_names())
         return f"{type(self).__name__}({shapes})"
 
 
