@@ -68,44 +68,39 @@ def start(
     random: np.random.RandomState,
     reg_covar: float,
 ) -> Parameters:
-    """Give parameters about the points' origin: those given, and others by :func:`drawn`."""
+    """Give parameters about the points' origin: those given, and for others one M step.
+
+    That is from first responsibilities, as scikit-learn does. What is missing (NaN) stands at its
+    coordinate's mean.
+    """
     told = given.checked(kind, num_components, points.origin)
     if all(value is not None for value in told):
         return Parameters(*told)  # type: ignore[arg-type]
-    found = drawn(kind, points, num_components, method, random, reg_covar)
+    parts = _parts(points, num_components, method, random)
+    found = m_step(kind, _sums(kind, parts), reg_covar)
     pairs = zip(told, found, strict=True)
     return Parameters(*(theirs if mine is None else mine for mine, theirs in pairs))
 
 
-def drawn(
-    kind: Covariance,
-    points: Points,
-    num_components: int,
-    method: str,
-    random: np.random.RandomState,
-    reg_covar: float,
-) -> Parameters:
-    """Give parameters by one M step from first responsibilities, as scikit-learn does.
-
-    What is missing (NaN) stands at its coordinate's mean.
-    """
+def _parts(
+    points: Points, num_components: int, method: str, random: np.random.RandomState
+) -> list[tuple[Tensor, Tensor]]:
+    """Give the points of every component, and its shares in them."""
     rows, weight = points.sample(
         _MOST_ROWS if isinstance(points.source, np.memmap) else len(points)
     )
     rows = rows.nan_to_num(nan=0.0)
     weight = rows.new_ones(len(rows)) if weight is None else weight
     if method == "random":
-        uniform = random.uniform(size=(len(rows), num_components))
-        shares = torch.from_numpy(uniform / uniform.sum(1, keepdims=True)).to(rows.device)
+        drawn = random.uniform(size=(len(rows), num_components))
+        shares = torch.from_numpy(drawn / drawn.sum(1, keepdims=True)).to(rows.device)
         x, shares = rows.double(), shares * weight.double()[:, None]
-        parts = [(x, share) for share in shares.T]
-    else:
-        labels, chosen = _labels(rows, weight, num_components, method, random)
-        x, w = rows[chosen].double(), weight[chosen].double()
-        order = torch.argsort(labels)
-        sizes = torch.bincount(labels, minlength=num_components).tolist()
-        parts = list(zip(x[order].split(sizes), w[order].split(sizes), strict=True))
-    return m_step(kind, _sums(kind, parts), reg_covar)
+        return [(x, share) for share in shares.T]
+    labels, chosen = _labels(rows, weight, num_components, method, random)
+    x, w = rows[chosen].double(), weight[chosen].double()
+    order = torch.argsort(labels)
+    sizes = torch.bincount(labels, minlength=num_components).tolist()
+    return list(zip(x[order].split(sizes), w[order].split(sizes), strict=True))
 
 
 def _shaped(name: str, value: Array, shape: tuple[int, ...], device: torch.device) -> Tensor:
