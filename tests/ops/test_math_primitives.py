@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -14,20 +15,19 @@ from pyvae import _C, ops
 
 Array = NDArray[np.floating]
 BOUNDS = {"exp": 2.0, "expm1": 4.0, "exp_minus_tangent": 4.0, "exp_of_gap": 2.0, "log": 1.0}
-TRUTH: dict[str, Callable] = {
-    "exp": mpmath.exp,
-    "expm1": mpmath.expm1,
-    "exp_minus_tangent": lambda x: mpmath.expm1(x) - x,
-    "exp_of_gap": mpmath.exp,
-    "log": mpmath.log,
-}
-WIDE: dict[str, Callable] = {
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "exp_minus_tangent": lambda x: np.expm1(x) - x,
-    "exp_of_gap": np.exp,
-    "log": np.log,
-}
+
+
+def _functions(library: Any) -> dict[str, Callable]:
+    return {
+        "exp": library.exp,
+        "expm1": library.expm1,
+        "exp_minus_tangent": lambda x: library.expm1(x) - x,
+        "exp_of_gap": library.exp,
+        "log": library.log,
+    }
+
+
+TRUTH, WIDE = _functions(mpmath), _functions(np)
 # Where the result leaves the range: to zero below, to infinity above.
 RANGES = {np.float32: (-104.0, 88.73), np.float64: (-746.0, 709.79)}
 GAPS = {np.float32: (-86.5, 88.0), np.float64: (-707.6, 709.0)}  # exp_of_gap is zero below
