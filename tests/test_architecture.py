@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Dependencies point one way, in Python and in C++."""
+"""Dependencies point one way, in Python and in C++, and by public names."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests import dependencies
 
 ROOT = Path(__file__).parent.parent
 PACKAGE, SOURCES = ROOT / "pyvae", ROOT / "csrc"
@@ -46,6 +47,35 @@ FOREIGN: dict[str, set[str]] = {
     "pybind11": {"bind"},
     "cuda_runtime.h": {"cuda", "bind"},
 }
+# Folders that stand on the package, and that it knows nothing of.
+ABOVE = {"benchmarks", "experiments", "tests"}
+# Private names of other libraries that a part uses, because there is no public one.
+PRIVATE: dict[str, dict[str, str]] = {
+    "ops": {
+        "_C": "torch's dispatch keys, and what tells whether a torch.func transform is on",
+        "_ops": "torch's class of an op, for annotations",
+        "_name": "of an op with its namespace, as torch's registration takes it",
+        "_opname": "of an op without it",
+        "_AutoDispatchBelowAutograd": "torch's way past the autograd of its registry",
+    },
+    "mixture": {
+        "_check_sample_weight": "scikit-learn's own check of weights",
+        "_param_validation": "scikit-learn's ranges of parameters, for messages like its own",
+    },
+    "distributions": {
+        "_kl_independent_independent": "torch's rule, for what ours does not know",
+        "_validate_args": "torch's flag, which expand() hands on in torch's distributions too",
+    },
+    "bench": {
+        "_dynamo": "torch's compiler, to let it forget the sizes of the last case",
+        "_create_jit_fn": "torch's kernel of a text, for a GPU's greatest speed",
+        "_e_step": "scikit-learn's, to be timed by itself",
+        "_m_step": "scikit-learn's, to be timed by itself",
+    },
+}
+MOST_LINES = 400
+LONG_STILL = {"csrc/cuda/full.cu"}  # until it is split
+CODE = (".py", ".cpp", ".h", ".cu")
 CONTAINERS = {"vector", "string", "map", "unordered_map", "list", "deque", "set", "memory"}
 
 
@@ -66,16 +96,12 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def _imported(path: Path) -> Iterator[str]:
-    """Dotted names of everything that a file imports, relative imports resolved."""
-    package = list(path.relative_to(ROOT).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+def _texts(paths: list[Path]) -> dict[str, str]:
+    return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+
+
+def _imported(path: Path) -> list[str]:
+    return list(dependencies.imported(_name(path), path.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("path", _python_files(), ids=_name)
@@ -84,8 +110,42 @@ def test_python_imports(path: Path) -> None:
     assert part in PYTHON, f"{part} is no part of the package: give it a line in PYTHON"
     for module in _imported(path):
         names = module.split(".")
+        assert names[0] not in ABOVE, f"imports {module}"
         if names[0] == "pyvae" and len(names) > 1 and names[1] != part:
             assert names[1] in PYTHON[part] or names[1] == "__version__", f"imports {module}"
+
+
+def test_no_circle_of_modules() -> None:
+    """Nor within a folder, nor for the sake of an annotation."""
+    stubs = sorted(PACKAGE.rglob("*.pyi"))
+    graph = dependencies.module_graph(_texts([*_python_files(), *stubs]))
+    circles = dependencies.circles(graph)
+    assert not circles, "\n".join(circles)
+    own_doors = dependencies.by_their_own_door(graph)
+    assert not own_doors, "\n".join(own_doors)
+
+
+def test_no_circle_of_headers() -> None:
+    circles = dependencies.circles(dependencies.header_graph(_texts(_cpp_files()), SOURCES.name))
+    assert not circles, "\n".join(circles)
+
+
+@pytest.mark.parametrize("path", _python_files(), ids=_name)
+def test_no_private_name_of_another_module(path: Path) -> None:
+    allowed = PRIVATE.get(_part(path, PACKAGE), {})
+    reads = dependencies.private_reads(_name(path), path.read_text(encoding="utf-8"))
+    found = [f"line {line}: {name}" for line, name in reads if name not in allowed]
+    assert not found, f"{found}; give it a public name, or move what needs it to where it is"
+
+
+def test_no_file_is_long() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("no git checkout: what is tracked is not known")
+    paths = [ROOT / name for name in listed.stdout.splitlines() if name.endswith(CODE)]
+    sources = _texts([path for path in paths if path.exists()])
+    long = set(dependencies.longer_than(MOST_LINES, sources)) - LONG_STILL
+    assert not long, f"over {MOST_LINES} lines: {sorted(long)}; split it where its subjects part"
 
 
 def test_plots_draw_arrays() -> None:
@@ -105,8 +165,7 @@ def test_only_the_ops_reach_the_compiled_module() -> None:
 @pytest.mark.parametrize("path", _cpp_files(), ids=_name)
 def test_cpp_includes(path: Path) -> None:
     folder = _part(path, SOURCES)
-    includes = re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', path.read_text(), re.MULTILINE)
-    for include in includes:
+    for include in dependencies.includes(path.read_text()):
         first = include.split("/")[0]
         if first in CPP and first != folder and folder in CPP:
             assert first in CPP[folder], f"{folder} includes {include}"
