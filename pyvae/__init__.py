@@ -5,52 +5,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyvae import ops
-    from pyvae.ops import (
-        gaussian_kl,
-        gaussian_kl_pairwise,
-        gaussian_kl_tril,
-        mixture_elbo_terms,
-        mixture_log_prob,
-        mixture_log_prob_tril,
-        mixture_posterior,
-        mixture_posterior_tril,
-        mixture_statistics,
-        mixture_statistics_tril,
-    )
+    from pyvae import ops as ops
+    from pyvae.ops import *
 
     __version__: str
 
-__all__ = [
-    "gaussian_kl",
-    "gaussian_kl_pairwise",
-    "gaussian_kl_tril",
-    "mixture_elbo_terms",
-    "mixture_log_prob",
-    "mixture_log_prob_tril",
-    "mixture_posterior",
-    "mixture_posterior_tril",
-    "mixture_statistics",
-    "mixture_statistics_tril",
-    "ops",
-]
-
 
 def __getattr__(name: str) -> Any:
-    """Import the ops, and torch with them, when they are first asked for.
+    """Import the ops, and torch with them, when one of their names is first asked for.
 
     Torch takes seconds, which ``pyvae --help`` and the mistakes it catches do without.
     """
-    if name != "__version__" and name not in __all__:
+    if name.startswith("_") and name not in ("__version__", "__all__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     ops = import_module("pyvae.ops")
+    public = {public: getattr(ops, public) for public in ops.__all__}
     globals().update(
-        {public: getattr(ops, public) for public in __all__ if public != "ops"},
-        ops=ops,
-        __version__=ops.build_info()["version"],
+        public, ops=ops, __all__=sorted([*public, "ops"]), __version__=ops.build_info()["version"]
     )
+    if name not in globals():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return globals()[name]
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__getattr__("__all__"), "__version__"})

@@ -9,6 +9,12 @@ from torch import Tensor
 from pyvae.ops import products, reference
 from pyvae.ops.op import Op
 
+__all__ = [
+    "gaussian_kl",
+    "gaussian_kl_pairwise",
+    "gaussian_kl_tril",
+]
+
 _gaussian_kl = Op("gaussian_kl", reference.gaussian_kl)
 _gaussian_kl_pairwise = Op("gaussian_kl_pairwise", reference.gaussian_kl_pairwise)
 _gaussian_kl_tril = Op("gaussian_kl_tril", reference.gaussian_kl_tril, large=products)

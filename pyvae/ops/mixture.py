@@ -12,6 +12,14 @@ from torch import Tensor
 from pyvae.ops import reference
 from pyvae.ops.op import Op
 
+__all__ = [
+    "MixtureElboTerms",
+    "MixturePosterior",
+    "mixture_elbo_terms",
+    "mixture_log_prob",
+    "mixture_posterior",
+]
+
 
 class MixturePosterior(NamedTuple):
     """log p(z | x), shape ``(..., N, K)``, and log p(x), shape ``(..., N)``, in nats."""

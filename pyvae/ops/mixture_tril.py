@@ -10,6 +10,12 @@ from pyvae.ops import products, reference
 from pyvae.ops.mixture import MixturePosterior
 from pyvae.ops.op import Op
 
+__all__ = [
+    "mixture_log_prob_tril",
+    "mixture_posterior_tril",
+]
+
+
 _log_prob_tril = Op("mixture_log_prob_tril", reference.mixture_log_prob_tril, large=products)
 _posterior_tril = Op("mixture_posterior_tril", reference.mixture_posterior_tril, large=products)
 

@@ -11,6 +11,12 @@ from torch import Tensor
 from pyvae.ops import products, reference
 from pyvae.ops.op import Op
 
+__all__ = [
+    "MixtureStatistics",
+    "mixture_statistics",
+    "mixture_statistics_tril",
+]
+
 
 class MixtureStatistics(NamedTuple):
     """Sums over points, in float64; r are the responsibilities times the sample weights."""

@@ -130,9 +130,13 @@ std::string Manner::text() const {
 Outcome call(const Subject& subject, const Setting& setting, const Inputs& inputs,
              const Manner& manner) {
   Outcome outcome;
-  outcome.results = forward(subject, setting, inputs, manner);
+  const Numbers results = forward(subject, setting, inputs, manner);
+  for (size_t i = 0; i < results.size(); ++i) {
+    const bool integer = kind_of_result(subject, i, setting) == Kind::kInt64;
+    (integer ? outcome.integers : outcome.results).push_back(results[i]);
+  }
   if (subject.kernels[manner.variant].backward[setting.is_double])
-    outcome.gradients = backward(subject, setting, inputs, manner, outcome.results);
+    outcome.gradients = backward(subject, setting, inputs, manner, results);
   return outcome;
 }
 

@@ -18,7 +18,8 @@ struct Manner {
 };
 
 struct Outcome {
-  std::vector<std::vector<double>> results, gradients;  // a gradient nobody wanted is empty
+  std::vector<std::vector<double>> results, integers;  // results of that kind
+  std::vector<std::vector<double>> gradients;          // one that nobody wanted is empty
 };
 
 // Throws std::runtime_error where the kernel left an output unwritten, or wrote where it must not.

@@ -51,6 +51,15 @@ void require_close(const char* what, const Numbers& got, const Numbers& want, do
   });
 }
 
+void require_equal_but(double share, const Numbers& got, const Numbers& want) {
+  int64_t count = 0, different = 0;
+  for_each_pair(got, want,
+                [&](size_t, size_t, double a, double b) { ++count, different += a != b; });
+  if (double(different) > share * double(count))
+    throw std::runtime_error(std::to_string(different) + " of " + std::to_string(count) +
+                             " integers differ");
+}
+
 }  // namespace
 
 void require_same_bits(const Outcome& a, const Outcome& b) {
@@ -60,10 +69,13 @@ void require_same_bits(const Outcome& a, const Outcome& b) {
     };
   };
   for_each_pair(a.results, b.results, require("result"));
+  for_each_pair(a.integers, b.integers, require("integer"));
   for_each_pair(a.gradients, b.gradients, require("gradient"));
 }
 
-void require_close(const Outcome& got, const Outcome& want, double tolerance) {
+void require_close(const Outcome& got, const Outcome& want, Kind kind, const Tolerance& allowed) {
+  const double tolerance = kind == Kind::kDouble ? allowed.of_double : allowed.of_float;
+  require_equal_but(allowed.of_integers, got.integers, want.integers);
   require_close("result", got.results, want.results, tolerance, false);
   // Responsibilities are exponentials of scores, whose rounding is their relative error; where
   // scores are huge they are 0 or 1 and round no more.

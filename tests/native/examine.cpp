@@ -154,9 +154,7 @@ class Examination {
   Outcome compare(const Setting& setting, const Inputs& inputs, const Outcome& truth,
                   const Manner& manner, const Tolerance& tolerance) {
     const Outcome outcome = made(setting, inputs, manner);
-    located(setting, manner, [&] {
-      require_close(outcome, truth, setting.is_double ? tolerance.of_double : tolerance.of_float);
-    });
+    located(setting, manner, [&] { require_close(outcome, truth, setting.kind(), tolerance); });
     return outcome;
   }
 
