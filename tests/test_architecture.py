@@ -14,20 +14,31 @@ from tests import dependencies
 ROOT = Path(__file__).parent.parent
 PACKAGE, SOURCES = ROOT / "pyvae", ROOT / "csrc"
 
-# What each part of the package may import of it. data and plots are leaves.
+# What each part of the package may import of it. data, plots and settings are leaves.
 PYTHON: dict[str, set[str]] = {
     "_C": set(),
     "ops": {"_C"},
     "data": set(),
     "plots": set(),
-    "models": {"ops"},
+    "settings": set(),
+    "models": {"ops", "settings"},
     "mixture": {"ops"},
     "distributions": {"ops"},
     "inference": {"distributions", "models", "ops"},
     "optim": {"mixture", "models"},
-    "training": {"inference", "optim", "models", "mixture", "data", "ops"},
+    "training": {"inference", "optim", "models", "mixture", "data", "ops", "settings"},
     "bench": {"mixture", "ops", "plots"},
-    "cli": {"bench", "training", "models", "mixture", "inference", "data", "plots", "ops"},
+    "cli": {
+        "bench",
+        "training",
+        "models",
+        "mixture",
+        "inference",
+        "data",
+        "plots",
+        "ops",
+        "settings",
+    },
     "__main__": {"cli"},
     "__init__": {"ops", "_C"},
 }

@@ -141,10 +141,14 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
         raise UserError("--resume and --overwrite exclude each other; give one of them")
     if not folder.settings.is_file():
         raise UserError(f"--resume: {folder} holds no run; leave out --resume to start one there")
-    from pyvae.training.settings import LATER
+    from pyvae.settings import TrainerSettings, earlier
 
     # Older runs lack what there was no choice of then.
-    saved = {**LATER, "pseudo_inputs": 0, **folder.read_settings().get("options", {})}
+    saved = {
+        **earlier(TrainerSettings),
+        "pseudo_inputs": 0,
+        **folder.read_settings().get("options", {}),
+    }
     missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
     if missing:
         raise UserError(f"{folder.settings}: damaged, it lacks {', '.join(missing)}")

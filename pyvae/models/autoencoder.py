@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Independent
 
 from pyvae.models import checks, heads
 from pyvae.models.likelihoods import make_likelihood
 from pyvae.models.mlp import MLP
 from pyvae.models.pretrained_model import PretrainedModel
+from pyvae.settings import NetworkOptions, recorded, takes
 
 
 class Autoencoder(PretrainedModel):
@@ -38,26 +38,17 @@ class Autoencoder(PretrainedModel):
         More dimensions are flattened.
     """
 
-    def __init__(
-        self,
-        input_dim: int,
-        latent_dim: int,
-        *,
-        likelihood: str,
-        min_scale: float,
-        hidden: Sequence[int],
-        encoder: nn.Module | None,
-        decoder: nn.Module | None,
-    ) -> None:
+    @takes(NetworkOptions)
+    def __init__(self, options: NetworkOptions) -> None:
         super().__init__()
-        self.input_dim = checks.at_least(1, "input_dim", input_dim)
-        self.latent_dim = checks.at_least(1, "latent_dim", latent_dim)
-        self.hidden = checks.widths("hidden", hidden)
-        self.min_scale = float(min_scale)
-        self._likelihood = make_likelihood(likelihood, self.min_scale)
+        self.input_dim, self.latent_dim = options.input_dim, options.latent_dim
+        self.hidden = tuple(options.hidden)
+        self.min_scale = float(options.min_scale)
+        self._likelihood = make_likelihood(options.likelihood, self.min_scale)
         self._decoder_width = self._likelihood.outputs_per_feature * self.input_dim
-        given = {"encoder": encoder, "decoder": decoder}
+        given = {"encoder": options.encoder, "decoder": options.decoder}
         self.own_modules = tuple(name for name in given if checks.is_module(name, given[name]))
+        encoder, decoder = given.values()
         if encoder is None:
             encoder = MLP(self.input_dim, self.hidden, 2 * self.latent_dim)
         if decoder is None:
@@ -68,13 +59,7 @@ class Autoencoder(PretrainedModel):
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, except modules of your own, ready for JSON."""
-        return {
-            "input_dim": self.input_dim,
-            "latent_dim": self.latent_dim,
-            "likelihood": self._likelihood.name,
-            "min_scale": self.min_scale,
-            "hidden": list(self.hidden),
-        }
+        return recorded(self, NetworkOptions) | {"likelihood": self._likelihood.name}
 
     @property
     @abstractmethod

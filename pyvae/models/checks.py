@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 
@@ -23,28 +22,6 @@ def at_least(least: int, name: str, value: object) -> int:
     if number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
     return number
-
-
-def widths(name: str, value: Sequence[int]) -> tuple[int, ...]:
-    """Return the widths of hidden layers as a tuple of positive ints."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{name} must be a sequence of integers like (256, 256), got {value!r}")
-    return tuple(at_least(1, f"{name}[{i}]", width) for i, width in enumerate(value))
-
-
-def non_negative(name: str, value: float) -> float:
-    """Return ``value`` as a float, or raise where it is negative or not finite."""
-    number = float(value)
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{name} must be a finite number >= 0, got {value}")
-    return number
-
-
-def choice(name: str, value: str, options: tuple[str, ...]) -> str:
-    """Return ``value``, or raise where it is none of ``options``."""
-    if value not in options:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
-    return value
 
 
 def index_below(count: int, name: str, value: object) -> int:

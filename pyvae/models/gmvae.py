@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,11 +11,12 @@ from torch import Tensor, nn
 
 from pyvae.models import checks
 from pyvae.models.latent_variable_model import LatentVariableModel
-from pyvae.models.likelihoods import DEFAULT_MIN_SCALE
 from pyvae.models.mlp import MLP
 from pyvae.ops import mixture_elbo_terms, mixture_posterior
+from pyvae.settings import GMVAEOptions, ModelOptions, documented, recorded, takes
 
 
+@documented(GMVAEOptions)
 class GMVAE(LatentVariableModel):
     """Variational autoencoder whose prior is a trained mixture of Gaussians.
 
@@ -25,39 +25,7 @@ class GMVAE(LatentVariableModel):
 
     Parameters
     ----------
-    input_dim
-        Numbers an example.
-    latent_dim
-        Dimensions of w.
-    num_components
-        K, values of z.
-    covariance
-        ``"isotropic"``, one variance a component, or ``"diagonal"``, one for each dimension.
-    learn_weights
-        Train pi, as the softmax of ``weight_logits``; False keeps it uniform.
-    posterior
-        q(z | w, x): ``"exact"`` is p(z | w), which maximises the bound for a given w;
-        ``"amortized"`` is a network that sees w and x.
-    closed_form
-        Take the expectation of log p(w | z) under q(w | x) in closed form (VaDE) and not at
-        samples. The bound is then mean-field, with a q(z | x), and lower. With the exact posterior
-        q(z | x) is the maximiser softmax_k(log pi_k + E_q(w|x) log N(w; mu_k, sigma_k^2)); VaDE's
-        own choice, p(z | w) at a sample, is no better for any x and noisier.
-    beta
-        Weight of everything but the reconstruction in the training objective.
-    likelihood
-        ``"bernoulli"`` for data in [0, 1], ``"gaussian"`` for real data (means and scales trained).
-    min_scale
-        Floor of the Gaussian likelihood's standard deviation. The components need none: in
-        expectation their part of the bound is at most zero.
-    hidden
-        Widths of the encoder's hidden layers and of the amortized posterior's; the decoder has
-        them in reverse.
-    encoder, decoder
-        Modules of your own in place of the MLPs; see
-        :class:`~pyvae.models.autoencoder.Autoencoder`.
-    num_samples
-        Monte Carlo samples of w an example.
+    Those of :class:`pyvae.settings.GMVAEOptions`.
 
     Attributes
     ----------
@@ -92,40 +60,12 @@ class GMVAE(LatentVariableModel):
     Jiang et al. (2017), "Variational deep embedding"; Dilokthanakul et al. (2016).
     """
 
-    def __init__(
-        self,
-        input_dim: int,
-        latent_dim: int,
-        *,
-        num_components: int = 10,
-        covariance: str = "isotropic",
-        learn_weights: bool = False,
-        posterior: str = "exact",
-        closed_form: bool = False,
-        beta: float = 1.0,
-        likelihood: str = "bernoulli",
-        min_scale: float = DEFAULT_MIN_SCALE,
-        hidden: Sequence[int] = (256, 256),
-        encoder: nn.Module | None = None,
-        decoder: nn.Module | None = None,
-        num_samples: int = 1,
-    ) -> None:
-        super().__init__(
-            input_dim,
-            latent_dim,
-            beta=beta,
-            likelihood=likelihood,
-            min_scale=min_scale,
-            hidden=hidden,
-            encoder=encoder,
-            decoder=decoder,
-            num_samples=num_samples,
-        )
-        k = checks.at_least(1, "num_components", num_components)
-        self.covariance = checks.choice("covariance", covariance, ("isotropic", "diagonal"))
-        self.posterior = checks.choice("posterior", posterior, ("exact", "amortized"))
-        self.learn_weights = bool(learn_weights)
-        self.closed_form = bool(closed_form)
+    @takes(GMVAEOptions)
+    def __init__(self, options: GMVAEOptions) -> None:
+        super().__init__(**options.of(ModelOptions))
+        self.covariance, self.posterior = options.covariance, options.posterior
+        self.learn_weights, self.closed_form = options.learn_weights, options.closed_form
+        k = options.num_components
         if self.learn_weights:
             self.weight_logits = nn.Parameter(torch.zeros(k))
         else:
@@ -155,13 +95,7 @@ class GMVAE(LatentVariableModel):
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, except modules of your own, ready for JSON."""
-        return super().config | {
-            "num_components": self.num_components,
-            "covariance": self.covariance,
-            "learn_weights": self.learn_weights,
-            "posterior": self.posterior,
-            "closed_form": self.closed_form,
-        }
+        return super().config | recorded(self, GMVAEOptions)
 
     @torch.no_grad()
     def set_mixture(

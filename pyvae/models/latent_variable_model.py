@@ -15,6 +15,7 @@ from pyvae.models.autoencoder import Autoencoder
 from pyvae.models.elbo import Elbo
 from pyvae.models.importance import log_likelihood
 from pyvae.ops import mixture_log_prob
+from pyvae.settings import ModelOptions, NetworkOptions, recorded, takes
 
 
 class LatentVariableModel(Autoencoder):
@@ -37,17 +38,15 @@ class LatentVariableModel(Autoencoder):
     component_means: Tensor
     component_logvars: Tensor
 
-    def __init__(
-        self, input_dim: int, latent_dim: int, *, beta: float, num_samples: int, **networks: Any
-    ) -> None:
-        super().__init__(input_dim, latent_dim, **networks)
-        self.beta = checks.non_negative("beta", beta)
-        self.num_samples = checks.at_least(1, "num_samples", num_samples)
+    @takes(ModelOptions)
+    def __init__(self, options: ModelOptions) -> None:
+        super().__init__(**options.of(NetworkOptions))
+        self.beta, self.num_samples = options.beta, options.num_samples
 
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, except modules of your own, ready for JSON."""
-        return super().config | {"beta": self.beta, "num_samples": self.num_samples}
+        return super().config | recorded(self, ModelOptions)
 
     @property
     def like(self) -> Tensor:

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyvae.models import checks, posterior
 from pyvae.models.latent_variable_model import LatentVariableModel
-from pyvae.models.likelihoods import DEFAULT_MIN_SCALE
 from pyvae.models.vamp_prior import VampPrior
 from pyvae.ops import mixture_log_prob
+from pyvae.settings import ModelOptions, VAEOptions, documented, recorded, takes
 
 
+@documented(VAEOptions)
 class VAE(LatentVariableModel):
     """Variational autoencoder; ``beta`` makes it the beta-VAE.
 
@@ -25,25 +26,7 @@ class VAE(LatentVariableModel):
 
     Parameters
     ----------
-    input_dim
-        Numbers an example.
-    latent_dim
-        Dimensions of w.
-    beta
-        Weight of the KL divergence in the training objective.
-    likelihood
-        ``"bernoulli"`` for data in [0, 1], ``"gaussian"`` for real data (means and scales trained).
-    min_scale
-        Floor of the Gaussian likelihood's standard deviation.
-    hidden
-        Widths of the encoder's hidden layers; the decoder has them in reverse.
-    encoder, decoder
-        Modules of your own in place of the MLPs; see
-        :class:`~pyvae.models.autoencoder.Autoencoder`.
-    num_samples
-        Monte Carlo samples of w an example.
-    prior
-        None is N(0, I); otherwise a :class:`~pyvae.models.VampPrior`, or the ``config`` of one.
+    Those of :class:`pyvae.settings.VAEOptions`.
 
     Raises
     ------
@@ -67,31 +50,10 @@ class VAE(LatentVariableModel):
     Kingma & Welling (2014); Higgins et al. (2017).
     """
 
-    def __init__(
-        self,
-        input_dim: int,
-        latent_dim: int,
-        *,
-        beta: float = 1.0,
-        likelihood: str = "bernoulli",
-        min_scale: float = DEFAULT_MIN_SCALE,
-        hidden: Sequence[int] = (256, 256),
-        encoder: nn.Module | None = None,
-        decoder: nn.Module | None = None,
-        num_samples: int = 1,
-        prior: VampPrior | Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(
-            input_dim,
-            latent_dim,
-            beta=beta,
-            likelihood=likelihood,
-            min_scale=min_scale,
-            hidden=hidden,
-            encoder=encoder,
-            decoder=decoder,
-            num_samples=num_samples,
-        )
+    @takes(VAEOptions)
+    def __init__(self, options: VAEOptions) -> None:
+        super().__init__(**options.of(ModelOptions))
+        prior = options.prior
         if isinstance(prior, Mapping):
             prior = VampPrior.from_config(prior)
         if prior is not None:
@@ -109,7 +71,7 @@ class VAE(LatentVariableModel):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, except modules of your own, ready for JSON."""
         prior = {} if self.vamp_prior is None else {"prior": self.vamp_prior.config}
-        return super().config | prior
+        return super().config | recorded(self, VAEOptions) | prior
 
     @property
     def like(self) -> Tensor:

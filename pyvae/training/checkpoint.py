@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pyvae.settings import GMVAEOptions, TrainerSettings, VAEOptions, earlier
 from pyvae.training.files import write_atomically
-from pyvae.training.settings import LATER
 
 if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel
@@ -23,6 +23,12 @@ LAST_FILE = "last.ckpt"
 BEST_FILE = "best.ckpt"
 _MAGIC = b"pyvae checkpoint 1 sha256 "
 _KEYS = ("run", "epoch", "model", "optimizer", "history", "best", "stale_epochs")
+# What descriptions of older runs lack.
+_EARLIER = {
+    "model": earlier(VAEOptions) | earlier(GMVAEOptions),
+    "data": {},
+    "trainer": earlier(TrainerSettings),
+}
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -93,9 +99,7 @@ def check_same_run(path: Path, saved: dict[str, Any], current: dict[str, Any]) -
     Both are what :func:`describe_run` returned.
     """
     for part in ("model", "data", "trainer"):
-        old, new = saved.get(part, {}), current[part]
-        if part == "trainer":
-            old, new = {**LATER, **old}, {**LATER, **new}
+        old, new = ({**_EARLIER[part], **run.get(part, {})} for run in (saved, current))
         names = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
         if names:
             changes = "; ".join(f"{n} was {old.get(n)!r}, is {new.get(n)!r}" for n in names)

@@ -17,7 +17,7 @@ from pyvae.optim import StepwiseEM
 from pyvae.training.objective import Objective
 
 if TYPE_CHECKING:
-    from pyvae.training.settings import Settings
+    from pyvae.settings import TrainerSettings
 
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -33,7 +33,7 @@ class Engine:
         This process among those that train together.
     """
 
-    def __init__(self, settings: Settings, model: LatentVariableModel) -> None:
+    def __init__(self, settings: TrainerSettings, model: LatentVariableModel) -> None:
         several = str(settings.devices) != "1"
         # Pretraining leaves the mixture without a gradient, which plain DDP waits for.
         strategy = DDPStrategy(find_unused_parameters=True) if several else "auto"

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from pyvae.inference import importance_weighted_bound, sleep_loss, wake_loss
 from pyvae.models import Elbo, LatentVariableModel
 
-OBJECTIVES = ("elbo", "iwae", "wake-sleep", "reweighted-wake-sleep")
-
 
 class Objective(nn.Module):
     """A model's objective as a module, so that Fabric and ``torch.compile`` can wrap it."""

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-MODES = ("auto", "bar", "plain", "silent")
 _PLAIN_LINES = 20
 _SHOWN = {"bound": "bound", "reconstruction": "rec", "log_prob_w": "w|z", "neg_kl_z": "-KL z"}
 

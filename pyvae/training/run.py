@@ -28,9 +28,9 @@ from pyvae.training.schedules import capacity_in, learning_rate_scale, warmup_sc
 from pyvae.training.start import start_mixture
 
 if TYPE_CHECKING:
+    from pyvae.settings import TrainerSettings
     from pyvae.training.batches import Batches
     from pyvae.training.run_folder import RunFolder
-    from pyvae.training.settings import Settings
 
 _MONITORED_EXAMPLES = 10_000
 _STARTING_EXAMPLES = 10_000
@@ -45,7 +45,7 @@ class Run:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: TrainerSettings,
         model: LatentVariableModel,
         train: Batches,
         validation: Batches | None,

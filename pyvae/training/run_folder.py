@@ -12,8 +12,8 @@ from pyvae.training.checkpoint import BEST_FILE, LAST_FILE, write_checkpoint
 from pyvae.training.files import make_output_folder
 
 if TYPE_CHECKING:
+    from pyvae.settings import TrainerSettings
     from pyvae.training.history import History
-    from pyvae.training.settings import Settings
 
 _BEGUN = (LAST_FILE, BEST_FILE)
 
@@ -25,7 +25,7 @@ class RunFolder:
     resume from as another, so what a kill costs is time and never a different result.
     """
 
-    def __init__(self, settings: Settings, *, resume: bool) -> None:
+    def __init__(self, settings: TrainerSettings, *, resume: bool) -> None:
         if settings.output_dir is None:
             raise ValueError("a run folder needs output_dir")
         self.path = make_output_folder(settings.output_dir)

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import math
 
-SCHEDULES = ("constant", "cosine", "linear")
-
 
 def learning_rate_scale(schedule: str, progress: float) -> float:
     """Return the factor of the learning rate where ``progress`` (0 to 1) of a phase is done.

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pyvae.models import GMVAE
+from pyvae.settings import TrainerSettings, documented
 from pyvae.training.batches import Batches
 from pyvae.training.checkpoint import LAST_FILE
 from pyvae.training.run import Run
 from pyvae.training.run_folder import RunFolder
-from pyvae.training.settings import Settings
 
 if TYPE_CHECKING:
     from pyvae.data import Data
@@ -23,63 +23,13 @@ if TYPE_CHECKING:
     from pyvae.training.history import History
 
 
-class Trainer(Settings):
+@documented(TrainerSettings)
+class Trainer(TrainerSettings):
     """Train a model on data: pretraining, start of the mixture, joint training.
 
     Parameters
     ----------
-    epochs
-        Passes over the data in joint training.
-    objective
-        Of joint training. ``"elbo"``: the bound. ``"iwae"``: the importance-weighted bound over the
-        model's ``num_samples``. ``"wake-sleep"``: decoder and prior by the bound, the encoder by
-        the forward KL over the model's own (w, x). ``"reweighted-wake-sleep"``: decoder and prior
-        by the importance-weighted bound, the encoder by the forward KL on the data, by importance
-        weights of two samples or more. All but the first need beta = 1 without warm-up, and the
-        exact posterior of z. What is logged is the bound.
-    batch_size, optimizer, lr, weight_decay
-        ``optimizer`` is ``"adam"`` or ``"adamw"``, the fused implementations.
-    prior_update, prior_lr
-        How the mixture moves: ``"gradient"``, with the networks, or ``"em"``, by stepwise EM with
-        that share of every batch (:class:`pyvae.optim.StepwiseEM`), constant over the run.
-    schedule
-        Learning rate of joint training: ``"constant"``, or ``"cosine"`` or ``"linear"`` to zero.
-    pretrain_epochs
-        Passes before the mixture is there, as a VAE with prior N(0, I). A ``VAE`` has none.
-    pretrain_beta
-        Pretraining's weight of all but the reconstruction: small, so that the codes spread.
-    initialization
-        Start of the mixture from the encoded data: ``"em"``, ``"kmeans"``, ``"kmeans++"``, or
-        ``"none"`` to leave the components where they are.
-    warmup_epochs
-        Epochs of joint training over which beta rises to the model's.
-    capacity, capacity_epochs
-        C of Burgess et al. (2018): what is maximised is then the reconstruction less beta times
-        |KL - C|, with C rising from zero to ``capacity`` nats over the first ``capacity_epochs`` of
-        joint training. A large beta holds the divergence at C. None is without.
-    grad_clip
-        Greatest norm of the gradient.
-    early_stopping
-        Stop after so many epochs after the warm-up without a higher validation bound, and leave
-        the model with the weights of the best epoch.
-    compile
-        Compile the objective with ``torch.compile``.
-    seed
-        Of the noise, the order of the data and the start of the mixture; not of the model's
-        initial parameters, which are drawn when it is built.
-    accelerator, devices, precision
-        As Lightning Fabric takes them. Several devices share every batch.
-    output_dir
-        Folder of ``last.ckpt``, ``best.ckpt``, ``history.csv`` and ``history.json``; None writes
-        nothing.
-    checkpoint_seconds
-        Least time between two checkpoints; 0 writes one every epoch.
-    num_workers
-        Processes that load data.
-    tensorboard
-        Log to TensorBoard; None does where it is installed.
-    progress
-        ``"bar"``, ``"plain"`` lines, ``"silent"``, or ``"auto"``: the bar on a terminal.
+    Those of :class:`pyvae.settings.TrainerSettings`.
 
     Raises
     ------

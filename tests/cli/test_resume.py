@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from pyvae.models import from_pretrained
+from pyvae.settings import TrainerSettings, earlier
 from pyvae.training import Trainer, TrainingDivergedError
-from pyvae.training.settings import LATER
 
 from .conftest import SMALL, Cli
 
@@ -93,7 +93,7 @@ def test_a_run_from_before_there_were_more_options(cli: Cli, tmp_path: Path, tra
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
     settings = json.loads((folder / "run.json").read_text())
-    for name in (*LATER, "pseudo_inputs"):
+    for name in (*earlier(TrainerSettings), "pseudo_inputs"):
         del settings["options"][name]
     (folder / "run.json").write_text(json.dumps(settings))
     result = cli("train", "--output", folder, "--resume", "--no-pictures", "--no-baselines")

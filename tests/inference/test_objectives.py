@@ -17,7 +17,8 @@ from pyvae.inference import (
 )
 from pyvae.models import GMVAE, VAE
 from pyvae.models.posterior import log_prob_at
-from pyvae.training.objective import OBJECTIVES, Objective
+from pyvae.settings import TrainerSettings, settings_of
+from pyvae.training.objective import Objective
 from tests.inference.test_posterior import LIMITS, model_of
 
 each_model = pytest.mark.parametrize("kind", ["vae", "gmvae"])
@@ -105,7 +106,7 @@ def test_who_learns_from_what(kind: str, x: Tensor) -> None:
     }
     for name, (loss, parts) in losses.items():
         assert trained_by(model, loss()) == parts, name
-    for name in OBJECTIVES:
+    for name in settings_of(TrainerSettings)["objective"].kind.choices:
         loss, parts = Objective(model, name)(x, torch.tensor(1.0), False)
         assert trained_by(model, loss) == everything, name
         assert parts.shape == (4,)

@@ -8,9 +8,11 @@ import torch
 
 from pyvae.data import digits
 from pyvae.models import GMVAE, VAE, VampPrior
+from pyvae.settings import TrainerSettings, settings_of
 from pyvae.training import Trainer
-from pyvae.training.objective import OBJECTIVES, Objective
+from pyvae.training.objective import Objective
 
+OBJECTIVES = settings_of(TrainerSettings)["objective"].kind.choices  # type: ignore[attr-defined]
 QUIET = {"pretrain_epochs": 0, "warmup_epochs": 0, "progress": "silent", "schedule": "constant"}
 
 

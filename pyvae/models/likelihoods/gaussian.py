@@ -11,8 +11,9 @@ from torch.distributions import Normal
 from torch.nn.functional import softplus
 
 from pyvae.models.likelihoods.likelihood import Likelihood
+from pyvae.settings import NetworkOptions
 
-DEFAULT_MIN_SCALE = 0.05
+DEFAULT_MIN_SCALE = NetworkOptions.min_scale
 
 
 class GaussianLikelihood(Likelihood):

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""What a setting may be: each kind checks a value and says what it expects."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+E = TypeVar("E", ValueError, TypeError)
+
+
+class Wording(NamedTuple):
+    """How a refusal reads: of a value out of its range, of another type; and a choice in it."""
+
+    wrong_value: str = "{name} is {value!r}; expected {expected}"
+    wrong_type: str = "{name} is {value!r}; expected {expected}"
+    choice: str = "{}"
+
+    def refusal(self, error: type[E], name: str, value: object, expected: str) -> E:
+        """Return the error to raise, a ValueError or a TypeError."""
+        form = self.wrong_type if error is TypeError else self.wrong_value
+        kind = type(value).__name__
+        return error(form.format(name=name, value=value, expected=expected, kind=kind))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Anything: whoever uses the value checks it."""
+
+    # As an option of the command line: its type there, and what stands for a value in the help.
+    option_type: ClassVar[type | None] = None
+    metavar: ClassVar[str | None] = None
+
+    @property
+    def expected(self) -> str:
+        """What is expected, in words; empty where that is anything."""
+        return ""
+
+    def checked(self, name: str, value: Any, say: Wording) -> Any:
+        """Return the value in its own type, or raise where it is none of this kind."""
+        return value
+
+
+ANYTHING = Kind()
+
+
+@dataclass(frozen=True)
+class Flag(Kind):
+    """True or false."""
+
+    option_type, metavar = bool, ""  # it would say <bool>, and takes no value
+
+    def checked(self, name: str, value: Any, say: Wording) -> bool:  # noqa: D102
+        return bool(value)
+
+
+@dataclass(frozen=True)
+class Count(Kind):
+    """An integer from ``least`` on."""
+
+    least: int
+    option_type, metavar = int, "N"
+
+    @property
+    def expected(self) -> str:  # noqa: D102
+        return f"at least {self.least}"
+
+    def checked(self, name: str, value: Any, say: Wording) -> int:  # noqa: D102
+        try:
+            if isinstance(value, bool):
+                raise TypeError
+            number = operator.index(value)
+        except TypeError:
+            raise say.refusal(TypeError, name, value, "an integer") from None
+        if number < self.least:
+            raise say.refusal(ValueError, name, number, self.expected)
+        return number
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A finite number from ``least`` on, or above ``above``, and to ``most``."""
+
+    words: str
+    least: float | None = None
+    above: float = -math.inf
+    most: float = math.inf
+    option_type, metavar = float, "N"
+
+    @property
+    def expected(self) -> str:  # noqa: D102
+        return self.words
+
+    def checked(self, name: str, value: Any, say: Wording) -> float:  # noqa: D102
+        try:
+            if isinstance(value, (bool, str)):
+                raise TypeError
+            number = float(value)
+        except (TypeError, ValueError):
+            raise say.refusal(TypeError, name, value, self.expected) from None
+        least = -math.inf if self.least is None else self.least
+        within = least <= number <= self.most and self.above < number
+        if not (within and math.isfinite(number)):
+            raise say.refusal(ValueError, name, value, self.expected)
+        return number
+
+
+@dataclass(frozen=True)
+class OneOf(Kind):
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:  # noqa: D102
+        return self.among("{!r}")
+
+    def among(self, form: str) -> str:
+        """List the choices, each in that form."""
+        return "one of " + ", ".join(form.format(choice) for choice in self.choices)
+
+    def checked(self, name: str, value: Any, say: Wording) -> str:  # noqa: D102
+        if value not in self.choices:
+            raise say.refusal(ValueError, name, value, self.among(say.choice))
+        return value
+
+
+@dataclass(frozen=True)
+class Widths(Kind):
+    """Widths of layers, positive integers; on the command line with commas between them."""
+
+    option_type, metavar = str, "W,W,..."
+
+    def checked(self, name: str, value: Any, say: Wording) -> tuple[int, ...]:  # noqa: D102
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise say.refusal(TypeError, name, value, "a sequence of integers like (256, 256)")
+        widths = (Count(1).checked(f"{name}[{i}]", width, say) for i, width in enumerate(value))
+        return tuple(widths)
+
+    def written(self, widths: Sequence[int]) -> str:
+        """Return the widths as the command line has them."""
+        return ",".join(map(str, widths))
+
+    def parsed(self, text: str) -> tuple[int, ...]:
+        """Return the widths that a text of the command line names."""
+        return tuple(int(width) for width in text.split(","))

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The home of the models' options: of their networks, of both models, and of each one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyvae.settings.kinds import ANYTHING, Count, Flag, Number, OneOf, Widths, Wording
+from pyvae.settings.setting import Home, required, setting
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_OWN_MODULE = (
+    "A module of your own in place of the MLP; see :class:`~pyvae.models.autoencoder.Autoencoder`."
+)
+
+
+@dataclass
+class NetworkOptions(Home):
+    """Of the two networks."""
+
+    WORDING: ClassVar = Wording(
+        "{name} must be {expected}, got {value!r}",
+        "{name} must be {expected}, got {value!r} ({kind})",
+        "{!r}",
+    )
+    PANEL: ClassVar = "Model"
+
+    input_dim: int = field(metadata=required(Count(1), "Numbers an example.", option=None))
+    latent_dim: int = field(metadata=required(Count(1), "Dimensions of w."))
+    _: KW_ONLY
+    hidden: Sequence[int] = setting(
+        (256, 256),
+        Widths(),
+        "Widths of the encoder's hidden layers.",
+        doc="Widths of the encoder's hidden layers, and of an amortized posterior's; the decoder "
+        "has them in reverse.",
+    )
+    # make_likelihood knows which there are.
+    likelihood: str = setting(
+        "bernoulli",
+        ANYTHING,
+        "Of x.",
+        doc='``"bernoulli"`` for data in [0, 1], ``"gaussian"`` for real data (means and scales '
+        "trained).",
+        recorded=False,
+    )
+    min_scale: float = setting(
+        0.05,
+        ANYTHING,
+        "Floor of the Gaussian likelihood's standard deviation.",
+        doc="Floor of the Gaussian likelihood's standard deviation, which checks it. The "
+        "components of a GM-VAE need none: in expectation their part of the bound is at most zero.",
+        option=None,
+    )
+    encoder: nn.Module | None = setting(None, ANYTHING, _OWN_MODULE, option=None, recorded=False)
+    decoder: nn.Module | None = setting(None, ANYTHING, _OWN_MODULE, option=None, recorded=False)
+
+
+@dataclass(kw_only=True)
+class ModelOptions(NetworkOptions):
+    """Of both models."""
+
+    beta: float = setting(
+        1.0,
+        Number("a finite number >= 0", least=0),
+        "Weight of all but the reconstruction.",
+        doc="Weight of everything but the reconstruction in the training objective; of a VAE that "
+        "is the KL divergence.",
+    )
+    num_samples: int = setting(1, Count(1), "Monte Carlo samples of w an example.")
+
+
+@dataclass(kw_only=True)
+class VAEOptions(ModelOptions):
+    """Of the VAE."""
+
+    MODEL: ClassVar = "vae"
+
+    prior: nn.Module | Mapping[str, Any] | None = setting(
+        None,
+        ANYTHING,
+        "None is N(0, I); otherwise a :class:`~pyvae.models.VampPrior`, or the ``config`` of one.",
+        option="pseudo_inputs",
+        recorded=False,
+    )
+
+
+@dataclass(kw_only=True)
+class GMVAEOptions(ModelOptions):
+    """Of the GM-VAE."""
+
+    MODEL: ClassVar = "gmvae"
+
+    num_components: int = setting(
+        10, Count(1), "K, components of the mixture.", option="components", doc="K, values of z."
+    )
+    covariance: str = setting(
+        "isotropic",
+        OneOf(("isotropic", "diagonal")),
+        "Of the components.",
+        doc='``"isotropic"``, one variance a component, or ``"diagonal"``, one for each dimension.',
+    )
+    posterior: str = setting(
+        "exact",
+        OneOf(("exact", "amortized")),
+        "q(z|w,x): p(z|w) itself, or a network.",
+        doc='q(z | w, x): ``"exact"`` is p(z | w), which maximises the bound for a given w; '
+        '``"amortized"`` is a network that sees w and x.',
+    )
+    closed_form: bool = setting(
+        False,
+        Flag(),
+        "Expect log p(w|z) in closed form, as VaDE does.",
+        doc="Take the expectation of log p(w | z) under q(w | x) in closed form (VaDE) and not at "
+        "samples. The bound is then mean-field, with a q(z | x), and lower. With the exact "
+        "posterior q(z | x) is the maximiser softmax_k(log pi_k + E_q(w|x) log N(w; mu_k, "
+        "sigma_k^2)); VaDE's own choice, p(z | w) at a sample, is no better for any x and noisier.",
+    )
+    learn_weights: bool = setting(
+        False,
+        Flag(),
+        "Train the components' weights.",
+        doc="Train pi, as the softmax of ``weight_logits``; False keeps it uniform.",
+    )
