@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pyvae.cli import errors, options
+from pyvae.cli.settings import with_settings
 
 app = typer.Typer(
     name="pyvae",
@@ -76,6 +77,7 @@ def pyvae(
 
 
 @app.command()
+@with_settings
 def train(
     ctx: typer.Context,
     data: options.DataPath = "digits",
@@ -83,45 +85,18 @@ def train(
     split: options.Split = options.Part.train,
     validation: options.Validation = 0.0,
     model: options.Model = options.ModelName.gmvae,
-    components: options.Components = 10,
     latent_dim: options.LatentDim = 10,
-    hidden: options.Hidden = "256,256",
-    covariance: options.CovarianceOption = options.Covariance.isotropic,
-    posterior: options.PosteriorOption = options.Posterior.exact,
-    closed_form: options.ClosedForm = False,
-    learn_weights: options.LearnWeights = False,
     likelihood: options.LikelihoodOption = options.Likelihood.auto,
-    beta: options.Beta = 1.0,
-    num_samples: options.NumSamples = 1,
     pseudo_inputs: options.PseudoInputs = 0,
-    objective: options.ObjectiveOption = options.ObjectiveName.elbo,
-    epochs: options.Epochs = 100,
-    pretrain_epochs: options.PretrainEpochs = 100,
-    pretrain_beta: options.PretrainBeta = 0.05,
-    warmup_epochs: options.WarmupEpochs = 10,
-    capacity: options.Capacity = None,
-    capacity_epochs: options.CapacityEpochs = 50,
-    initialization: options.InitializationOption = options.Initialization.em,
-    batch_size: options.BatchSize = 128,
-    lr: options.LearningRate = 1e-3,
-    optimizer: options.OptimizerOption = options.Optimizer.adam,
-    weight_decay: options.WeightDecay = 0.0,
-    prior_update: options.PriorUpdateOption = options.PriorUpdate.gradient,
-    prior_lr: options.PriorLearningRate = 0.02,
-    schedule: options.ScheduleOption = options.Schedule.cosine,
-    grad_clip: options.GradClip = None,
-    early_stopping: options.EarlyStopping = None,
-    seed: options.Seed = 0,
     device: options.DeviceOption = options.Device.auto,
     threads: options.Threads = None,
-    precision: options.PrecisionOption = options.Precision.full,
-    compile: options.Compile = False,
     output: options.Output = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     baselines: options.Baselines = True,
     pictures: options.Pictures = True,
     quiet: options.Quiet = False,
+    **settings: Any,
 ) -> None:
     """Train a model, score it and draw what it learnt.
 

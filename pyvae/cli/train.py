@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import Interrupted, RunFailed, UserError
 from pyvae.cli.run_folder import RunFolder, default_output
+from pyvae.cli.settings import OPTIONS, arguments, check, flag
 from pyvae.cli.terminal import output, say
+from pyvae.settings import NEVER, GMVAEOptions, TrainerSettings, VAEOptions, changeable
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -16,30 +18,15 @@ if TYPE_CHECKING:
     from pyvae.data import Data
     from pyvae.models import LatentVariableModel, VampPrior
 
-# What the model's and the trainer's arguments are called, where not as the option.
-_GMVAE_ARGUMENTS = {
-    "components": "num_components",
-    "covariance": "covariance",
-    "posterior": "posterior",
-    "closed_form": "closed_form",
-    "learn_weights": "learn_weights",
-}
-_ONLY = {
-    "gmvae": (
-        *_GMVAE_ARGUMENTS, "pretrain_epochs", "pretrain_beta", "initialization", "prior_update",
-        "prior_lr",
-    ),
-    "vae": ("pseudo_inputs",),
-}  # fmt: skip
-_TRAINER_ARGUMENTS = (
-    "objective", "epochs", "pretrain_epochs", "pretrain_beta", "warmup_epochs", "capacity",
-    "capacity_epochs", "initialization", "batch_size", "lr", "optimizer", "weight_decay",
-    "prior_update", "prior_lr", "schedule", "grad_clip", "early_stopping", "seed", "precision",
-    "compile",
-)  # fmt: skip
 _PATHS = ("data", "labels")
 # What belongs to one call and not to the run: a resumed run takes them anew.
 _OF_THE_CALL = ("output", "resume", "overwrite", "quiet", "baselines", "pictures")
+# What older runs lack, with what they were made by.
+_EARLIER = {
+    name: option.about.before
+    for name, option in OPTIONS.items()
+    if option.about.before is not NEVER
+} | {"pseudo_inputs": 0}
 
 
 def train(options: dict[str, Any], given: set[str]) -> None:
@@ -57,6 +44,7 @@ def train(options: dict[str, Any], given: set[str]) -> None:
         options = _resumed(folder, options, given)
     else:
         _check_belongs(options, given)
+        check(options)
         if options["objective"] != "elbo" and "warmup_epochs" not in given:
             options = {**options, "warmup_epochs": 0}
         folder.check_free(overwrite=options["overwrite"])
@@ -81,7 +69,7 @@ def _train(folder: RunFolder, options: dict[str, Any]) -> None:
     from pyvae.training import Trainer, TrainingDivergedError, evaluate
 
     trainer = Trainer(
-        **{name: options[name] for name in _TRAINER_ARGUMENTS},
+        **arguments(TrainerSettings, options),
         accelerator=device,
         output_dir=folder.path,
         progress="silent" if options["quiet"] else "auto",
@@ -141,49 +129,36 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
         raise UserError("--resume and --overwrite exclude each other; give one of them")
     if not folder.settings.is_file():
         raise UserError(f"--resume: {folder} holds no run; leave out --resume to start one there")
-    from pyvae.settings import TrainerSettings, earlier
-
-    # Older runs lack what there was no choice of then.
-    saved = {
-        **earlier(TrainerSettings),
-        "pseudo_inputs": 0,
-        **folder.read_settings().get("options", {}),
-    }
+    saved = {**_EARLIER, **folder.read_settings().get("options", {})}
     missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
     if missing:
         raise UserError(f"{folder.settings}: damaged, it lacks {', '.join(missing)}")
-    # Without a schedule an epoch does not depend on how many follow.
-    free = {*_OF_THE_CALL, "threads", *(["epochs"] if saved["schedule"] == "constant" else [])}
+    free = {*_OF_THE_CALL, "threads", *changeable(saved["schedule"])}
     for name in sorted(given - free):
         asked = _absolute(options[name]) if name in _PATHS else options[name]
         if asked != saved[name]:
             raise UserError(
-                f"{_flag(name)} {options[name]}: the run in {folder} has {saved[name]}, and a "
+                f"{flag(name)} {options[name]}: the run in {folder} has {saved[name]}, and a "
                 "resumed run keeps its settings; leave the option out, or start another run"
             )
     return {**options, **saved, **{name: options[name] for name in given}}
 
 
 def _check_belongs(options: dict[str, Any], given: set[str]) -> None:
-    other = "vae" if options["model"] == "gmvae" else "gmvae"
-    misplaced = [name for name in _ONLY[other] if name in given]
     if options["early_stopping"] and not options["validation"]:
         raise UserError("--early-stopping watches the validation bound; add --validation 0.1, say")
-    for name, needed, value in (
-        ("prior_lr", "prior_update", "em"),
-        ("capacity_epochs", "capacity", None),
-    ):
-        lacks = options[needed] != value if value else options[needed] is None
-        if name in given and lacks:
-            needs = f"{_flag(needed)} {value}" if value else _flag(needed)
-            raise UserError(f"{_flag(name)} has no use without {needs}")
-    if misplaced:
-        why = "a vae has no mixture" if other == "gmvae" else "a gmvae's mixture is its prior"
-        raise UserError(f"{_flag(misplaced[0])} belongs to --model {other}; {why}")
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    asked = [option for name, option in OPTIONS.items() if name in given]
+    for option in asked:
+        needs = option.about.needs
+        if needs is not None and not needs.met_by(options):
+            wanted = (
+                flag(needs.name) if needs.value is None else f"{flag(needs.name)} {needs.value}"
+            )
+            raise UserError(f"{option.flag} has no use without {wanted}")
+    for option in asked:
+        if option.model not in ("", options["model"]):
+            why = {"gmvae": "a vae has no mixture", "vae": "a gmvae's mixture is its prior"}
+            raise UserError(f"{option.flag} belongs to --model {option.model}; {why[option.model]}")
 
 
 def _absolute(source: str | None) -> str | None:
@@ -206,23 +181,17 @@ def _build_model(options: dict[str, Any], data: Data, train: Data | Dataset) -> 
             f"--likelihood bernoulli needs data in [0, 1], and {data.name} goes beyond; "
             "use --likelihood gaussian"
         )
-    common: dict[str, Any] = {
-        "likelihood": likelihood,
-        "hidden": _widths(options["hidden"]),
-        "beta": options["beta"],
-        "num_samples": options["num_samples"],
-    }
     if options["model"] == "gmvae" and options["components"] > len(data):
         raise UserError(
             f"--components {options['components']}: more than the {len(data)} examples of "
             f"{data.name}; ask for fewer"
         )
     torch.manual_seed(options["seed"])
+    values = {**options, "likelihood": likelihood}
     if options["model"] == "vae":
-        prior = _vamp_prior(options["pseudo_inputs"], train)
-        return VAE(data.num_features, options["latent_dim"], **common, prior=prior)
-    own = {argument: options[name] for name, argument in _GMVAE_ARGUMENTS.items()}
-    return GMVAE(data.num_features, options["latent_dim"], **common, **own)
+        values["pseudo_inputs"] = _vamp_prior(options["pseudo_inputs"], train)
+        return VAE(data.num_features, **arguments(VAEOptions, values))
+    return GMVAE(data.num_features, **arguments(GMVAEOptions, values))
 
 
 def _vamp_prior(count: int, train: Data | Dataset) -> VampPrior | None:
@@ -241,13 +210,6 @@ def _vamp_prior(count: int, train: Data | Dataset) -> VampPrior | None:
             "train on; ask for fewer"
         )
     return VampPrior(torch.cat(list(batches.in_order(count))))
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(width) for width in text.split(","))
-    except ValueError:
-        raise UserError(f"--hidden: expected widths like 256,256, got {text!r}") from None
 
 
 def _split(data: Data, share: float, seed: int) -> tuple[Data | Dataset, Dataset | None]:

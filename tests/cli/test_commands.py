@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from pyvae import ops
-from pyvae.cli import app, train
+from pyvae.cli import app
 from pyvae.models import GMVAE, VAE, from_pretrained
-from pyvae.training import Trainer
 
 from .conftest import Cli
 
@@ -115,18 +114,3 @@ def test_help_has_a_panel_for_every_kind_of_option(cli: Cli, monkeypatch: pytest
         assert f"─ {panel} ─" in out
     options = set(inspect.signature(app.train).parameters) - {"ctx"}
     assert all("--" + name.replace("_", "-") in out for name in options)
-
-
-def test_defaults_are_the_librarys():
-    options = inspect.signature(app.train).parameters
-    trainer = inspect.signature(Trainer).parameters
-    for name in train._TRAINER_ARGUMENTS:
-        default = options[name].default
-        assert getattr(default, "value", default) == trainer[name].default, name
-    model = inspect.signature(GMVAE).parameters
-    for name, argument in {
-        **train._GMVAE_ARGUMENTS, "beta": "beta", "num_samples": "num_samples"
-    }.items():  # fmt: skip
-        default = options[name].default
-        assert getattr(default, "value", default) == model[argument].default, name
-    assert train._widths(options["hidden"].default) == model["hidden"].default
