@@ -48,6 +48,14 @@ class TrainerSettings(Home):
         model="gmvae",
         doc="Passes before the mixture is there, as a VAE with prior N(0, I). A ``VAE`` has none.",
     )
+    pretrain_lr: float | None = setting(
+        None,
+        Number("a number > 0, or None", above=0),
+        "Learning rate of pretraining; that of --lr if left out.",
+        model="gmvae",
+        doc="Learning rate of pretraining, constant; None is ``lr``.",
+        before=None,
+    )
     pretrain_beta: float = setting(
         0.05,
         _NOT_NEGATIVE,

@@ -143,7 +143,8 @@ class Run:
 
     def _learning_rate(self, epoch: int, done: float) -> float:
         if epoch < self.pretrain_epochs:
-            return self.settings.lr
+            own = self.settings.pretrain_lr
+            return self.settings.lr if own is None else own
         progress = (epoch - self.pretrain_epochs + done) / self.settings.epochs
         return self.settings.lr * learning_rate_scale(self.settings.schedule, progress)
 

@@ -84,15 +84,16 @@ def test_options_reach_the_trainer(cli: Cli, tmp_path: Path, digits_file: Path):
     result = cli(
         "train", "--data", digits_file, *SMALL, "--lr", 0.5, "--schedule", "linear", "--optimizer",
         "adamw", "--weight-decay", 0.1, "--grad-clip", 0.01, "--batch-size", 50, "--seed", 7,
-        "--prior-update", "em", "--prior-lr", 0.3,
+        "--prior-update", "em", "--prior-lr", 0.3, "--pretrain-lr", 0.25,
         "--output", tmp_path / "run", "--no-pictures", "--no-baselines",
     )  # fmt: skip
     assert result.code == 0, result.err
     rows = json.loads((tmp_path / "run" / "history.json").read_text())
-    assert [row["lr"] for row in rows] == [0.5, 0.5, 0.25]
+    assert [row["lr"] for row in rows] == [0.25, 0.5, 0.25]
     options = json.loads((tmp_path / "run" / "run.json").read_text())["options"]
     assert (options["seed"], options["batch_size"], options["grad_clip"]) == (7, 50, 0.01)
     assert (options["prior_update"], options["prior_lr"]) == ("em", 0.3)
+    assert options["pretrain_lr"] == 0.25
     state = torch.load(
         io.BytesIO((tmp_path / "run" / "last.ckpt").read_bytes().partition(b"\n")[2]),
         weights_only=True,

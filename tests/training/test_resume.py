@@ -201,6 +201,7 @@ def test_the_best_weights_are_no_run(finished):
         ({"seed": 3, "batch_size": 16}, "batch_size was 32, is 16; seed was 0, is 3"),
         ({"prior_update": "em"}, "another trainer: prior_update was 'gradient', is 'em'"),
         ({"epochs": 9}, "another trainer: epochs was 4, is 9"),
+        ({"pretrain_lr": 0.1}, "another trainer: pretrain_lr was None, is 0.1"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(finished, changes, message):

@@ -104,6 +104,13 @@ def test_schedules(schedule):
     )
 
 
+def test_pretraining_may_have_a_learning_rate_of_its_own():
+    trainer = small_trainer(pretrain_lr=0.3, lr=0.01, schedule="constant", epochs=1)
+    assert trainer.fit(small_model(), blobs()).column("lr") == [0.3, 0.3, 0.01]
+    with pytest.raises(ValueError, match="pretrain_lr is 0; expected a number > 0, or None"):
+        small_trainer(pretrain_lr=0)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
