@@ -54,16 +54,16 @@ format: .venv/.lint  ## format everything that `make lint` checks
 	$(BIN)/clang-format -i $(CPP)
 
 bench: .venv/.bench  ## measure every op beside its peers; a quarter of an hour
-	$(BIN)/pyvae bench $(BENCH_FLAGS)
+	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
 
 bench-gpu: .venv/.ready  ## measure the ops on a GPU, and write docs/benchmarks-gpu.md
-	$(BIN)/pyvae bench --device cuda --document docs/benchmarks-gpu.md $(BENCH_FLAGS)
+	$(BIN)/python -m benchmarks --device cuda --document docs/benchmarks-gpu.md $(BENCH_FLAGS)
 
 bench-document: .venv/.ready  ## write docs/benchmarks.md and its plots from RESULTS
-	$(BIN)/pyvae bench --from $(RESULTS) --document docs/benchmarks.md
+	$(BIN)/python -m benchmarks --from $(RESULTS) --document docs/benchmarks.md
 
 bench-loop: .venv/.ready  ## time the ops alone, over the tests' case table (pytest-benchmark)
-	$(BIN)/pytest --benchmark-only $(wildcard benchmarks/test_*.py)
+	$(BIN)/pytest --benchmark-only benchmarks/test_ops.py
 
 test-torch-versions: $(TORCH_VERSIONS:%=test-torch-%)  ## run one wheel on several torches (several GB)
 

@@ -16,8 +16,10 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from pyvae.bench.memory import peak_growth
-from tests.ops.cases import CASES, SMALL, OpCase, Size
+from tests.memory import peak_growth
+from tests.ops.case import OpCase
+from tests.ops.cases import CASES, SMALL
+from tests.ops.draws import Size
 
 # Beyond this many elements the reference's (N, K, D) tensors take tens of GB and minutes.
 REFERENCE_LIMIT = 2**26

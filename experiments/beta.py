@@ -30,7 +30,7 @@ from pyvae.inference import (
     total_correlation,
 )
 from pyvae.models import VAE
-from pyvae.plots._style import color, dress, legend_above, new_figure
+from pyvae.plots.style import color, dress, legend_above, new_figure
 from pyvae.training import Trainer
 from pyvae.training.metrics import active_units
 

@@ -19,7 +19,7 @@ from experiments.finding import Finding
 from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.gaussian_em import GaussianEM
 from pyvae.mixture.points import Points
-from pyvae.plots._style import color, dress, legend_above, new_figure
+from pyvae.plots.style import color, dress, legend_above, new_figure
 
 ITERATIONS = 40
 

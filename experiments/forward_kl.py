@@ -37,7 +37,7 @@ from pyvae.inference import (
 )
 from pyvae.models import GMVAE, VAE
 from pyvae.models.posterior import log_prob_at
-from pyvae.plots._style import FAINT, color, dress, new_figure
+from pyvae.plots.style import FAINT, color, dress, new_figure
 
 LIMITS, POINTS = [(-16.0, 16.0)], 8001
 SCALE, SPREAD = 0.3, 2.0

@@ -23,7 +23,7 @@ from experiments.finding import Finding
 from pyvae.data import digits
 from pyvae.inference import score_function_bound
 from pyvae.models import VAE
-from pyvae.plots._style import color, dress, new_figure
+from pyvae.plots.style import color, dress, new_figure
 
 COUNTS = (1, 2, 4, 8, 16, 32)
 DRAWS, EPOCHS = 200, 60

@@ -20,7 +20,7 @@ from experiments.finding import Finding
 from pyvae.data import digits
 from pyvae.inference import GridPosterior, posterior_estimate, posterior_on_grid
 from pyvae.models import VAE
-from pyvae.plots._style import FAINT, color, dress, new_figure
+from pyvae.plots.style import FAINT, color, dress, new_figure
 from pyvae.training import Trainer
 
 LIMITS, POINTS = [(-5.5, 5.5)] * 2, 221

@@ -27,9 +27,7 @@ PYTHON: dict[str, set[str]] = {
     "inference": {"distributions", "models", "ops"},
     "optim": {"mixture", "models"},
     "training": {"inference", "optim", "models", "mixture", "data", "ops", "settings"},
-    "bench": {"mixture", "ops", "plots"},
     "cli": {
-        "bench",
         "training",
         "models",
         "mixture",
@@ -76,12 +74,6 @@ PRIVATE: dict[str, dict[str, str]] = {
     "distributions": {
         "_kl_independent_independent": "torch's rule, for what ours does not know",
         "_validate_args": "torch's flag, which expand() hands on in torch's distributions too",
-    },
-    "bench": {
-        "_dynamo": "torch's compiler, to let it forget the sizes of the last case",
-        "_create_jit_fn": "torch's kernel of a text, for a GPU's greatest speed",
-        "_e_step": "scikit-learn's, to be timed by itself",
-        "_m_step": "scikit-learn's, to be timed by itself",
     },
 }
 MOST_LINES = 400
@@ -156,6 +148,12 @@ def test_no_file_is_long() -> None:
     sources = _texts([path for path in paths if path.exists()])
     long = set(dependencies.longer_than(MOST_LINES, sources))
     assert not long, f"over {MOST_LINES} lines: {sorted(long)}; split it where its subjects part"
+
+
+def test_the_table_of_cases_knows_of_no_benchmark() -> None:
+    """It is copied away with the tests, to be run on an installed wheel."""
+    for path in sorted((ROOT / "tests" / "ops").glob("*.py")):
+        assert "benchmarks" not in {name.split(".")[0] for name in _imported(path)}, path
 
 
 def test_plots_draw_arrays() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pyvae import plots
-from pyvae.plots import _style
+from pyvae.plots import style
 from pyvae.plots._examples import tile
 from pyvae.plots._matching import match
 
@@ -319,11 +319,11 @@ def test_confusion_rejects_other_lengths():
 
 
 def test_fifty_categories_have_fifty_colours():
-    assert len({_style.color(k) for k in range(50)}) == 50
-    assert len({_style.color(k) + _style.marker(k) for k in range(60)}) == 60
+    assert len({style.color(k) for k in range(50)}) == 50
+    assert len({style.color(k) + style.marker(k) for k in range(60)}) == 60
 
 
 def test_numbers_at_one_place_are_moved_apart():
-    centres = _style._push_apart(np.zeros((9, 2)), np.full((9, 2), 10.0))
+    centres = style._push_apart(np.zeros((9, 2)), np.full((9, 2), 10.0))
     gap = np.abs(centres[:, None] - centres[None]).max(-1) + 1e9 * np.eye(9)
     assert gap.min() > 9.9

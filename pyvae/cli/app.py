@@ -7,21 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pyvae.cli import errors, options
+from pyvae.cli import manners, options
 from pyvae.cli.settings import with_settings
 
-app = typer.Typer(
-    name="pyvae",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-_CLICK_ERROR: Any = next(
-    # typer 0.26 brought its own click: the class is found where either of the two keeps it.
-    base
-    for base in typer.BadParameter.__mro__
-    if base.__name__ == "ClickException"
-)
+app = manners.application()
 RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="Folder of a run, or of a saved model.")
 ]
@@ -34,30 +23,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; mistakes become one line on stderr."""
-    command = typer.main.get_command(app)
-    arguments = list(sys.argv[1:] if args is None else args)
-    try:
-        with errors.mistakes():
-            result = command.main(args=arguments, prog_name="pyvae", standalone_mode=False)
-        return result if isinstance(result, int) else errors.OK
-    except _CLICK_ERROR as error:
-        path = getattr(getattr(error, "ctx", None), "command_path", "pyvae")
-        text = errors.one_line(error.format_message()).rstrip(".")
-        errors.complain(f"{text}; see `{path} --help`")
-        return errors.MISTAKE
-    except errors.UserError as error:
-        errors.complain(str(error))
-        return errors.MISTAKE
-    except errors.RunFailed as error:
-        errors.complain(str(error))
-        return errors.FAILED
-    except errors.Interrupted as error:
-        errors.complain(str(error), label="interrupted")
-        return errors.INTERRUPTED
-    except (KeyboardInterrupt, typer.Abort):
-        errors.complain("nothing was left half-written", label="interrupted")
-        return errors.INTERRUPTED
+    """Run the command line and return its exit code."""
+    return manners.run(app, "pyvae", args)
 
 
 @app.callback(invoke_without_command=True)
@@ -219,70 +186,6 @@ def fit_kl(
     from pyvae.cli import fit_kl as command
 
     command.fit_kl(weights, means, sigmas, output)
-
-
-@app.command()
-def bench(
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--only",
-            metavar="OP[:SIZE]",
-            help="Measure this op, or this size of it, such as mixture_log_prob:65536x64x16. "
-            "Repeatable.",
-        ),
-    ] = None,
-    device: Annotated[
-        options.BenchDevice, typer.Option(help="What to measure: the processor, or a GPU.")
-    ] = options.BenchDevice.cpu,
-    quick: Annotated[
-        bool,
-        typer.Option("--quick", metavar="", help="Few short turns: a first look, and no record."),
-    ] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Of every library; two if left out.")
-    ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PLACE",
-            help="A .json file, or a folder for NAME.json; benchmarks/results if left out. With "
-            "--only, the file's other cases stay. A --quick or --only run without --output is "
-            "printed, not written.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(help="Of this machine; processor and instruction set if left out."),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option("--from", metavar="FILE", help="Read these results; measure nothing."),
-    ] = None,
-    compare: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Tell what became slower or faster since these results."),
-    ] = None,
-    document: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.md", help="Write the results as a document, with plots beside it."
-        ),
-    ] = None,
-) -> None:
-    """Measure the ops beside their peers: time, memory, error.
-
-    Every variant takes turns within one run: pyvae, eager PyTorch, torch.compile,
-    torch.distributions, scikit-learn, and JAX and KeOps where they are installed (the extra "bench"
-    brings them).
-    """
-    from pyvae.cli import bench as command
-
-    command.bench(
-        command.Options(
-            only or (), quick, threads, output, name, source, compare, document, device.value
-        )
-    )
 
 
 @app.command()

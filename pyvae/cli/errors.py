@@ -23,12 +23,13 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def mistakes() -> Iterator[None]:
+def mistakes(package: str = "pyvae") -> Iterator[None]:
     """Turn the library's complaints about its input into :class:`UserError`.
 
-    A ``ValueError`` or ``TypeError`` counts where this package raised it itself: its texts name
-    what was expected and what came. The same from deep within another library is a defect of
-    ours, and keeps its traceback. Errors of the file system are the user's wherever they arise.
+    A ``ValueError`` or ``TypeError`` counts where pyvae raised it itself, or the ``package`` that
+    the command line is of: their texts name what was expected and what came. The same from deep
+    within another library is a defect of ours, and keeps its traceback. Errors of the file system
+    are the user's wherever they arise.
     """
     try:
         yield
@@ -44,7 +45,7 @@ def mistakes() -> Iterator[None]:
             ) from error
         raise UserError(str(error)) from error  # a wrong PYVAE_CPU_ISA, say
     except (ValueError, TypeError) as error:
-        if not _raised_by_us(error):
+        if not _raised_by(error, ("pyvae.", f"{package}.")):
             raise
         raise UserError(str(error)) from error
 
@@ -54,12 +55,12 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def complain(text: str, *, label: str = "error") -> None:
-    """Write one line to stderr, in colour where that is a terminal."""
+def complain(text: str, program: str = "pyvae", *, label: str = "error") -> None:
+    """Write one line of a program's to stderr, in colour where that is a terminal."""
     from rich.console import Console
     from rich.text import Text
 
-    line = Text.assemble(("pyvae: ", "bold"), (f"{label}: ", "bold red"), one_line(text))
+    line = Text.assemble((f"{program}: ", "bold"), (f"{label}: ", "bold red"), one_line(text))
     Console(stderr=True, soft_wrap=True).print(line)
 
 
@@ -69,6 +70,6 @@ def _file_error(error: OSError) -> str:
     return f"{error.filename}: {error.strerror.lower()}"
 
 
-def _raised_by_us(error: BaseException) -> bool:
+def _raised_by(error: BaseException, packages: tuple[str, ...]) -> bool:
     frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and frames[-1][0].f_globals.get("__name__", "").startswith("pyvae.")
+    return bool(frames) and frames[-1][0].f_globals.get("__name__", "").startswith(packages)

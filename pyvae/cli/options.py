@@ -43,13 +43,6 @@ class MixtureCovariance(str, Enum):
     spherical = "spherical"
 
 
-class BenchDevice(str, Enum):
-    """``--device`` of ``bench``."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 class Device(str, Enum):
     """``--device``."""
 

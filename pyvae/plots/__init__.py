@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Pictures of a trained model, of a mixture, and of timings: arrays in, a matplotlib Figure out.
+"""Pictures of a trained model and of a mixture: arrays in, a matplotlib Figure out.
 
 No pyplot and no global state, so they can be drawn from threads, servers and tests alike; save one
-with ``figure.savefig(path)``.
+with ``figure.savefig(path)``. ``style`` is the look that they share, for pictures of one's own.
 """
 
 from __future__ import annotations
 
-from ._benchmarks import growth, ratios, roofline
 from ._confusion import confusion
 from ._divergences import Fit, FittedTarget, Sweep, kl_directions
 from ._examples import component_samples, reconstructions
@@ -21,13 +20,10 @@ __all__ = [
     "Sweep",
     "component_samples",
     "confusion",
-    "growth",
     "history",
     "information_criterion",
     "kl_directions",
     "latent_space",
     "mixture",
-    "ratios",
     "reconstructions",
-    "roofline",
 ]

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from ._matching import Matching, check_pair, match
-from ._style import INK, LABEL, TICK, dress, new_figure
+from .style import INK, LABEL, TICK, dress, new_figure
 
 _BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", "#9cc7ee", "#3f90da", "#0b3a66"])
 

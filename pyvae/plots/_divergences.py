@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ._style import FAINT, INK, color, dress, new_figure, number
+from .style import FAINT, INK, color, dress, new_figure, number
 
 _INCLUSIVE, _EXCLUSIVE = color(0), color(6)
 

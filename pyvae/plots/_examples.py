@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ._style import FAINT, INK, LABEL, PALETTE, color, dress, legend_above, new_figure
+from .style import FAINT, INK, LABEL, PALETTE, color, dress, legend_above, new_figure
 
 
 def reconstructions(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ._style import FAINT, INK, PALETTE, QUIET, TICK, dress, legend_above, new_figure, number
+from .style import FAINT, INK, PALETTE, QUIET, TICK, dress, legend_above, new_figure, number
 
 _UNITS = "Nats per example: summed over features and latent dimensions, averaged over examples."
 _TINTS = {"pretraining": "#e9e9e9", "warm-up of β": "#f5f5f5"}

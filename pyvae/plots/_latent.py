@@ -12,7 +12,7 @@ from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
 from ._matching import check_pair, match
-from ._style import FAINT, color, dress, marker, new_figure, write_numbers
+from .style import FAINT, color, dress, marker, new_figure, write_numbers
 
 _WIDEST = 3.0  # contours wider than so many times the frame are left out
 MOST_POINTS = 6000  # more only paint one another over

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ._latent import MOST_POINTS, Panel, draw_plane, project
-from ._style import INK, color, dress, legend_above, new_figure
+from .style import INK, color, dress, legend_above, new_figure
 
 _MOST_CURVES = 20
 

@@ -18,15 +18,8 @@ from torch import Tensor
 from pyvae import ops
 from tests.building import ROOT, run
 from tests.ops import test_registration as registration
-from tests.ops.cases import (
-    CASES,
-    DTYPES,
-    STATISTICS_CASES,
-    OpCase,
-    as_tuple,
-    each_case,
-    each_dtype,
-)
+from tests.ops.case import as_tuple
+from tests.ops.cases import CASES, DTYPES, STATISTICS_CASES, OpCase, each_case, each_dtype
 from tests.ops.checks import gradients, upstream_of
 from tests.ops.test_precision import each_half
 

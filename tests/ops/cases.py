@@ -1,27 +1,25 @@
 # SPDX-License-Identifier: MIT
 """The case table: one entry per op and per combination of its arguments.
 
-Every property test and every benchmark is a loop over ``CASES``. An op joins all of them with an
-entry here: its arguments with their shapes and ordinary values, the shapes of its results, the
-values that break naive formulas, and the error it may make against its reference in float64.
+Every property test is a loop over a part of ``TABLE``, and so are the benchmarks. An op joins all
+of them with an entry here: its arguments with their shapes and ordinary values, the shapes of its
+results, the values that break naive formulas, the error it may make against its reference in
+float64, and the sizes at which it is measured, on the CPU and on a GPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import cycle, product
 
 import pytest
 import torch
-from torch import Tensor
 
 from pyvae import ops
-from pyvae.bench.sizes import SIZES, Size
 from pyvae.ops import reference
-from tests.ops import devices
-
-Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
+from tests.ops.case import Argument, OpCase
+from tests.ops.draws import cholesky, log_simplex, normal, sizes_of, uniform
 
 DTYPES = (torch.float32, torch.float64)
 # Around every vector width and tile edge of the kernels: whole registers, one less, one more.
@@ -29,119 +27,6 @@ TAIL_SIZES = (0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65)
 POINT_COUNTS = (1, 2, 7, 8, 9, 17, 64, 65)
 TILED = {"n": 200, "k": 40, "d": 19}  # several blocks of points and panels, with ragged ends
 SMALL = {"n": 3, "k": 4, "d": 2}  # for checks by finite differences
-
-
-def normal(scale: float = 1.0, shift: float = 0.0) -> Draw:
-    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        return shift + scale * torch.randn(shape, generator=generator, dtype=torch.float64)
-
-    return draw
-
-
-def log_simplex() -> Draw:
-    """Logarithms of weights that sum to one over the last dimension."""
-
-    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64).log_softmax(-1)
-
-    return draw
-
-
-def uniform() -> Draw:
-    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        return torch.rand(shape, generator=generator, dtype=torch.float64)
-
-    return draw
-
-
-def cholesky() -> Draw:
-    """Lower factors of covariances near the identity: well conditioned in any dimension."""
-
-    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        noise = 0.3 * torch.randn(shape, generator=generator, dtype=torch.float64)
-        below = noise.tril(-1) / max(1, shape[-1]) ** 0.5
-        return below + torch.diag_embed(torch.diagonal(noise, dim1=-2, dim2=-1).exp())
-
-    return draw
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One tensor argument: its core dimensions, as in ``"n d"``, and its ordinary values."""
-
-    dims: str
-    draw: Draw
-
-
-@dataclass(frozen=True)
-class OpCase:
-    """An op called with one combination of its arguments."""
-
-    name: str
-    op: Callable
-    reference: Callable
-    arguments: Mapping[str, Argument]
-    outputs: tuple[str, ...]  # core dimensions of each result
-    sizes: tuple[Size, ...]
-    benchmark_sizes: tuple[Size, ...]
-    hard: tuple[Mapping[str, float], ...]  # arguments filled with one extreme value
-    rtol: Mapping[torch.dtype, float]  # against the reference in float64
-    hard_rtol: Mapping[torch.dtype, float]  # where an input of 80 is rounded and exponentiated
-    second_rtol: Mapping[torch.dtype, float]  # of second gradients, which the reference computes
-    fixed: Mapping[str, None] = field(default_factory=dict)  # required arguments given as None
-
-    def draw(
-        self,
-        size: Size,
-        dtype: torch.dtype,
-        *,
-        batch: Mapping[str, tuple[int, ...]] | None = None,
-        seed: int = 0,
-    ) -> dict[str, Tensor]:
-        """Ordinary inputs of one size; ``batch`` puts leading dimensions before an argument's."""
-        generator = torch.Generator().manual_seed(seed)
-        inputs = {}
-        for name, argument in self.arguments.items():
-            shape = (batch or {}).get(name, ()) + core_shape(argument.dims, size)
-            inputs[name] = argument.draw(shape, generator)
-        if "w" in inputs and "mean_q" in inputs and inputs["w"].shape == inputs["mean_q"].shape:
-            # A sample of q(w | x), as in a model: far from it the terms are badly conditioned.
-            noise = torch.exp(0.5 * inputs["logvar_q"]) * inputs["w"]
-            inputs["w"] = inputs["mean_q"] + noise
-        return {name: tensor.to(dtype) for name, tensor in inputs.items()}
-
-    def __call__(self, **inputs: Tensor) -> tuple[Tensor, ...]:
-        there = {name: devices.moved(tensor) for name, tensor in inputs.items()}
-        results = as_tuple(self.op(**self.fixed, **there))
-        return tuple(devices.returned(result) for result in results)
-
-    def expected(self, **inputs: Tensor) -> tuple[Tensor, ...]:
-        """The reference's results, in the dtype of the inputs."""
-        return as_tuple(self.reference(**self.fixed, **inputs))
-
-    @property
-    def spread(self) -> str:
-        """The argument that holds the components' covariances."""
-        return "scale_trils" if "scale_trils" in self.arguments else "logvars"
-
-    def point_arguments(self) -> tuple[str, ...]:
-        """Arguments with one row per point and the point's coordinates in it."""
-        return tuple(name for name, argument in self.arguments.items() if argument.dims == "n d")
-
-
-def point_argument(case: OpCase) -> str:
-    """The argument that the densities are taken at."""
-    return "mean_q" if case.fixed else case.point_arguments()[0]
-
-
-def core_shape(dims: str, size: Size) -> tuple[int, ...]:
-    return tuple(1 if dim == "1" else size[dim] for dim in dims.split())
-
-
-def as_tuple(results: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return (results,) if isinstance(results, Tensor) else tuple(results)
-
-
 _RTOL = {torch.float32: 2e-6, torch.float64: 1e-13}
 _HARD_RTOL = {torch.float32: 1e-5, torch.float64: 1e-13}
 _SECOND_RTOL = {torch.float32: 2e-5, torch.float64: 1e-12}
@@ -158,7 +43,9 @@ _KL = OpCase(
     },
     outputs=("n",),
     sizes=tuple({"n": n, "d": d} for n, d in zip(cycle(POINT_COUNTS), TAIL_SIZES, strict=False)),
-    benchmark_sizes=SIZES["gaussian_kl"],
+    benchmark_sizes=sizes_of("nd", (128, 10), (4096, 64), (65536, 128)),
+    # The last is of 10^8 numbers a tensor, and limited by memory.
+    gpu_sizes=sizes_of("nd", (128, 10), (65536, 128), (781250, 128)),
     hard=(
         {"logvar_q": -80.0},
         {"logvar_q": 80.0},
@@ -185,12 +72,8 @@ _KL_TRIL = replace(
         "mean_p": Argument("n d", normal()),
         "scale_tril_p": Argument("n d d", cholesky()),
     },
-    benchmark_sizes=(
-        {"n": 4096, "d": 8},
-        {"n": 4096, "d": 32},
-        {"n": 512, "d": 64},
-        {"n": 64, "d": 256},
-    ),
+    benchmark_sizes=sizes_of("nd", (4096, 8), (4096, 32), (512, 64), (64, 256)),
+    gpu_sizes=sizes_of("nd", (65536, 8), (4096, 64), (512, 256), (97656, 32)),
     hard=({"mean_q": 1e4, "mean_p": 1e4},),
 )
 
@@ -210,7 +93,8 @@ _KL_PAIRWISE = replace(
         {"n": n, "k": k, "d": d}
         for n, (k, d) in zip(cycle(POINT_COUNTS), product(TAIL_SIZES, TAIL_SIZES), strict=False)
     ),
-    benchmark_sizes=({"n": 128, "k": 10, "d": 10}, {"n": 4096, "k": 256, "d": 32}),
+    benchmark_sizes=sizes_of("nkd", (1024, 10, 16), (4096, 256, 64)),
+    gpu_sizes=sizes_of("nkd", (1024, 10, 16), (16384, 1024, 64)),
 )
 
 _MIXTURE_SIZES = tuple(
@@ -236,7 +120,20 @@ _LOG_PROB = OpCase(
     arguments={"x": Argument("n d", normal()), **_PARAMETERS},
     outputs=("n",),
     sizes=_MIXTURE_SIZES,
-    benchmark_sizes=SIZES["mixture_log_prob"],
+    benchmark_sizes=sizes_of(
+        "nkd",
+        (128, 10, 10),
+        (1024, 10, 16),
+        (8192, 64, 32),
+        (65536, 64, 16),
+        (16384, 512, 64),
+        (65536, 256, 64),
+        (8192, 1024, 256),
+        (8192, 256, 64),  # where forward and backward together must take little memory
+    ),
+    gpu_sizes=sizes_of(
+        "nkd", (1_000_000, 1024, 128), (65536, 512, 64), (65536, 64, 16), (256, 10, 10)
+    ),
     hard=_MIXTURE_HARD,
     rtol=_RTOL,
     hard_rtol=_HARD_RTOL,
@@ -248,6 +145,8 @@ _POSTERIOR = replace(
     op=ops.mixture_posterior,
     reference=reference.mixture_posterior,
     outputs=("n k", "n"),
+    benchmark_sizes=sizes_of("nkd", (65536, 64, 16), (16384, 512, 64)),
+    gpu_sizes=sizes_of("nkd", (65536, 512, 64), (256, 10, 10)),
 )
 
 _W = {"w": Argument("n d", normal())}
@@ -266,6 +165,8 @@ def _elbo_terms(name: str, arguments: Mapping[str, Argument], **changes: object)
         arguments=arguments,
         outputs=("n", "n"),
         hard=_MIXTURE_HARD + (_Q_W_HARD if "logvar_q" in arguments else ()),
+        benchmark_sizes=sizes_of("nkd", (256, 10, 10)),
+        gpu_sizes=sizes_of("nkd", (256, 10, 10), (65536, 10, 10)),
         **changes,
     )
 
@@ -297,7 +198,7 @@ def _standard_normal(case: OpCase) -> OpCase:
     return replace(case, name=f"{case.name}-standard", arguments=arguments, hard=hard)
 
 
-def _full(case: OpCase, op: Callable, expected: Callable) -> OpCase:
+def _full(case: OpCase, op: Callable, expected: Callable, **changes: object) -> OpCase:
     """The same case with Cholesky factors."""
     arguments = {name: case.arguments[name] for name in case.arguments if name != "logvars"}
     before, after = list(arguments.items())[:3], list(arguments.items())[3:]
@@ -308,8 +209,8 @@ def _full(case: OpCase, op: Callable, expected: Callable) -> OpCase:
         reference=expected,
         arguments=dict([*before, ("scale_trils", Argument("k d d", cholesky())), *after]),
         sizes=case.sizes[::3],  # D of its columns takes the part of K in filling vectors
-        benchmark_sizes=SIZES.get(f"{case.name}_tril", ()),
         hard=({"log_weights": -200.0}, {"log_weights": 50.0}),
+        **changes,
     )
 
 
@@ -319,39 +220,54 @@ def _tied(case: OpCase) -> OpCase:
     return replace(case, name=f"{case.name}-tied", arguments=arguments)
 
 
-_FULL = (
-    _full(_LOG_PROB, ops.mixture_log_prob_tril, reference.mixture_log_prob_tril),
-    _full(_POSTERIOR, ops.mixture_posterior_tril, reference.mixture_posterior_tril),
+def _forms(case: OpCase) -> tuple[OpCase, OpCase]:
+    return case, _tied(case) if case.spread == "scale_trils" else _isotropic(case)
+
+
+_LOG_PROB_TRIL = _full(
+    _LOG_PROB,
+    ops.mixture_log_prob_tril,
+    reference.mixture_log_prob_tril,
+    benchmark_sizes=sizes_of("nkd", (100_000, 16, 32), (65536, 64, 16), (16384, 64, 64)),
+    gpu_sizes=sizes_of("nkd", (100_000, 16, 32), (65536, 64, 64), (16384, 16, 256)),
 )
-_MIXTURES = (_LOG_PROB, _POSTERIOR, *_ELBO_TERMS)
-MIXTURE_CASES = (
-    *(form for case in _MIXTURES for form in (case, _isotropic(case))),
-    *(form for case in _FULL for form in (case, _tied(case))),
+_POSTERIOR_TRIL = _full(
+    _POSTERIOR,
+    ops.mixture_posterior_tril,
+    reference.mixture_posterior_tril,
+    benchmark_sizes=(),  # its density and the diagonal posterior are measured
+    gpu_sizes=(),
 )
+_MIXTURES = (_LOG_PROB, _LOG_PROB_TRIL, _POSTERIOR, _POSTERIOR_TRIL, *_ELBO_TERMS)
+MIXTURE_CASES = tuple(form for case in _MIXTURES for form in _forms(case))
 TILED_CASES = (_KL_PAIRWISE, *MIXTURE_CASES)  # every point against every component
 CASES = (_KL, _standard_normal(_KL), _KL_TRIL, *TILED_CASES)
 
 
-def _statistics(case: OpCase) -> OpCase:
-    """The sums of an EM step: float64 whatever comes in, and no gradient."""
-    return replace(
-        case,
-        name="mixture_statistics",
-        op=ops.mixture_statistics,
-        reference=reference.mixture_statistics,
-        arguments={**case.arguments, "sample_weight": Argument("n", uniform())},
-        outputs=("", "k", "k d", "k d"),
-        benchmark_sizes=SIZES["mixture_statistics"],
-    )
-
-
-_SUMS = _statistics(_LOG_PROB)
-_FULL_SUMS = replace(
-    _full(_SUMS, ops.mixture_statistics_tril, reference.mixture_statistics_tril),
-    outputs=("", "k", "k d", "k d d"),
-    benchmark_sizes=SIZES["mixture_statistics_tril"],
+# The sums of an EM step: float64 whatever comes in, and no gradient.
+_SUMS = replace(
+    _LOG_PROB,
+    name="mixture_statistics",
+    op=ops.mixture_statistics,
+    reference=reference.mixture_statistics,
+    arguments={**_LOG_PROB.arguments, "sample_weight": Argument("n", uniform())},
+    outputs=("", "k", "k d", "k d"),
+    differentiable=False,
+    benchmark_sizes=sizes_of("nkd", (65536, 256, 64)),
+    gpu_sizes=sizes_of("nkd", (1_000_000, 256, 64)),
+    unmeasured=("sample_weight",),
 )
-STATISTICS_CASES = (_SUMS, _isotropic(_SUMS), _FULL_SUMS, _tied(_FULL_SUMS))
+_SUMS_TRIL = _full(
+    _SUMS,
+    ops.mixture_statistics_tril,
+    reference.mixture_statistics_tril,
+    outputs=("", "k", "k d", "k d d"),
+    benchmark_sizes=sizes_of("nkd", (100_000, 16, 32)),
+    gpu_sizes=sizes_of("nkd", (100_000, 16, 32)),
+)
+STATISTICS_CASES = (*_forms(_SUMS), *_forms(_SUMS_TRIL))
+# The benchmarks measure the first entry of every op.
+TABLE = (*CASES, *STATISTICS_CASES)
 
 
 def _each(cases: tuple[OpCase, ...]) -> pytest.MarkDecorator:

@@ -19,10 +19,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyvae.bench.sizes import Size
 from pyvae.ops import _cuda, products
 from pyvae.ops.op import Op
 from tests.cuda import emulated
+from tests.ops.draws import Size
 
 CPU, EMULATED, PRODUCTS, GPU = "cpu", "emulated-cuda", "products", "cuda"
 _current = CPU

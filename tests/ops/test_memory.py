@@ -22,7 +22,7 @@ _MEASURE = """
 import json, sys, torch
 from tests.ops.cases import TILED_CASES
 from tests.ops.checks import gradients
-from pyvae.bench.memory import peak_growth
+from tests.memory import peak_growth
 
 size, smaller = json.loads(sys.argv[1])
 torch.set_num_threads(2)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.ops.cases import OpCase, each_dtype, each_mixture, point_argument
+from tests.ops.case import point_argument
+from tests.ops.cases import OpCase, each_dtype, each_mixture
 from tests.ops.checks import assert_gradients, assert_values, check_case, gradients, upstream_of
 
 pytestmark = pytest.mark.every_device

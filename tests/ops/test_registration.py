@@ -12,17 +12,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyvae import ops
-from tests.ops.cases import (
-    CASES,
-    SMALL,
-    STATISTICS_CASES,
-    Argument,
-    OpCase,
-    core_shape,
-    each_case,
-    each_dtype,
-)
+from tests.ops.cases import CASES, SMALL, STATISTICS_CASES, Argument, OpCase, each_case, each_dtype
 from tests.ops.checks import upstream_of
+from tests.ops.draws import core_shape
 
 # Dynamo's tracing inside opcheck warns about its own internals.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -19,7 +19,7 @@ import json, random, sys
 import torch
 from tests.ops.cases import CASES
 from tests.ops.checks import gradients
-from pyvae.bench.memory import resident
+from tests.memory import resident
 
 calls, leak = json.loads(sys.argv[1])
 dice, kept = random.Random(0), []

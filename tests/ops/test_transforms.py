@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.ops.cases import SMALL, OpCase, as_tuple, each_case, each_dtype
+from tests.ops.case import as_tuple
+from tests.ops.cases import SMALL, OpCase, each_case, each_dtype
 from tests.ops.checks import (
     assert_gradients,
     assert_values,

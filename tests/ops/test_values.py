@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.ops import devices
-from tests.ops.cases import SMALL, TILED, OpCase, Size, each_case, each_dtype
+from tests.ops.cases import SMALL, TILED, OpCase, each_case, each_dtype
 from tests.ops.checks import (
     assert_gradients,
     check_case,
@@ -19,6 +19,7 @@ from tests.ops.checks import (
     gradient_rtol,
     gradients,
 )
+from tests.ops.draws import Size
 from tests.ops.layouts import LAYOUTS, repeated_first
 
 pytestmark = pytest.mark.every_device

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The defaults on real data: one seed of what benchmarks/digits_seeds.py runs five of."""
+"""The defaults on real data: one seed of what benchmarks/studies/digits_seeds.py runs five of."""
 
 from __future__ import annotations
 

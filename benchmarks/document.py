@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Results as a Markdown document with plots beside it; nothing in it is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from benchmarks import figures, tables
+from benchmarks.device import Device, Gpu
+from benchmarks.results import Results
+from benchmarks.tables import Grid
+from benchmarks.targets import claims
+
+_HEADING = """\
+# Benchmarks
+
+Written by `python -m benchmarks` from one file of results; nothing here is written by hand.
+
+{machine}
+
+## How it is measured
+
+- Every variant of a case takes turns within one run, so that the machine's noise meets all alike.
+  A turn is a call, or as many calls as fill ten milliseconds, after calls that are not timed.
+  Times are medians of the turns, and ± is half the distance between their quartiles.
+- Forward + backward gives the gradients of the summed results to all arguments.
+- Compiling is not timed. Threads of every library: {threads}. All in float32, without TF32.
+- A variant that would write a tensor of {largest} GiB or more is left out, and the notes say so.
+- The error is the largest over all results, relative to max(1, |value|), and over all gradients,
+  relative to the largest of their tensor, against the same in float64 over all points.
+- Peak memory is by how much one warm call raises the peak of {memory}; its results count.
+- sgemm is torch's product of two matrices of 4096 x 4096, taking turns with the large mixtures;
+  copy is torch's copy of 256 MiB, whose bytes count as read and as written.{limits}
+- The eager *formula* is the op as its users write it, without care for weights of zero; *reference*
+  is pyvae's own in plain torch, with that care. *GEMM form* expands (x - μ)² into matrix products.
+  scikit-learn's time for statistics is that of its E step and M step.
+- A fit is a whole one, the start by k-means included; each library has its own. Its error is by how
+  much the mean log-likelihood is below that of pyvae's fit in float64, relative.
+"""
+_LIMITS = """
+- multiply-adds is a kernel of these alone, from registers to registers. A limit's share is the time
+  that it would take by itself, beside the time that was measured: of arithmetic, 4NKD operations
+  of a mixture, or of memory, every argument read once and every result written once.
+- compile is `torch.compile`, without CUDA graphs unless it says so."""
+_ON = {
+    "cpu": {"memory": "the process", "largest": Device.memory_limit >> 30, "limits": ""},
+    "cuda": {
+        "memory": "torch's allocator",
+        "largest": Gpu.memory_limit >> 30,
+        "limits": _LIMITS,
+    },
+}
+
+
+def write(results: Results, path: Path) -> list[Path]:
+    """Write the document and its plots; gives the files written, the document first."""
+    folder = path.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = figures.draw(results)
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.png")
+    path.write_text("\n".join(_lines(results, folder.name, drawn)) + "\n", encoding="utf-8")
+    return [path, *(folder / f"{name}.png" for name in drawn)]
+
+
+def _lines(results: Results, folder: str, drawn: Iterable[str]) -> Iterator[str]:
+    on = _ON[results.device]
+    yield _HEADING.format(machine=_machine(results), threads=results.threads, **on)
+    yield "## Targets\n"
+    yield from _markdown(tables.targets(results, claims(results.device)))
+    shares = tables.limits(results)
+    if shares.rows:
+        yield f"## {shares.title}\n"
+        yield from _markdown(shares)
+    yield "## At a glance\n"
+    for name in drawn:
+        yield f"![{figures.TITLES[name]}]({folder}/{name}.png)\n"
+    for op in dict.fromkeys(case.op for case in results.cases):
+        yield f"## {op}\n"
+        yield "Milliseconds; in parentheses how many times pyvae's time that is.\n"
+        yield from _markdown(tables.times(results, op))
+        quality = tables.accuracy_and_memory(results, op)
+        if quality.rows:
+            yield "Largest error against float64, and peak memory:\n"
+            yield from _markdown(quality)
+
+
+def _machine(results: Results) -> str:
+    facts, software = results.machine, results.software
+    versions = ", ".join(f"{name} {version}" for name, version in software.items())
+    quick = " Measured in haste (`--quick`): no record." * results.quick
+    return (
+        f"{facts['processor']} ({facts['instruction_set']}, {facts['system']}), "
+        f"{results.threads} threads. {versions}.{quick}"
+    )
+
+
+def _markdown(grid: Grid) -> Iterator[str]:
+    if grid.rows:
+        yield f"| {' | '.join(grid.columns)} |"
+        yield "|---" * len(grid.columns) + "|"
+        for row in grid.rows:
+            yield f"| {' | '.join(row)} |"
+        yield ""
+    for note in grid.notes:
+        yield f"- {note}"
+    if grid.notes:
+        yield ""

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""Results as pictures."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+from matplotlib.figure import Figure
+
+from benchmarks import plots, rates
+from benchmarks.claims import peers
+from benchmarks.fits import FITS
+from benchmarks.results import BOTH, FORWARD, CaseResult, Results, label
+from benchmarks.suite import GROWING, GROWTH
+from benchmarks.tables import conditions, median_rate
+from benchmarks.variants import ONE_THREAD, PYVAE
+
+TITLES = {
+    "mixtures": "Mixtures with diagonal covariances: the peers' times beside pyvae's",
+    "full": "Full covariances, EM sums and fits: the peers' times beside pyvae's",
+    "divergences": "KL divergences: the peers' times beside pyvae's",
+    "roofline": "Rates under the roofs of this machine",
+    "growth": "Time per N · K · D of the density as the points grow",
+}
+_RATED = ("mixture_log_prob", "gaussian_kl")
+
+
+def draw(results: Results) -> dict[str, Figure]:
+    """Draw what the results allow, by the names of ``TITLES``."""
+    drawn = {family: _ratios(results, family) for family in ("mixtures", "full", "divergences")}
+    drawn |= {"roofline": _roofline(results), "growth": _growth(results)}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def _family(op: str) -> str:
+    if op.startswith("gaussian_kl"):
+        return "divergences"
+    return "full" if op.endswith("_tril") or "statistics" in op or op in FITS else "mixtures"
+
+
+def _ratios(results: Results, family: str) -> Figure | None:
+    panels: dict[str, dict[str, dict[str, float]]] = {FORWARD: {}, BOTH: {}}
+    for case, (direction, rows) in product(results.cases, panels.items()):
+        ours, others = case.time(direction, PYVAE), peers(case, direction)
+        if _family(case.op) == family and ours is not None and others:
+            rows[_name(case)] = {name: seconds / ours for name, seconds in others.items()}
+    panels = {direction: rows for direction, rows in panels.items() if rows}
+    return plots.ratios(panels, TITLES[family], f"{conditions(results)}.") if panels else None
+
+
+def _roofline(results: Results) -> Figure | None:
+    peak = median_rate(results, rates.SGEMM if results.device == "cpu" else rates.FMA)
+    bandwidth = median_rate(results, rates.COPY)
+    points = {}
+    for case in results.cases:
+        seconds = case.time(FORWARD, PYVAE)
+        if case.op in _RATED and seconds is not None and not _is_growth(case):
+            operations, moved = rates.work(case)
+            points[_name(case)] = operations / moved, operations / seconds
+    if not points or math.isnan(peak + bandwidth):
+        return None
+    caption = (
+        f"Forward pass. {conditions(results)}. A mixture takes 4NKD operations; a divergence "
+        f"{rates.KL_OPERATIONS} a coordinate, an exponential counted as one."
+    )
+    return plots.roofline(points, peak, bandwidth, TITLES["roofline"], caption)
+
+
+def _growth(results: Results) -> Figure | None:
+    found = [case for case in results.cases if _is_growth(case) and case.skipped is None]
+    if len(found) < 2:
+        return None
+    threads = {ONE_THREAD: "1 thread", PYVAE: f"{results.threads} threads"}
+    lines = {
+        f"{threads[variant]}, {direction}": [
+            rates.seconds_per_term(case, direction, variant) or math.nan for case in found
+        ]
+        for direction, variant in product((BOTH, FORWARD), threads)
+    }
+    size = found[0].size
+    caption = f"K = {size['k']}, D = {size['d']}. {conditions(results)}."
+    return plots.growth([case.size["n"] for case in found], lines, TITLES["growth"], caption)
+
+
+def _is_growth(case: CaseResult) -> bool:
+    return case.op == GROWING and case.key[1] in map(label, GROWTH)
+
+
+def _name(case: CaseResult) -> str:
+    return f"{case.op}  {', '.join(map(str, case.size.values()))}"

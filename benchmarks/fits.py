@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Whole fits of a mixture by EM, start included: pyvae's and scikit-learn's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import sklearn.mixture
+import torch
+
+from benchmarks.cases import Case
+from benchmarks.peers.scikit_learn import by_scikit
+from benchmarks.results import FORWARD
+from benchmarks.variants import PYVAE, Call, Inputs, Variant
+from pyvae.mixture import GaussianMixture
+from tests.ops.draws import Size, sizes_of
+
+# Points, components, coordinates, iterations.
+FITS = {
+    "fit_diag": sizes_of("nkdi", (65536, 256, 64, 20), (65536, 256, 64, 100)),
+    "fit_full": sizes_of("nkdi", (100_000, 16, 32, 20), (100_000, 16, 32, 100)),
+}
+_CLUSTERS = {"fit_diag": 256, "fit_full": 16}
+
+
+@dataclass(frozen=True)
+class Fit(Case):
+    """A fit of so many iterations; its result is the mean log-likelihood, in nats."""
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """One pass: a fit has no gradients."""
+        return (FORWARD,)
+
+    def draw(self, device: str = "cpu") -> Inputs:
+        """Draw points of clusters that overlap."""
+        generator = torch.Generator().manual_seed(0)
+        shape, count = (self.size["n"], self.size["d"]), _CLUSTERS[self.op]
+        centres = 2.0 * torch.randn(count, shape[1], generator=generator)
+        spread = 0.5 + torch.rand(shape[1], generator=generator)
+        chosen = torch.randint(count, shape[:1], generator=generator)
+        x = centres[chosen] + spread * torch.randn(shape, generator=generator)
+        return {"x": x.to(device)}
+
+    def truth(self, inputs: Inputs, backward: bool) -> tuple[Any, ...]:
+        """Give pyvae's in float64."""
+        return (reached(GaussianMixture, self.op, self.size, inputs["x"].double().numpy()),)
+
+    def error(self, got: Sequence[Any], want: Sequence[Any], backward: bool) -> float:
+        """Tell by how much a log-likelihood is below the exact one's, relative; above is zero."""
+        (value,), (exact,) = got, want
+        return max(0.0, (exact - value) / max(1.0, abs(exact)))
+
+
+def fit(op: str, size: Size) -> Fit:
+    """Make the case of a fit."""
+
+    def prepare(estimator: Any, inputs: Inputs) -> Call:
+        x = inputs["x"].numpy()
+        return lambda: (reached(estimator, op, size, x),)
+
+    ours = Variant(PYVAE, lambda inputs, _: prepare(GaussianMixture, inputs), backward=False)
+    theirs = by_scikit(partial(prepare, sklearn.mixture.GaussianMixture))
+    return Fit(op, size, (ours, theirs))
+
+
+def reached(estimator: Any, op: str, size: Size, x: np.ndarray, seed: int = 0) -> float:
+    """Fit and give the mean log-likelihood."""
+    mixture = estimator(
+        size["k"],
+        covariance_type=op.removeprefix("fit_"),
+        max_iter=size["i"],
+        tol=0.0,
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that so few iterations did not converge
+        return float(mixture.fit(x).lower_bound_)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""Timings: ratios to the peers, rates under the machine's roofs, and growth with the points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from pyvae.plots.style import (
+    FAINT,
+    INK,
+    LABEL,
+    QUIET,
+    TICK,
+    color,
+    dress,
+    legend_above,
+    new_figure,
+    write_numbers,
+)
+
+_ROW = 0.27  # inches
+_COLUMNS = 5  # of a legend
+_MARKERS = "os^DvPXd<>p*h"
+
+
+def ratios(
+    panels: Mapping[str, Mapping[str, Mapping[str, float]]], title: str, caption: str = ""
+) -> Figure:
+    """Draw how many times our time each peer takes, a row a case, a mark a peer.
+
+    Parameters
+    ----------
+    panels
+        By panel, case and peer: the peer's time divided by ours.
+    title, caption
+        Of the figure.
+    """
+    rows = list(dict.fromkeys(case for cases in panels.values() for case in cases))
+    if not rows:
+        raise ValueError("ratios: expected at least one case, got none; measure one first")
+    found = [peers for cases in panels.values() for peers in cases.values()]
+    peers = list(dict.fromkeys(name for each in found for name in each))
+    figure, grid = _with_legend_below(
+        11.0, 1.1 + _ROW * len(rows), title, caption, len(panels), -(-len(peers) // _COLUMNS)
+    )
+    for axes, (name, cases) in zip(grid, panels.items(), strict=True):
+        _ratio_panel(axes, name, [cases.get(row, {}) for row in rows], peers)
+    grid[0].set_yticks(range(len(rows)), rows)
+    grid[0].set_ylim(len(rows) - 0.5, -0.5)
+    handles = [_mark(grid[0], peers, name, [], []) for name in peers]
+    _legend_below(figure, handles, _COLUMNS)
+    return figure
+
+
+def _with_legend_below(
+    width: float, height: float, title: str, caption: str, panels: int, lines: int
+) -> tuple[Figure, list[Axes]]:
+    """Open a figure with a row of panels, and room for a legend of so many lines below them."""
+    room = 0.2 + 0.19 * lines
+    figure = new_figure(width, height + room + 0.6, title, caption)
+    grid = figure.add_gridspec(2, panels, height_ratios=(height, room))
+    first = figure.add_subplot(grid[0, 0])
+    rest = [figure.add_subplot(grid[0, i], sharex=first, sharey=first) for i in range(1, panels)]
+    for axes in rest:
+        axes.tick_params(labelleft=False)
+    figure.add_subplot(grid[1, :]).set_axis_off()
+    return figure, [first, *rest]
+
+
+def _legend_below(figure: Figure, handles: list, columns: int) -> None:
+    figure.axes[-1].legend(
+        handles=handles, loc="center", ncols=columns, fontsize=TICK, frameon=False,
+        handletextpad=0.3, columnspacing=1.6,
+    )  # fmt: skip
+
+
+def _ratio_panel(
+    axes: Axes, title: str, rows: Sequence[Mapping[str, float]], peers: Sequence[str]
+) -> None:
+    dress(axes, title, "time beside pyvae's (log scale); right of the line pyvae is faster", "")
+    axes.set_xscale("log")
+    for index, row in enumerate(rows):
+        if row:
+            low, high = min(1.0, *row.values()), max(1.0, *row.values())
+            axes.plot([low, high], [index, index], color=FAINT, linewidth=0.8, zorder=1)
+    axes.axvline(1.0, color=INK, linewidth=1.2, zorder=2)
+    for name in peers:
+        found = [(row[name], index) for index, row in enumerate(rows) if name in row]
+        if found:
+            _mark(axes, peers, name, *zip(*found, strict=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(axis="y", visible=False)
+
+
+def _mark(axes: Axes, peers: Sequence[str], name: str, x: Sequence, y: Sequence):
+    index = peers.index(name)
+    return axes.plot(
+        x, y, linestyle="none", marker=_MARKERS[index % len(_MARKERS)], markersize=6,
+        color=color(index), markeredgecolor="white", markeredgewidth=0.6,
+        label=name, zorder=3,
+    )[0]  # fmt: skip
+
+
+def roofline(
+    points: Mapping[str, tuple[float, float]],
+    peak: float,
+    bandwidth: float,
+    title: str,
+    caption: str = "",
+) -> Figure:
+    """Draw rates against operations per byte, under the roofs of arithmetic and of memory.
+
+    Parameters
+    ----------
+    points
+        By name: operations per byte that must be moved, and operations a second.
+    peak, bandwidth
+        Operations a second of a large matrix product, and bytes a second of a large copy.
+    title, caption
+        Of the figure.
+    """
+    figure, (axes,) = _with_legend_below(8.4, 4.2, title, caption, 1, -(-len(points) // 3))
+    dress(
+        axes, "", "operations per byte that must be read or written (log scale)",
+        "billions of operations a second (log scale)",
+    )  # fmt: skip
+    names, values = list(points), np.array(list(points.values()), dtype=float).reshape(-1, 2)
+    left = min(0.25, *(values[:, 0] / 2)) if len(values) else 0.25
+    right = max(64.0, peak / bandwidth * 16, *(values[:, 0] * 3))
+    knee = peak / bandwidth
+    x = np.array([left, knee, right])
+    axes.loglog(x, np.minimum(peak, bandwidth * x) / 1e9, color=INK, linewidth=1.6)
+    axes.set_xlim(left, right)
+    axes.set_ylim(min(left * bandwidth, *values[:, 1]) / 2e9, peak * 2.2e-9)
+    axes.annotate(
+        f"sgemm, {peak / 1e9:,.0f} GFLOP/s", (knee, peak / 1e9), (4, 5), ha="left",
+        textcoords="offset points", fontsize=LABEL, color=QUIET,
+    )  # fmt: skip
+    axes.annotate(
+        f"copy, {bandwidth / 1e9:,.1f} GB/s", (knee / 2, knee * bandwidth / 2e9), (-8, 4),
+        ha="right", textcoords="offset points", fontsize=LABEL, color=QUIET,
+    )  # fmt: skip
+    colors = [color(i) for i in range(len(names))]
+    axes.scatter(values[:, 0], values[:, 1] / 1e9, c=colors, s=42, edgecolors="white", zorder=4)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    figure.draw_without_rendering()
+    below = values / (1, 1.32e9)  # a number on its point would hide it
+    write_numbers(axes, below, [str(i + 1) for i in range(len(names))], colors, TICK)
+    handles = [
+        axes.plot([], [], linestyle="none", marker="o", color=tint, label=f"{i + 1}  {name}")[0]
+        for i, (name, tint) in enumerate(zip(names, colors, strict=True))
+    ]
+    _legend_below(figure, handles, 3)
+    return figure
+
+
+def growth(
+    counts: Sequence[float], lines: Mapping[str, Sequence[float]], title: str, caption: str = ""
+) -> Figure:
+    """Draw time per unit of work against the number of points; a level line grows linearly.
+
+    Parameters
+    ----------
+    counts
+        Numbers of points.
+    lines
+        By name: seconds a unit of work, one for each count; NaN where there is none.
+    title, caption
+        Of the figure.
+    """
+    figure = new_figure(8.4, 4.4, title, caption)
+    axes = dress(figure.subplots(), "", "points N (log scale)", "picoseconds per N · K · D")
+    for index, (name, seconds) in enumerate(lines.items()):
+        values = 1e12 * np.array(seconds, dtype=float)
+        axes.plot(
+            counts, values, color=color(index), linewidth=1.8, markersize=5, marker="o",
+            label=name,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xticks(list(counts), [f"{count:,.0f}" for count in counts])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(0, None)
+    axes.margins(x=0.06)
+    legend_above(axes)
+    return figure

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""The machine's own rates, which take turns with the ops, and an op's share of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+
+from benchmarks.entries import ENTRIES, arguments
+from benchmarks.results import BOTH, FORWARD, CaseResult
+from benchmarks.variants import EVERYWHERE, FLOAT_BYTES, PYVAE, Call, Inputs, Prepare, Variant
+from tests.ops.draws import Size
+
+_COPY_BYTES = 2**28
+_SGEMM_ORDER = 4096
+_FMA_NUMBERS, _FMA_ROUNDS, _FMA_CHAINS = 2**22, 1024, 8
+# A subtraction, a product and a sum for every point, component and coordinate, as (x a - b)^2
+# takes them: two of a fused multiply-add, two of another.
+_OPERATIONS_PER_TERM = 4
+# Of one coordinate of a divergence; an exponential counts as one.
+KL_OPERATIONS = 10
+
+
+class Work(NamedTuple):
+    """What a pass cannot do without: floating-point operations, and bytes read or written once."""
+
+    operations: float
+    moved: float
+
+
+def work(case: CaseResult, direction: str = FORWARD) -> Work:
+    """Count a pass by what it computes, not by how it is computed.
+
+    A backward pass is counted where its memory is the limit: that of a divergence.
+    """
+    d = case.size["d"]
+    factor = d * (d + 1) // 2
+    per_pair = {
+        # of a triangle: a product and a sum an entry, to solve for z or to add z z'
+        "mixture_log_prob_tril": 2 * factor,
+        "mixture_statistics_tril": 4 * factor,
+        "mixture_statistics": 2 * _OPERATIONS_PER_TERM * d,
+        # two triangles of n pairs: their quotient, and the solution for z
+        "gaussian_kl_tril": d**3 / 3 + 2 * factor,
+        "gaussian_kl": KL_OPERATIONS * d,
+    }.get(case.op, _OPERATIONS_PER_TERM * d)
+    entry = ENTRIES[case.op]
+    read = sum(_numbers(argument.dims, case.size) for argument in arguments(entry).values())
+    written = sum(_numbers(dims, case.size) for dims in entry.outputs)
+    passes = 3 if direction == BOTH else 1  # forward; then all again, and as many gradients
+    pairs = case.size["n"] * case.size.get("k", 1)
+    return Work(per_pair * pairs, FLOAT_BYTES * (passes * read + written))
+
+
+def _numbers(dims: str, size: Size) -> int:
+    """Count the numbers of a tensor; of a square matrix, which is a factor or symmetric, half."""
+    letters = dims.split()
+    if letters[-2:] == ["d", "d"]:
+        return _numbers(" ".join(letters[:-2]), size) * size["d"] * (size["d"] + 1) // 2
+    return math.prod(size.get(letter, 1) for letter in letters)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate of the machine's: a call by itself, and how much of an op's work it does.
+
+    ``of`` is that work, a name of :class:`Work`'s, and ``amount`` how much of it a call does.
+    """
+
+    name: str
+    of: str
+    amount: float
+    prepare: Prepare
+    devices: tuple[str, ...] = EVERYWHERE
+
+    def variant(self, least: float = 0) -> Variant:
+        """Give what takes turns, from so many elements on."""
+        return Variant(
+            self.name, self.prepare, comparable=False, rate=True, devices=self.devices, least=least
+        )
+
+    def measured(self, case: CaseResult) -> float | None:
+        """Operations, or bytes read and written, a second, measured beside a case."""
+        seconds = case.time(FORWARD, self.name)
+        return None if seconds is None else self.amount / seconds
+
+    def share(self, case: CaseResult, direction: str = FORWARD) -> float | None:
+        """What pyvae's op does a second, as a share of this rate."""
+        seconds, rate = case.time(direction, PYVAE), self.measured(case)
+        if seconds is None or rate is None or case.op not in ENTRIES:
+            return None
+        return getattr(work(case, direction), self.of) / seconds / rate
+
+
+def seconds_per_term(case: CaseResult, direction: str, variant: str) -> float | None:
+    """Time divided by N K D."""
+    seconds = case.time(direction, variant)
+    return None if seconds is None else seconds / math.prod(case.size.values())
+
+
+def nearer_limit(case: CaseResult) -> tuple[str, float] | None:
+    """Name what limits the forward pass, arithmetic or memory, and give its share of that limit."""
+    by_arithmetic, by_memory = FMA.share(case), COPY.share(case)
+    if by_arithmetic is None or by_memory is None:
+        return None
+    return max(("arithmetic", by_arithmetic), ("memory", by_memory), key=lambda found: found[1])
+
+
+def _sgemm(inputs: Inputs, _: bool) -> Call:
+    a, b, out = (torch.randn(_SGEMM_ORDER, _SGEMM_ORDER, **_like(inputs)) for _ in range(3))
+    return lambda: (torch.mm(a, b, out=out),)
+
+
+def _copy(inputs: Inputs, _: bool) -> Call:
+    count = _COPY_BYTES // FLOAT_BYTES
+    source, target = torch.ones(count, **_like(inputs)), torch.zeros(count, **_like(inputs))
+    return lambda: (target.copy_(source),)
+
+
+# Chains of multiply-adds that wait for none but themselves; their values stay where they began.
+_FMA_SOURCE = f"""
+template <typename T> T multiply_adds(T x, T a, T b) {{
+  T chains[{_FMA_CHAINS}];
+  for (int c = 0; c < {_FMA_CHAINS}; ++c) chains[c] = x + T(c);
+  for (int r = 0; r < {_FMA_ROUNDS}; ++r) {{
+    #pragma unroll
+    for (int c = 0; c < {_FMA_CHAINS}; ++c) chains[c] = chains[c] * a + b;
+  }}
+  T sum = 0;
+  for (int c = 0; c < {_FMA_CHAINS}; ++c) sum += chains[c];
+  return sum;
+}}
+"""
+
+
+def _multiply_adds(inputs: Inputs, _: bool) -> Call:
+    function = torch.cuda.jiterator._create_jit_fn(_FMA_SOURCE, a=1.0, b=0.0)
+    numbers = torch.ones(_FMA_NUMBERS, **_like(inputs))
+    return lambda: (function(numbers),)
+
+
+def _write(inputs: Inputs, _: bool) -> Call:
+    shape = inputs["x"].shape[0], inputs["means"].shape[0]
+    return lambda: (torch.full(shape, 1.0, **_like(inputs)),)
+
+
+def _like(inputs: Inputs) -> dict[str, Any]:
+    return {"device": next(iter(inputs.values())).device}
+
+
+SGEMM = Rate("sgemm 4096", "operations", 2 * _SGEMM_ORDER**3, _sgemm)
+FMA = Rate(
+    "multiply-adds", "operations", 2 * _FMA_CHAINS * _FMA_ROUNDS * _FMA_NUMBERS, _multiply_adds,
+    devices=("cuda",),
+)  # fmt: skip
+COPY = Rate("copy", "moved", 2 * _COPY_BYTES, _copy)
+WRITE = Variant("(N, K) write", _write, comparable=False, rate=True)

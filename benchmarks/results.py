@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""What a run leaves: figures by case, direction and variant, with the machine they are of."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+SCHEMA = 1
+FORWARD, BOTH = "forward", "forward + backward"
+_MACHINE_FACTS, _SOFTWARE = ("processor", "instruction_set", "system"), ("pyvae", "torch")
+
+
+def label(size: Mapping[str, int]) -> str:
+    """Write a size as in ``16384x512x64``."""
+    return "x".join(map(str, size.values()))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One variant in one direction: seconds of a call, or the reason why there are none.
+
+    Attributes
+    ----------
+    median, low, high
+        Median and quartiles of the turns, in seconds a call.
+    turns, calls
+        How many turns were taken, and calls in each.
+    peak_bytes
+        By how much a call raised the process's peak; its results count.
+    error
+        Largest error against float64.
+    skipped
+        Why it was not measured.
+    """
+
+    median: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    turns: int = 0
+    calls: int = 0
+    peak_bytes: int | None = None
+    error: float | None = None
+    skipped: str | None = None
+
+    def __post_init__(self) -> None:
+        times = (self.median, self.low, self.high)
+        if self.skipped is None and not all(0 < time < math.inf for time in times):
+            raise ValueError("a time that is no positive number")
+
+
+@dataclass
+class CaseResult:
+    """An op at a size: figures by direction and variant, or the reason why there are none.
+
+    ``others`` is how many cores other processes kept busy meanwhile, where that is known.
+    """
+
+    op: str
+    size: dict[str, int]
+    figures: dict[str, dict[str, Figure]] = field(default_factory=dict)
+    skipped: str | None = None
+    others: float | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Op and size, which name the case."""
+        return self.op, label(self.size)
+
+    def figure(self, direction: str, variant: str) -> Figure | None:
+        """Give what was measured of a variant, None where nothing was."""
+        found = self.figures.get(direction, {}).get(variant)
+        return None if found is None or found.skipped is not None else found
+
+    def time(self, direction: str, variant: str) -> float | None:
+        """Median seconds of a variant, None where it was not measured."""
+        found = self.figure(direction, variant)
+        return None if found is None else found.median
+
+
+@dataclass
+class Results:
+    """A whole run."""
+
+    machine: dict[str, Any]
+    software: dict[str, str]
+    threads: int
+    quick: bool
+    cases: list[CaseResult] = field(default_factory=list)
+
+    @property
+    def device(self) -> str:
+        """What was measured: "cpu" or "cuda"."""
+        return self.machine.get("device", "cpu")
+
+    @property
+    def conditions(self) -> dict[str, dict[str, Any]]:
+        """What must be the same for figures to be compared, or to stand in one file."""
+        run = {"threads": self.threads, "quick": self.quick}
+        return {"machine": self.machine, "software": self.software, "run": run}
+
+    def find(self, op: str, label: str) -> CaseResult | None:
+        """Find a case by op and size."""
+        return next((case for case in self.cases if case.key == (op, label)), None)
+
+    def merged(self, newer: Results, order: Iterable[tuple[str, str]]) -> Results:
+        """Give these results with the newer run's cases in place of its own."""
+        by_key = {case.key: case for case in [*self.cases, *newer.cases]}
+        known = [key for key in order if key in by_key]
+        rest = [key for key in by_key if key not in known]
+        cases = [by_key[key] for key in known + rest]
+        return Results(newer.machine, newer.software, newer.threads, newer.quick, cases)
+
+    def save(self, path: Path) -> None:
+        """Write the file at once, so that an interrupted run leaves the old one whole."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(_plain(self), indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+
+
+def load(path: str | Path) -> Results:
+    """Read a file of results.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, no file of results, or of another version of its schema.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON, or damaged: {error}") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema is None:
+        raise ValueError(f"{path}: no results of the benchmarks; expected an object with a schema")
+    if schema != SCHEMA:
+        raise ValueError(
+            f"{path}: results of schema {schema!r}, this version reads {SCHEMA}; measure again"
+        )
+    try:
+        results = TypeAdapter(Results).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ValueError(f"{path}: damaged results ({what}); measure again") from None
+    missing = [name for name in _MACHINE_FACTS if name not in results.machine]
+    missing += [name for name in _SOFTWARE if name not in results.software]
+    if missing:
+        raise ValueError(f"{path}: damaged results (no {', '.join(missing)}); measure again")
+    return results
+
+
+def _plain(results: Results) -> dict[str, Any]:
+    content = {"schema": SCHEMA, **asdict(results)}
+    for case in content["cases"]:
+        case["others"] = _rounded(case["others"])
+        for figures in case["figures"].values():
+            for name, figure in figures.items():
+                if figure["skipped"] is not None:
+                    figures[name] = {"skipped": figure["skipped"]}
+                else:
+                    figures[name] = {k: _rounded(v) for k, v in figure.items() if v is not None}
+    return content
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""Runs cases: every variant in turn, with its memory and its error."""
+
+from __future__ import annotations
+
+import gc
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks import machine
+from benchmarks.cases import Case
+from benchmarks.device import Device
+from benchmarks.load import Load
+from benchmarks.results import BOTH, CaseResult, Figure, Results
+from benchmarks.timing import PATIENCE, QUICK, Effort, Player, take_turns, threads
+from benchmarks.variants import ONE_THREAD, PYVAE, Call, Inputs, Unavailable, Variant
+
+Tell = Callable[[int, int, "Case | None"], None]
+_REASON = 160  # letters
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run measures.
+
+    Attributes
+    ----------
+    threads
+        Of every library.
+    quick
+        Few short turns, for a first look.
+    device
+        The processor, or a GPU. A variant that would write a tensor as large as its
+        ``memory_limit`` is left out.
+    """
+
+    threads: int = 2
+    quick: bool = False
+    device: Device = field(default_factory=Device)
+    effort: Effort = field(default_factory=Effort)
+
+
+def run(
+    chosen: Sequence[Case],
+    settings: Settings,
+    tell: Tell = lambda number, total, case: None,
+    keep: Callable[[Results], None] = lambda results: None,
+) -> Results:
+    """Measure cases.
+
+    Parameters
+    ----------
+    chosen
+        From :func:`benchmarks.suite.select`.
+    settings
+        Threads, and how much is done.
+    tell
+        Called before each case with its number, their total and the case; at the end with None.
+    keep
+        Called after each case with what was measured so far.
+    """
+    results = empty(settings)
+    with threadpool_limits(settings.threads), threads(settings.threads):
+        for number, case in enumerate(chosen, 1):
+            tell(number, len(chosen), case)
+            results.cases.append(measure(case, settings))
+            keep(results)
+    tell(len(chosen), len(chosen), None)
+    return results
+
+
+def empty(settings: Settings) -> Results:
+    """Give results that hold no case yet."""
+    facts, software = settings.device.facts(), machine.software()
+    return Results(facts, software, settings.threads, settings.quick)
+
+
+def measure(case: Case, settings: Settings) -> CaseResult:
+    """Measure one case in all its directions."""
+    result = CaseResult(case.op, dict(case.size))
+    with _quick_collections():
+        inputs = case.draw(settings.device.name)
+        for direction in case.directions:
+            found, others = _direction(case, inputs, direction == BOTH, settings)
+            result.figures[direction] = found
+            if others is not None:
+                result.others = max(others, result.others or 0.0)
+    return result
+
+
+@contextmanager
+def _quick_collections() -> Iterator[None]:
+    """Spare the garbage collector, which runs before each call's peak is taken, what is there."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@dataclass
+class _Tried:
+    """A variant after its first calls."""
+
+    player: Player
+    peak_bytes: int
+    error: float | None
+
+    def figure(self) -> Figure:
+        low, median, high = self.player.quartiles()
+        turns = len(self.player.seconds)
+        return Figure(median, low, high, turns, self.player.calls, self.peak_bytes, self.error)
+
+
+def _direction(
+    case: Case, inputs: Inputs, backward: bool, settings: Settings
+) -> tuple[dict[str, Figure], float | None]:
+    """Give the figures of all variants, and the cores that others took meanwhile."""
+    exact = case.truth(inputs, backward)
+    if any(variant.compiles for variant in case.variants):
+        torch._dynamo.reset()  # what it knows of other sizes would make it give up on this one
+    tried: dict[str, _Tried | str] = {}
+    for variant in case.variants:
+        if backward and variant.rate:
+            continue
+        refusal = variant.refusal(case.size, backward, settings.device.memory_limit)
+        error_of = partial(case.error, want=exact, backward=backward)
+        tried[variant.name] = refusal or _try(variant, inputs, backward, settings.device, error_of)
+    players = [found.player for found in tried.values() if isinstance(found, _Tried)]
+    load = Load()
+    take_turns(players, QUICK if settings.quick else settings.effort)
+    others = load.cores()
+    figures = {
+        name: found.figure() if isinstance(found, _Tried) else Figure(skipped=found)
+        for name, found in tried.items()
+    }
+    return figures, others
+
+
+def _try(
+    variant: Variant,
+    inputs: Inputs,
+    backward: bool,
+    device: Device,
+    error_of: Callable[[Sequence[Any]], float],
+) -> _Tried | str:
+    """Make a variant's first calls; a peer that fails gives its reason, our own op raises."""
+    try:
+        with threads(variant.threads), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            call = variant.prepare(inputs, backward)
+            estimate, peak, results = _first_calls(call, variant.compiles, device)
+    except Exception as error:
+        if variant.name in (PYVAE, ONE_THREAD):
+            raise
+        return _reason(error)
+    comparable = variant.comparable and (variant.same_gradients or not backward)
+    error = error_of(results) if comparable else None
+    player = Player(variant.name, call, estimate, variant.runtime, variant.threads, device.wait)
+    if estimate > PATIENCE:
+        player.seconds.append(estimate)
+    return _Tried(player, peak, error)
+
+
+def _first_calls(call: Call, compiles: bool, device: Device) -> tuple[float, int, tuple[Any, ...]]:
+    """Seconds, peak memory and results of a call when everything is warm."""
+    device.release()
+    if compiles:
+        call()
+    found = _watched(call, device)
+    return found if found[0] > PATIENCE else _watched(call, device)
+
+
+def _watched(call: Call, device: Device) -> tuple[float, int, tuple[Any, ...]]:
+    seconds, results = 0.0, ()
+
+    def timed() -> None:
+        nonlocal seconds, results
+        started = time.perf_counter()
+        results = call()
+        device.wait()
+        seconds = time.perf_counter() - started
+
+    peak = device.peak_growth(timed)
+    return seconds, peak, results
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Unavailable):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= _REASON else text[: _REASON - 1] + "…"

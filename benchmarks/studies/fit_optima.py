@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""Which optimum a fit finds, over seeds of the start: pyvae's and scikit-learn's."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Annotated
+
+import sklearn.mixture
+import torch
+import typer
+
+from benchmarks.fits import FITS, fit, reached
+from benchmarks.tables import spaced
+from pyvae.cli import manners
+from pyvae.mixture import GaussianMixture
+
+LIBRARIES = {"pyvae": GaussianMixture, "scikit-learn": sklearn.mixture.GaussianMixture}
+app = manners.application()
+
+
+@app.command()
+def main(
+    seeds: Annotated[int, typer.Option(min=1, help="Starts of each fit.")] = 5,
+    iterations: Annotated[int, typer.Option(min=1, help="Of each fit.")] = 20,
+    threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 2,
+) -> None:
+    """Fit mixtures from several starts, and print a Markdown table of nats a point.
+
+    The data and sizes are those of the suite's fits, which have the times. From equal parameters
+    both libraries give equal fits, so what differs is chance and the start.
+    """
+    torch.set_num_threads(threads)
+    print(f"| fit | N, K, D, iterations | library | mean of {seeds} | each |")
+    print("|---|---|---|---|---|")
+    for op, sizes in FITS.items():
+        case = fit(op, {**sizes[0], "i": iterations})
+        x = case.draw()["x"].numpy()
+        for name, estimator in LIBRARIES.items():
+            found = [reached(estimator, op, case.size, x, seed) for seed in range(seeds)]
+            each = ", ".join(f"{value:.3f}" for value in found)
+            row = [op, spaced(case.label), name, f"{statistics.mean(found):.3f}", each]
+            print(f"| {' | '.join(row)} |", flush=True)
+
+
+if __name__ == "__main__":
+    manners.main(app, "python -m benchmarks.studies.fit_optima", "benchmarks")

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""Results as rows of text, for the terminal and for the document alike."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.claims import OWN, Claim
+from benchmarks.compare import Change
+from benchmarks.rates import COPY, FMA, SGEMM, Rate, nearer_limit
+from benchmarks.results import CaseResult, Figure, Results
+from benchmarks.variants import NO_GRADIENTS, PYVAE
+
+_DIMENSIONS = {"n": "N", "k": "K", "d": "D", "i": "iterations"}
+_CROWDED = 0.15  # cores
+MISSING = "–"
+
+
+@dataclass
+class Grid:
+    """A table: its title, its columns and its rows; ``notes`` explain the gaps."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def conditions(results: Results) -> str:
+    """What the figures are of, in a line."""
+    facts, plural = results.machine, "s" * (results.threads != 1)
+    return (
+        f"{facts['processor']} ({facts['instruction_set']}), {results.threads} thread{plural}, "
+        f"torch {results.software['torch']}, float32"
+    )
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a time with three digits."""
+    value = 1e3 * seconds
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def times(results: Results, op: str) -> Grid:
+    """Milliseconds of every variant, and how many times pyvae's each is."""
+    found = [case for case in results.cases if case.op == op]
+    names = _variants(found)
+    letters = ", ".join(_DIMENSIONS.get(name, name) for case in found[:1] for name in case.size)
+    grid = Grid(op, [letters or "size", "pass", *names], [], [])
+    for case in found:
+        if case.skipped is not None:
+            grid.notes.append(f"{spaced(case.key[1])}: {case.skipped}")
+        if case.others is not None and case.others > _CROWDED:
+            grid.notes.append(
+                f"{spaced(case.key[1])}: other processes kept {case.others:.2g} cores busy "
+                "meanwhile; measure again"
+            )
+        for direction in case.figures:
+            cells = [_time_cell(case, direction, name) for name in names]
+            grid.rows.append([spaced(case.key[1]), direction, *cells])
+    grid.notes += _reasons(found)
+    return grid
+
+
+def accuracy_and_memory(results: Results, op: str) -> Grid:
+    """Largest error and peak memory of every variant."""
+    found = [case for case in results.cases if case.op == op]
+    names = [name for name in _variants(found) if name not in OWN[1:]]
+    grid = Grid(f"{op}: largest error, peak memory", ["size", "pass", *names], [], [])
+    for case in found:
+        for direction in case.figures:
+            cells = [_quality_cell(case.figure(direction, name)) for name in names]
+            grid.rows.append([spaced(case.key[1]), direction, *cells])
+    return grid
+
+
+def limits(results: Results) -> Grid:
+    """Forward passes as shares of what limits them, arithmetic or memory; of a GPU."""
+    grid = Grid("Share of the nearer limit", ["op", "size", "limit", "share"], [], [])
+    for case in results.cases:
+        found = nearer_limit(case)
+        if found is not None:
+            limit, share = found
+            grid.rows.append([case.op, spaced(case.key[1]), limit, amount(share, "%")])
+    if grid.rows:
+        grid.notes.append(
+            f"copies move {median_rate(results, COPY) / 1e9:,.0f} GB/s, multiply-adds are "
+            f"{median_rate(results, FMA) / 1e12:.3g} TFLOP/s, sgemm is "
+            f"{median_rate(results, SGEMM) / 1e12:.3g} TFLOP/s"
+        )
+    return grid
+
+
+def median_rate(results: Results, rate: Rate) -> float:
+    """A rate of the machine's over a whole run; NaN where it was not measured."""
+    found = [value for case in results.cases if (value := rate.measured(case)) is not None]
+    return statistics.median(found) if found else math.nan
+
+
+def targets(results: Results, chosen: Sequence[Claim]) -> Grid:
+    """Claims with what is needed, what was measured, and whether it is met."""
+    columns = ["op", "size", "pass", "claim", "needed", "measured", ""]
+    grid = Grid("Targets", columns, [], [])
+    for claim in chosen:
+        value, verdict = claim.judge(results)
+        what, unit, at_least, _ = claim.measure
+        needed = ("≥ " if at_least else "≤ ") + amount(claim.needed, unit)
+        measured = MISSING if value is None else amount(value, unit)
+        where = [claim.op, spaced(claim.size), claim.direction]
+        grid.rows.append([*where, what, needed, measured, verdict])
+    return grid
+
+
+def changes(listed: Sequence[Change]) -> Grid:
+    """Two runs side by side, a line a figure."""
+    columns = ["op", "size", "pass", "variant", "before, ms", "now, ms", "noise", "change", ""]
+    grid = Grid("Changes", columns, [], [])
+    for c in listed:
+        gap = f"{100 * (c.after / c.before - 1):+.0f} %"
+        noise = f"±{100 * c.noise / c.before:.0f} %"
+        grid.rows.append(
+            [c.op, spaced(c.size), c.direction, c.variant, milliseconds(c.before),
+             milliseconds(c.after), noise, gap, "" if c.verdict == "same" else c.verdict]
+        )  # fmt: skip
+    return grid
+
+
+def amount(value: float, unit: str) -> str:
+    """Write a figure of a claim."""
+    if unit == "%":
+        return f"{100 * value:.0f} %"
+    if not unit:
+        return f"{value:.1g}"
+    return f"{value:.3g} MiB" if unit == "MiB" else f"{value:.3g}x"
+
+
+def spaced(size: str) -> str:
+    """Write the label of a size as in ``16384, 512, 64``."""
+    return size.replace("x", ", ") if size[0].isdigit() else size
+
+
+def _variants(found: Sequence[CaseResult]) -> list[str]:
+    names: dict[str, None] = {PYVAE: None}
+    for case in found:
+        for figures in case.figures.values():
+            names.update(dict.fromkeys(figures))
+    rates = [name for name in names if name in OWN and name != PYVAE]
+    return [name for name in names if name not in rates] + rates
+
+
+def _time_cell(case: CaseResult, direction: str, name: str) -> str:
+    figure, ours = case.figure(direction, name), case.figure(direction, PYVAE)
+    if figure is None:
+        return MISSING
+    spread = f" ±{100 * (figure.high - figure.low) / 2 / figure.median:.0f}%"
+    ratio = "" if ours is None or name in OWN else f" ({figure.median / ours.median:.3g}x)"
+    return milliseconds(figure.median) + (spread if name == PYVAE else ratio)
+
+
+def _quality_cell(figure: Figure | None) -> str:
+    if figure is None:
+        return MISSING
+    error = MISSING if figure.error is None else f"{figure.error:.0e}"
+    peak = MISSING if figure.peak_bytes is None else _mebibytes(figure.peak_bytes)
+    return f"{error}, {peak}"
+
+
+def _mebibytes(count: int) -> str:
+    value = count / 2**20
+    return f"{value:,.0f} MiB" if value >= 10 else f"{value:.1f} MiB"
+
+
+def _reasons(found: Sequence[CaseResult]) -> list[str]:
+    """Say why there are gaps, a line a variant and reason."""
+    where: dict[tuple[str, str], list[str]] = {}
+    for case in found:
+        gaps: dict[tuple[str, str], list[str]] = {}
+        for direction, figures in case.figures.items():
+            for name, figure in figures.items():
+                if figure.skipped is not None:
+                    gaps.setdefault((name, figure.skipped), []).append(direction)
+        for gap, directions in gaps.items():
+            size = spaced(case.key[1])
+            everywhere = len(directions) == len(case.figures)
+            where.setdefault(gap, []).append(size if everywhere else f"{size} {directions[0]}")
+    return [
+        f"{name} {reason}" if reason == NO_GRADIENTS else f"{name}, {reason}: {'; '.join(at)}"
+        for (name, reason), at in where.items()
+    ]

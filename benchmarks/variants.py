@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""What takes turns in a case: pyvae, its peers, and the machine's own rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.ops.case import as_tuple
+from tests.ops.draws import Size
+
+PYVAE, ONE_THREAD, GRAPHS = "pyvae", "pyvae, 1 thread", "pyvae, CUDA graphs"
+DENSITY, DISTRIBUTIONS, SCIKIT = "density", "torch.distributions", "scikit-learn"
+NO_GRADIENTS = "has no gradients"
+FLOAT_BYTES = 4
+EVERYWHERE = ("cpu", "cuda")
+
+Inputs = dict[str, Tensor]
+Call = Callable[[], tuple[Any, ...]]
+Prepare = Callable[[Inputs, bool], Call]
+
+
+class Unavailable(Exception):
+    """Raised in preparing a variant that cannot run here; its text is the reason."""
+
+
+def elements(size: Size, letters: str) -> int:
+    """Count the elements of a tensor with these dimensions."""
+    return math.prod(size[letter] for letter in letters)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute a case.
+
+    Attributes
+    ----------
+    name
+        As the tables show it.
+    prepare
+        Takes the inputs and whether gradients are wanted; returns a call without arguments, whose
+        results are the op's results, or the gradients of their sum in the order of the arguments.
+    largest
+        Letters of the largest tensor it writes, forward and with the backward pass.
+    backward
+        Whether it gives gradients.
+    comparable, same_gradients
+        Whether its results, and its gradients, are those of the op, so that they have an error.
+    compiles
+        Whether a first call compiles, and so says nothing of the others.
+    runtime
+        Who owns its threads: those of one runtime may still be spinning when another one starts.
+    threads
+        How many threads it takes, where that is not the run's number.
+    package
+        A package that it needs and that may be missing.
+    rate
+        Whether it is a rate of the machine's, measured beside the forward pass only.
+    devices, least, below
+        Where it runs, and from how many elements on, all dimensions multiplied, to below how many.
+    """
+
+    name: str
+    prepare: Prepare
+    largest: tuple[str, str] = ("", "")
+    backward: bool = True
+    comparable: bool = True
+    same_gradients: bool = True
+    compiles: bool = False
+    runtime: str = "torch"
+    threads: int | None = None
+    package: str | None = None
+    rate: bool = False
+    devices: tuple[str, ...] = EVERYWHERE
+    least: float = 0
+    below: float = math.inf
+
+    def joins(self, size: Size, device: str) -> bool:
+        """Whether it takes turns at this size, on this device."""
+        return device in self.devices and self.least <= math.prod(size.values()) < self.below
+
+    def refusal(self, size: Size, backward: bool, memory_limit: int) -> str | None:
+        """Say why this variant is left out, if it is."""
+        if backward and not self.backward:
+            return NO_GRADIENTS
+        if self.package is not None and find_spec(self.package) is None:
+            return f"{self.package} is not installed"
+        letters = self.largest[backward]
+        if FLOAT_BYTES * elements(size, letters) >= memory_limit:
+            shape = ", ".join(letters.upper())
+            return f"its ({shape}) tensor takes {memory_limit / 2**30:.3g} GiB or more"
+        return None
+
+
+def torch_call(function: Callable, inputs: Inputs, backward: bool) -> Call:
+    """Prepare a call of a torch function, with or without the gradients of all arguments."""
+    if not backward:
+        tensors = list(inputs.values())
+
+        def forward() -> tuple[Tensor, ...]:
+            with torch.no_grad():
+                return as_tuple(function(*tensors))
+
+        return forward
+    leaves = [tensor.clone().requires_grad_() for tensor in inputs.values()]
+
+    def both() -> tuple[Tensor, ...]:
+        first, *others = as_tuple(function(*leaves))
+        total = first.sum()
+        for result in others:
+            total = total + result.sum()
+        return torch.autograd.grad(total, leaves)
+
+    return both
+
+
+def in_torch(name: str, function: Callable, *largest: str, **options: Any) -> Variant:
+    """Make the variant of a torch function.
+
+    ``largest`` is the letters of its largest tensor, forward and with the backward pass; once where
+    they are the same.
+    """
+    letters = (largest[0], largest[-1]) if largest else ("", "")
+    return Variant(name, partial(torch_call, function), letters, **options)
+
+
+def eager(form: str, function: Callable, *largest: str, **options: Any) -> Variant:
+    """Make the variant of a function in eager PyTorch."""
+    return in_torch(f"eager, {form}", function, *largest, **options)
+
+
+def compiled(
+    form: str,
+    function: Callable,
+    *largest: str,
+    name: str | None = None,
+    turns: int | None = None,
+    graphs: bool = False,
+    **options: Any,
+) -> Variant:
+    """Make the variant of the same function under ``torch.compile``, with CUDA graphs or without.
+
+    A loop is unrolled, and compiling it takes minutes where there are many components; ``turns``
+    limits them.
+    """
+
+    def prepare(inputs: Inputs, backward: bool) -> Call:
+        if turns is not None and len(inputs["means"]) > turns:
+            raise Unavailable(f"compiling more than {turns} turns of the loop takes minutes")
+        mode = "reduce-overhead" if graphs else None
+        made = torch.compile(function, fullgraph=True, dynamic=False, mode=mode)
+        return torch_call(made, inputs, backward)
+
+    letters = (largest[0], largest[-1])
+    return Variant(name or f"compile, {form}", prepare, letters, compiles=True, **options)
+
+
+def with_graphs(
+    op: Callable, form: str, formula: Callable, letters: str, **options: Any
+) -> tuple[Variant, Variant]:
+    """Make the variants in which a GPU is told of a whole pass at once: of an op, and of its peer.
+
+    For a batch, where telling it of every kernel is most of the time.
+    """
+    options = {"graphs": True, "devices": ("cuda",), **options}
+    peer = compiled(f"{form}, CUDA graphs", formula, letters, **options)
+    return compiled("", op, "", name=GRAPHS, **options), peer

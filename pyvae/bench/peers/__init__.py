@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: MIT
-"""The same computations as people write them without pyvae, by library."""

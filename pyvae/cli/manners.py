@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""How a command line of ours behaves: one line for a mistake, exit codes, Ctrl-C."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from pyvae.cli import errors
+
+_CLICK_ERROR: Any = next(
+    # typer 0.26 brought its own click: the class is found where either of the two keeps it.
+    base
+    for base in typer.BadParameter.__mro__
+    if base.__name__ == "ClickException"
+)
+
+
+def application() -> typer.Typer:
+    """Start a command line without commands."""
+    return typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def main(app: typer.Typer, program: str, package: str = "pyvae") -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(run(app, program, package=package))
+
+
+def run(
+    app: typer.Typer, program: str, args: Sequence[str] | None = None, package: str = "pyvae"
+) -> int:
+    """Run a command line and return its exit code; mistakes become one line on stderr.
+
+    Parameters
+    ----------
+    app
+        From :func:`application`, with its commands.
+    program
+        What a user types to run it, such as ``pyvae``.
+    args
+        What follows on the command line; of this process where it is None.
+    package
+        The package that the commands are in: what it and pyvae object to is the user's mistake.
+    """
+    command = typer.main.get_command(app)
+    arguments = list(sys.argv[1:] if args is None else args)
+    try:
+        with errors.mistakes(package):
+            result = command.main(args=arguments, prog_name=program, standalone_mode=False)
+        return result if isinstance(result, int) else errors.OK
+    except _CLICK_ERROR as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", program)
+        text = errors.one_line(error.format_message()).rstrip(".")
+        errors.complain(f"{text}; see `{path} --help`", program)
+        return errors.MISTAKE
+    except errors.UserError as error:
+        errors.complain(str(error), program)
+        return errors.MISTAKE
+    except errors.RunFailed as error:
+        errors.complain(str(error), program)
+        return errors.FAILED
+    except errors.Interrupted as error:
+        errors.complain(str(error), program, label="interrupted")
+        return errors.INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        errors.complain("nothing was left half-written", program, label="interrupted")
+        return errors.INTERRUPTED
