@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.entries import ENTRIES, arguments, by_position
 from benchmarks.peers import PEERS, Peers
 from benchmarks.results import BOTH, FORWARD, label
-from benchmarks.variants import Inputs, Variant, compiled, eager, elements, torch_call
+from benchmarks.variants import Inputs, Variant, by_position, compiled, eager, elements, torch_call
+from tests.ops.case import OpCase
+from tests.ops.cases import MEASURED
 from tests.ops.draws import Size
 
 _ELEMENTS = 2**24  # of the largest tensor of a chunk of the truth
@@ -29,6 +30,11 @@ class Case:
     variants: tuple[Variant, ...] = ()
 
     @property
+    def entry(self) -> OpCase:
+        """The op's in the tests' table."""
+        return MEASURED[self.op]
+
+    @property
     def label(self) -> str:
         """Size as in ``16384x512x64``."""
         return label(self.size)
@@ -36,34 +42,33 @@ class Case:
     @property
     def directions(self) -> tuple[str, ...]:
         """What is measured: one pass, or two."""
-        return (FORWARD, BOTH) if ENTRIES[self.op].differentiable else (FORWARD,)
+        return (FORWARD, BOTH) if self.entry.differentiable else (FORWARD,)
 
     @property
     def peers(self) -> Peers:
         """Those of the table, or the reference."""
         if self.op in PEERS:
             return PEERS[self.op]
-        expected = by_position(ENTRIES[self.op], ENTRIES[self.op].reference)
+        expected = by_position(self.entry, self.entry.reference)
         forms = (form("reference", expected, self.largest) for form in (eager, compiled))
         return Peers(expected, tuple(forms))
 
     @property
     def largest(self) -> str:
         """Letters of the largest tensor of a formula that broadcasts: all, or an argument's."""
-        dims = [argument.dims.split() for argument in arguments(ENTRIES[self.op]).values()]
+        dims = [argument.dims.split() for argument in self.entry.measured_arguments().values()]
         of_arguments = ("".join(letter for letter in each if letter != "1") for each in dims)
         return max("".join(self.size), *of_arguments, key=lambda x: elements(self.size, x))
 
     def draw(self, device: str = "cpu") -> Inputs:
         """Draw the arguments in float32: the same numbers in every run and for every device."""
-        entry = ENTRIES[self.op]
-        drawn = entry.draw(self.size, torch.float32)
-        return {name: drawn[name].to(device) for name in arguments(entry)}
+        drawn = self.entry.draw(self.size, torch.float32)
+        return {name: drawn[name].to(device) for name in self.entry.measured_arguments()}
 
     def truth(self, inputs: Inputs, backward: bool) -> tuple[Tensor, ...]:
         """Compute the results, or the gradients of their sum, in float64, some points at a time."""
-        entry = ENTRIES[self.op]
-        outputs = [a.dims for a in arguments(entry).values()] if backward else entry.outputs
+        arguments = [a.dims for a in self.entry.measured_arguments().values()]
+        outputs = arguments if backward else self.entry.outputs
         parts = zip(*self._parts(inputs, backward), strict=True)
         return tuple(
             torch.cat(column) if dims.startswith("n") else torch.stack(column).sum(0)
@@ -71,7 +76,7 @@ class Case:
         )
 
     def _parts(self, inputs: Inputs, backward: bool) -> Iterator[tuple[Tensor, ...]]:
-        by_point = {n for n, a in arguments(ENTRIES[self.op]).items() if a.dims.startswith("n")}
+        by_point = {n for n, a in self.entry.measured_arguments().items() if a.dims.startswith("n")}
         points = self.size.get("n", 1)
         step = max(1, _ELEMENTS * points // elements(self.size, self.largest))
         doubles = {name: tensor.double() for name, tensor in inputs.items()}

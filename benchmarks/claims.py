@@ -3,23 +3,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks import variants as v
-from benchmarks.rates import COPY, FMA, SGEMM, WRITE, Rate, seconds_per_term, work
-from benchmarks.results import FORWARD, CaseResult, Figure, Results
+from benchmarks.rates import COPY, FMA, SGEMM, WRITE, Rate, work
+from benchmarks.results import FORWARD, CaseResult, NotMeasured, Results
+from benchmarks.variants import DENSITY, GRAPHS, ONE_THREAD, PYVAE
 
 # Names that take turns without being peers.
-OWN = (
-    v.PYVAE, v.ONE_THREAD, v.GRAPHS, v.DENSITY, WRITE.name, SGEMM.name, FMA.name, COPY.name
-)  # fmt: skip
+OWN = (PYVAE, ONE_THREAD, GRAPHS, DENSITY, WRITE.name, SGEMM.name, FMA.name, COPY.name)
 _MIB = 2.0**20
-
-
-class NotMeasured(Exception):
-    """A claim that this run cannot judge; its text is the reason."""
 
 
 class Measure(NamedTuple):
@@ -56,13 +51,11 @@ class Claim:
 
     def judge(self, results: Results) -> tuple[float | None, str]:
         """Give the measured figure with "met" or "not met", or None with a reason."""
-        cases = []
-        for size in self.sizes:
-            case = results.find(self.op, size)
-            if case is None or case.skipped is not None:
-                return None, "not measured" if case is None else str(case.skipped)
-            cases.append(case)
+        cases = [results.find(self.op, size) for size in self.sizes]
         try:
+            for case in cases:
+                if case is None or case.skipped is not None:
+                    raise NotMeasured("not measured" if case is None else case.skipped)
             value = self.measure.of(self.direction, *cases)
         except NotMeasured as reason:
             return None, str(reason)
@@ -80,12 +73,11 @@ def beside(*names: str, what: str = "") -> Measure:
     """Measure the speed beside the fastest of these peers, of all where none is named."""
 
     def faster(direction: str, case: CaseResult) -> float:
-        ours = _time(case, direction, v.PYVAE)
-        others = [_time(case, direction, name) for name in names]
+        others = [case.time(direction, name) for name in names]
         others = others or list(peers(case, direction).values())
         if not others:
             raise NotMeasured("no peer measured")
-        return min(others) / ours
+        return min(others) / case.time(direction, PYVAE)
 
     text = what or f"speed beside {' and '.join(names) or 'the fastest peer'}"
     return Measure(text, "x", True, faster)
@@ -93,27 +85,12 @@ def beside(*names: str, what: str = "") -> Measure:
 
 def share(rate: Rate, what: str) -> Measure:
     """Measure the share of a rate of the machine's."""
-
-    def found(direction: str, case: CaseResult) -> float:
-        value = rate.share(case, direction)
-        if value is None:
-            raise NotMeasured("the machine's own rate was not measured")
-        return value
-
-    return Measure(what, "%", True, found)
+    return Measure(what, "%", True, lambda direction, case: rate.share(case, direction))
 
 
-def _figure(case: CaseResult, direction: str, variant: str = v.PYVAE) -> Figure:
-    figure = case.figures.get(direction, {}).get(variant)
-    if figure is None:
-        raise NotMeasured(f"{variant} not measured")
-    if figure.skipped is not None:
-        raise NotMeasured(f"{variant}: {figure.skipped}")
-    return figure
-
-
-def _time(case: CaseResult, direction: str, variant: str = v.PYVAE) -> float:
-    return _figure(case, direction, variant).median
+def _unevenness(direction: str, *cases: CaseResult) -> float:
+    costs = [case.time(direction, PYVAE) / math.prod(case.size.values()) for case in cases]
+    return max(costs) / min(costs)
 
 
 def _known(value: float | None) -> float:
@@ -122,31 +99,28 @@ def _known(value: float | None) -> float:
     return value
 
 
-def _unevenness(direction: str, *cases: CaseResult) -> float:
-    costs = [_known(seconds_per_term(case, direction, v.PYVAE)) for case in cases]
-    return max(costs) / min(costs)
-
-
 def _peak(direction: str, case: CaseResult) -> float:
-    return _known(_figure(case, direction).peak_bytes) / _MIB
+    return _known(case.figure(direction, PYVAE).peak_bytes) / _MIB
 
 
-def _parts_of_a_posterior(direction: str, case: CaseResult) -> float:
-    parts = _time(case, direction, v.DENSITY) + _time(case, direction, WRITE.name)
-    return _time(case, direction) / parts
+def _beside_parts(direction: str, case: CaseResult) -> float:
+    parts = case.time(direction, DENSITY) + case.time(direction, WRITE.name)
+    return case.time(direction, PYVAE) / parts
 
 
-OF_FORWARD = Measure(
-    "time beside its own forward pass", "x", False,
-    lambda direction, case: _time(case, direction) / _time(case, FORWARD),
-)  # fmt: skip
+def _beside_forward(direction: str, case: CaseResult) -> float:
+    return case.time(direction, PYVAE) / case.time(FORWARD, PYVAE)
+
+
+OF_FORWARD = Measure("time beside its own forward pass", "x", False, _beside_forward)
 BACKWARD_ALONE = Measure(
     "the backward pass beside the forward pass", "x", False,
-    lambda direction, case: _time(case, direction) / _time(case, FORWARD) - 1,
+    lambda direction, case: _beside_forward(direction, case) - 1,
 )  # fmt: skip
+OF_PARTS = Measure("time beside the density and writing (N, K) once", "x", False, _beside_parts)
 TWO_THREADS = Measure(
     "two threads beside one", "x", True,
-    lambda direction, case: _time(case, direction, v.ONE_THREAD) / _time(case, direction),
+    lambda direction, case: case.time(direction, ONE_THREAD) / case.time(direction, PYVAE),
 )  # fmt: skip
 EVENNESS = Measure("time per N K D, largest beside smallest", "x", False, _unevenness)
 PEAK = Measure("peak memory beyond the inputs", "MiB", False, _peak)
@@ -154,15 +128,12 @@ SCRATCH = Measure(
     "peak memory beyond inputs, results and gradients", "MiB", False,
     lambda direction, case: _peak(direction, case) - work(case).moved / _MIB,
 )  # fmt: skip
-OF_PARTS = Measure(
-    "time beside the density and writing (N, K) once", "x", False, _parts_of_a_posterior
-)
 SHORTFALL = Measure(
     "log-likelihood below that of float64, relative", "", False,
-    lambda direction, case: _known(_figure(case, direction).error),
+    lambda direction, case: _known(case.figure(direction, PYVAE).error),
 )  # fmt: skip
 # The E step of Flash-GMM at the largest size, as published: TF32, on an A100.
 FLASH_GMM = Measure(
     "speed beside Flash-GMM's published 152 ms (TF32, A100)", "x", True,
-    lambda direction, case: 0.152 / _time(case, direction),
+    lambda direction, case: 0.152 / case.time(direction, PYVAE),
 )  # fmt: skip

@@ -37,9 +37,8 @@ def compare(old: Results, new: Results) -> list[Change]:
     for case in new.cases:
         before = old.find(*case.key)
         for direction, name in product(case.figures, (PYVAE, ONE_THREAD)):
-            ours = case.figure(direction, name)
-            theirs = None if before is None else before.figure(direction, name)
-            if ours is not None and theirs is not None:
+            ours, theirs = case.found(direction, name), before and before.found(direction, name)
+            if ours and theirs:
                 changes.append(_change(*case.key, direction, name, theirs, ours))
     return changes
 

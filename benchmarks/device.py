@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from benchmarks import machine
 from pyvae import ops
-from tests import memory
+from tests.memory import peak_growth
 
 
+@dataclass(frozen=True)
 class Device:
-    """The processor.
+    """The processor, or a GPU.
 
     Attributes
     ----------
@@ -22,76 +24,70 @@ class Device:
         As torch calls it.
     memory_limit
         Bytes of the largest tensor that a variant may write.
+    memory
+        Whose peak is taken, as the document says it.
+    facts
+        Names the device, its instructions and its system.
+    wait
+        Returns when everything that was asked for has been done.
+    peak_growth
+        Bytes by which a call raises the peak of the memory in use; its results count.
+    release
+        Gives back memory that is kept for later calls.
     """
 
-    name = "cpu"
-    memory_limit = 2**31
-
-    def facts(self) -> dict[str, Any]:
-        """Name the device, its instructions and its system."""
-        return machine.machine()
-
-    def wait(self) -> None:
-        """Return when everything that was asked for has been done."""
-
-    def peak_growth(self, call: Callable[[], object]) -> int:
-        """Bytes by which a call raises the peak of the memory in use; its results count."""
-        return memory.peak_growth(call)
-
-    def release(self) -> None:
-        """Give back memory that is kept for later calls."""
+    name: str
+    memory_limit: int
+    memory: str
+    facts: Callable[[], dict[str, Any]]
+    wait: Callable[[], None]
+    peak_growth: Callable[[Callable[[], object]], int]
+    release: Callable[[], None]
 
 
-class Gpu(Device):
-    """torch's current CUDA device.
+def _gpu_facts() -> dict[str, Any]:
+    major, minor = torch.cuda.get_device_capability()
+    host = machine.machine()
+    return {
+        **host,
+        "device": "cuda",
+        "host": host["processor"],
+        "processor": torch.cuda.get_device_name(),
+        "instruction_set": f"sm_{major}{minor}",
+    }
+
+
+def _gpu_peak_growth(call: Callable[[], object]) -> int:
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+CPU = Device(
+    "cpu", 2**31, "the process", machine.machine, lambda: None, peak_growth, lambda: None
+)  # fmt: skip
+GPU = Device(
+    "cuda", 2**33, "torch's allocator", _gpu_facts, torch.cuda.synchronize, _gpu_peak_growth,
+    torch.cuda.empty_cache,
+)  # fmt: skip
+DEVICES = {device.name: device for device in (CPU, GPU)}
+
+
+def device_of(name: str) -> Device:
+    """Give the device of a name, "cpu" or "cuda".
 
     Raises
     ------
     ValueError
-        If there is none that torch and pyvae can use.
+        If it is a GPU, and there is none that torch and pyvae can use.
     """
-
-    name = "cuda"
-    memory_limit = 2**33
-
-    def __init__(self) -> None:
-        if not torch.cuda.is_available():
-            raise ValueError(
-                "--device cuda: torch finds no CUDA device; leave it out to measure the processor"
-            )
-        if ops.CUDA_MISSING:
-            raise ValueError(f"--device cuda: pyvae has no CUDA kernels {ops.CUDA_MISSING}")
-
-    def facts(self) -> dict[str, Any]:
-        """Name the GPU, its architecture and the system."""
-        major, minor = torch.cuda.get_device_capability()
-        host = super().facts()
-        return {
-            **host,
-            "device": self.name,
-            "host": host["processor"],
-            "processor": torch.cuda.get_device_name(),
-            "instruction_set": f"sm_{major}{minor}",
-        }
-
-    def wait(self) -> None:
-        """As of :class:`Device`."""
-        torch.cuda.synchronize()
-
-    def peak_growth(self, call: Callable[[], object]) -> int:
-        """As of :class:`Device`, told by torch's allocator."""
-        self.wait()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        call()
-        self.wait()
-        return torch.cuda.max_memory_allocated() - before
-
-    def release(self) -> None:
-        """As of :class:`Device`."""
-        torch.cuda.empty_cache()
-
-
-def device_of(name: str) -> Device:
-    """Give the device of a name, "cpu" or "cuda"."""
-    return Gpu() if name == Gpu.name else Device()
+    if name == GPU.name and not torch.cuda.is_available():
+        raise ValueError(
+            "--device cuda: torch finds no CUDA device; leave it out to measure the processor"
+        )
+    if name == GPU.name and ops.CUDA_MISSING:
+        raise ValueError(f"--device cuda: pyvae has no CUDA kernels {ops.CUDA_MISSING}")
+    return DEVICES[name]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks import figures, tables
-from benchmarks.device import Device, Gpu
+from benchmarks.device import DEVICES, GPU
 from benchmarks.results import Results
 from benchmarks.tables import Grid
 from benchmarks.targets import claims
@@ -43,14 +43,6 @@ _LIMITS = """
   that it would take by itself, beside the time that was measured: of arithmetic, 4NKD operations
   of a mixture, or of memory, every argument read once and every result written once.
 - compile is `torch.compile`, without CUDA graphs unless it says so."""
-_ON = {
-    "cpu": {"memory": "the process", "largest": Device.memory_limit >> 30, "limits": ""},
-    "cuda": {
-        "memory": "torch's allocator",
-        "largest": Gpu.memory_limit >> 30,
-        "limits": _LIMITS,
-    },
-}
 
 
 def write(results: Results, path: Path) -> list[Path]:
@@ -65,8 +57,14 @@ def write(results: Results, path: Path) -> list[Path]:
 
 
 def _lines(results: Results, folder: str, drawn: Iterable[str]) -> Iterator[str]:
-    on = _ON[results.device]
-    yield _HEADING.format(machine=_machine(results), threads=results.threads, **on)
+    device = DEVICES[results.device]
+    yield _HEADING.format(
+        machine=_machine(results),
+        threads=results.threads,
+        memory=device.memory,
+        largest=device.memory_limit >> 30,
+        limits=_LIMITS if device is GPU else "",
+    )
     yield "## Targets\n"
     yield from _markdown(tables.targets(results, claims(results.device)))
     shares = tables.limits(results)

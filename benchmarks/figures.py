@@ -13,7 +13,7 @@ from benchmarks.claims import peers
 from benchmarks.fits import FITS
 from benchmarks.results import BOTH, FORWARD, CaseResult, Results, label
 from benchmarks.suite import GROWING, GROWTH
-from benchmarks.tables import conditions, median_rate
+from benchmarks.tables import conditions
 from benchmarks.variants import ONE_THREAD, PYVAE
 
 TITLES = {
@@ -42,22 +42,22 @@ def _family(op: str) -> str:
 def _ratios(results: Results, family: str) -> Figure | None:
     panels: dict[str, dict[str, dict[str, float]]] = {FORWARD: {}, BOTH: {}}
     for case, (direction, rows) in product(results.cases, panels.items()):
-        ours, others = case.time(direction, PYVAE), peers(case, direction)
-        if _family(case.op) == family and ours is not None and others:
-            rows[_name(case)] = {name: seconds / ours for name, seconds in others.items()}
+        ours, others = case.found(direction, PYVAE), peers(case, direction)
+        if _family(case.op) == family and ours and others:
+            rows[_name(case)] = {name: time / ours.median for name, time in others.items()}
     panels = {direction: rows for direction, rows in panels.items() if rows}
     return plots.ratios(panels, TITLES[family], f"{conditions(results)}.") if panels else None
 
 
 def _roofline(results: Results) -> Figure | None:
-    peak = median_rate(results, rates.SGEMM if results.device == "cpu" else rates.FMA)
-    bandwidth = median_rate(results, rates.COPY)
+    peak = (rates.SGEMM if results.device == "cpu" else rates.FMA).median(results)
+    bandwidth = rates.COPY.median(results)
     points = {}
     for case in results.cases:
-        seconds = case.time(FORWARD, PYVAE)
-        if case.op in _RATED and seconds is not None and not _is_growth(case):
+        ours = case.found(FORWARD, PYVAE)
+        if case.op in _RATED and ours and not _is_growth(case):
             operations, moved = rates.work(case)
-            points[_name(case)] = operations / moved, operations / seconds
+            points[_name(case)] = operations / moved, operations / ours.median
     if not points or math.isnan(peak + bandwidth):
         return None
     caption = (
@@ -68,23 +68,25 @@ def _roofline(results: Results) -> Figure | None:
 
 
 def _growth(results: Results) -> Figure | None:
-    found = [case for case in results.cases if _is_growth(case) and case.skipped is None]
-    if len(found) < 2:
+    cases = [case for case in results.cases if _is_growth(case) and case.skipped is None]
+    if len(cases) < 2:
         return None
     threads = {ONE_THREAD: "1 thread", PYVAE: f"{results.threads} threads"}
     lines = {
         f"{threads[variant]}, {direction}": [
-            rates.seconds_per_term(case, direction, variant) or math.nan for case in found
+            found.median / math.prod(case.size.values()) if found else math.nan
+            for case in cases
+            for found in (case.found(direction, variant),)
         ]
         for direction, variant in product((BOTH, FORWARD), threads)
     }
-    size = found[0].size
+    size = cases[0].size
     caption = f"K = {size['k']}, D = {size['d']}. {conditions(results)}."
-    return plots.growth([case.size["n"] for case in found], lines, TITLES["growth"], caption)
+    return plots.growth([case.size["n"] for case in cases], lines, TITLES["growth"], caption)
 
 
 def _is_growth(case: CaseResult) -> bool:
-    return case.op == GROWING and case.key[1] in map(label, GROWTH)
+    return case.op == GROWING and case.label in map(label, GROWTH)
 
 
 def _name(case: CaseResult) -> str:

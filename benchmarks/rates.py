@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.entries import ENTRIES, arguments
-from benchmarks.results import BOTH, FORWARD, CaseResult
+from benchmarks.results import BOTH, FORWARD, CaseResult, NotMeasured, Results
 from benchmarks.variants import EVERYWHERE, FLOAT_BYTES, PYVAE, Call, Inputs, Prepare, Variant
+from tests.ops.cases import MEASURED
 from tests.ops.draws import Size
 
 _COPY_BYTES = 2**28
@@ -36,6 +37,8 @@ def work(case: CaseResult, direction: str = FORWARD) -> Work:
 
     A backward pass is counted where its memory is the limit: that of a divergence.
     """
+    if case.op not in MEASURED:
+        raise NotMeasured(f"{case.op} is no op of the table")
     d = case.size["d"]
     factor = d * (d + 1) // 2
     per_pair = {
@@ -47,8 +50,8 @@ def work(case: CaseResult, direction: str = FORWARD) -> Work:
         "gaussian_kl_tril": d**3 / 3 + 2 * factor,
         "gaussian_kl": KL_OPERATIONS * d,
     }.get(case.op, _OPERATIONS_PER_TERM * d)
-    entry = ENTRIES[case.op]
-    read = sum(_numbers(argument.dims, case.size) for argument in arguments(entry).values())
+    entry = MEASURED[case.op]
+    read = sum(_numbers(a.dims, case.size) for a in entry.measured_arguments().values())
     written = sum(_numbers(dims, case.size) for dims in entry.outputs)
     passes = 3 if direction == BOTH else 1  # forward; then all again, and as many gradients
     pairs = case.size["n"] * case.size.get("k", 1)
@@ -82,31 +85,19 @@ class Rate:
             self.name, self.prepare, comparable=False, rate=True, devices=self.devices, least=least
         )
 
-    def measured(self, case: CaseResult) -> float | None:
-        """Operations, or bytes read and written, a second, measured beside a case."""
-        seconds = case.time(FORWARD, self.name)
-        return None if seconds is None else self.amount / seconds
+    def median(self, results: Results) -> float:
+        """Operations, or bytes, a second over a whole run; NaN where none were measured."""
+        found = [case.found(FORWARD, self.name) for case in results.cases]
+        rates = [self.amount / figure.median for figure in found if figure]
+        return statistics.median(rates) if rates else math.nan
 
-    def share(self, case: CaseResult, direction: str = FORWARD) -> float | None:
-        """What pyvae's op does a second, as a share of this rate."""
-        seconds, rate = case.time(direction, PYVAE), self.measured(case)
-        if seconds is None or rate is None or case.op not in ENTRIES:
-            return None
-        return getattr(work(case, direction), self.of) / seconds / rate
+    def share(self, case: CaseResult, direction: str = FORWARD) -> float:
+        """What pyvae's op does a second beside this rate, measured in the same case.
 
-
-def seconds_per_term(case: CaseResult, direction: str, variant: str) -> float | None:
-    """Time divided by N K D."""
-    seconds = case.time(direction, variant)
-    return None if seconds is None else seconds / math.prod(case.size.values())
-
-
-def nearer_limit(case: CaseResult) -> tuple[str, float] | None:
-    """Name what limits the forward pass, arithmetic or memory, and give its share of that limit."""
-    by_arithmetic, by_memory = FMA.share(case), COPY.share(case)
-    if by_arithmetic is None or by_memory is None:
-        return None
-    return max(("arithmetic", by_arithmetic), ("memory", by_memory), key=lambda found: found[1])
+        Raises :class:`NotMeasured`.
+        """
+        rate = self.amount / case.time(FORWARD, self.name)
+        return getattr(work(case, direction), self.of) / case.time(direction, PYVAE) / rate
 
 
 def _sgemm(inputs: Inputs, _: bool) -> Call:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,18 @@ FORWARD, BOTH = "forward", "forward + backward"
 _MACHINE_FACTS, _SOFTWARE = ("processor", "instruction_set", "system"), ("pyvae", "torch")
 
 
+class NotMeasured(Exception):
+    """A figure that there is not; its text is the reason."""
+
+
 def label(size: Mapping[str, int]) -> str:
     """Write a size as in ``16384x512x64``."""
     return "x".join(map(str, size.values()))
+
+
+def rounded(value: float) -> float:
+    """Leave the digits that mean something, four."""
+    return float(f"{value:.4g}")
 
 
 @dataclass(frozen=True)
@@ -70,19 +79,31 @@ class CaseResult:
     others: float | None = None
 
     @property
+    def label(self) -> str:
+        """Size as in ``16384x512x64``."""
+        return label(self.size)
+
+    @property
     def key(self) -> tuple[str, str]:
         """Op and size, which name the case."""
-        return self.op, label(self.size)
+        return self.op, self.label
 
-    def figure(self, direction: str, variant: str) -> Figure | None:
+    def found(self, direction: str, variant: str) -> Figure | None:
         """Give what was measured of a variant, None where nothing was."""
-        found = self.figures.get(direction, {}).get(variant)
-        return None if found is None or found.skipped is not None else found
+        figure = self.figures.get(direction, {}).get(variant)
+        return None if figure is None or figure.skipped is not None else figure
 
-    def time(self, direction: str, variant: str) -> float | None:
-        """Median seconds of a variant, None where it was not measured."""
-        found = self.figure(direction, variant)
-        return None if found is None else found.median
+    def figure(self, direction: str, variant: str) -> Figure:
+        """Give what was measured of a variant; raises :class:`NotMeasured`."""
+        figure = self.figures.get(direction, {}).get(variant)
+        if figure is None or figure.skipped is not None:
+            reason = " not measured" if figure is None else f": {figure.skipped}"
+            raise NotMeasured(variant + reason)
+        return figure
+
+    def time(self, direction: str, variant: str) -> float:
+        """Median seconds of a variant; raises :class:`NotMeasured`."""
+        return self.figure(direction, variant).median
 
 
 @dataclass
@@ -121,8 +142,10 @@ class Results:
     def save(self, path: Path) -> None:
         """Write the file at once, so that an interrupted run leaves the old one whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(_plain(self), indent=1) + "\n", encoding="utf-8")
+        temporary, content = path.with_suffix(".tmp"), {"schema": SCHEMA, **vars(self)}
+        temporary.write_text(
+            json.dumps(content, default=_written, indent=1) + "\n", encoding="utf-8"
+        )
         os.replace(temporary, path)
 
 
@@ -160,18 +183,10 @@ def load(path: str | Path) -> Results:
     return results
 
 
-def _plain(results: Results) -> dict[str, Any]:
-    content = {"schema": SCHEMA, **asdict(results)}
-    for case in content["cases"]:
-        case["others"] = _rounded(case["others"])
-        for figures in case["figures"].values():
-            for name, figure in figures.items():
-                if figure["skipped"] is not None:
-                    figures[name] = {"skipped": figure["skipped"]}
-                else:
-                    figures[name] = {k: _rounded(v) for k, v in figure.items() if v is not None}
-    return content
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+def _written(value: Any) -> dict[str, Any]:
+    """What the file says of a figure, or of a case."""
+    if not isinstance(value, Figure):
+        return vars(value)
+    if value.skipped is not None:
+        return {"skipped": value.skipped}
+    return {name: found for name, found in vars(value).items() if found is not None}

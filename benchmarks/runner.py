@@ -6,10 +6,10 @@ from __future__ import annotations
 import gc
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import machine
 from benchmarks.cases import Case
-from benchmarks.device import Device
+from benchmarks.device import CPU, Device
 from benchmarks.load import Load
-from benchmarks.results import BOTH, CaseResult, Figure, Results
+from benchmarks.results import BOTH, CaseResult, Figure, Results, rounded
 from benchmarks.timing import PATIENCE, QUICK, Effort, Player, take_turns, threads
 from benchmarks.variants import ONE_THREAD, PYVAE, Call, Inputs, Unavailable, Variant
 
@@ -38,14 +38,12 @@ class Settings:
     quick
         Few short turns, for a first look.
     device
-        The processor, or a GPU. A variant that would write a tensor as large as its
-        ``memory_limit`` is left out.
+        A variant that would write a tensor as large as its ``memory_limit`` is left out.
     """
 
     threads: int = 2
     quick: bool = False
-    device: Device = field(default_factory=Device)
-    effort: Effort = field(default_factory=Effort)
+    device: Device = CPU
 
 
 def run(
@@ -86,39 +84,18 @@ def empty(settings: Settings) -> Results:
 def measure(case: Case, settings: Settings) -> CaseResult:
     """Measure one case in all its directions."""
     result = CaseResult(case.op, dict(case.size))
-    with _quick_collections():
+    gc.collect()
+    gc.freeze()  # the collector runs before each call's peak is taken: it is spared what is there
+    try:
         inputs = case.draw(settings.device.name)
         for direction in case.directions:
             found, others = _direction(case, inputs, direction == BOTH, settings)
             result.figures[direction] = found
             if others is not None:
-                result.others = max(others, result.others or 0.0)
-    return result
-
-
-@contextmanager
-def _quick_collections() -> Iterator[None]:
-    """Spare the garbage collector, which runs before each call's peak is taken, what is there."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
+                result.others = max(rounded(others), result.others or 0.0)
     finally:
         gc.unfreeze()
-
-
-@dataclass
-class _Tried:
-    """A variant after its first calls."""
-
-    player: Player
-    peak_bytes: int
-    error: float | None
-
-    def figure(self) -> Figure:
-        low, median, high = self.player.quartiles()
-        turns = len(self.player.seconds)
-        return Figure(median, low, high, turns, self.player.calls, self.peak_bytes, self.error)
+    return result
 
 
 def _direction(
@@ -128,22 +105,21 @@ def _direction(
     exact = case.truth(inputs, backward)
     if any(variant.compiles for variant in case.variants):
         torch._dynamo.reset()  # what it knows of other sizes would make it give up on this one
-    tried: dict[str, _Tried | str] = {}
+    tried: dict[str, Player | str] = {}
     for variant in case.variants:
         if backward and variant.rate:
             continue
         refusal = variant.refusal(case.size, backward, settings.device.memory_limit)
         error_of = partial(case.error, want=exact, backward=backward)
         tried[variant.name] = refusal or _try(variant, inputs, backward, settings.device, error_of)
-    players = [found.player for found in tried.values() if isinstance(found, _Tried)]
     load = Load()
-    take_turns(players, QUICK if settings.quick else settings.effort)
-    others = load.cores()
+    players = [found for found in tried.values() if isinstance(found, Player)]
+    take_turns(players, QUICK if settings.quick else Effort())
     figures = {
-        name: found.figure() if isinstance(found, _Tried) else Figure(skipped=found)
+        name: found.figure() if isinstance(found, Player) else Figure(skipped=found)
         for name, found in tried.items()
     }
-    return figures, others
+    return figures, load.cores()
 
 
 def _try(
@@ -152,7 +128,7 @@ def _try(
     backward: bool,
     device: Device,
     error_of: Callable[[Sequence[Any]], float],
-) -> _Tried | str:
+) -> Player | str:
     """Make a variant's first calls; a peer that fails gives its reason, our own op raises."""
     try:
         with threads(variant.threads), warnings.catch_warnings():
@@ -165,10 +141,10 @@ def _try(
         return _reason(error)
     comparable = variant.comparable and (variant.same_gradients or not backward)
     error = error_of(results) if comparable else None
-    player = Player(variant.name, call, estimate, variant.runtime, variant.threads, device.wait)
-    if estimate > PATIENCE:
-        player.seconds.append(estimate)
-    return _Tried(player, peak, error)
+    return Player(
+        variant.name, call, estimate, variant.runtime, variant.threads, device.wait, peak, error,
+        [estimate] if estimate > PATIENCE else [],
+    )  # fmt: skip
 
 
 def _first_calls(call: Call, compiles: bool, device: Device) -> tuple[float, int, tuple[Any, ...]]:
@@ -197,6 +173,5 @@ def _watched(call: Call, device: Device) -> tuple[float, int, tuple[Any, ...]]:
 def _reason(error: Exception) -> str:
     if isinstance(error, Unavailable):
         return str(error)
-    lines = str(error).strip().splitlines()
-    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return text if len(text) <= _REASON else text[: _REASON - 1] + "…"
+    lines = [type(error).__name__, *str(error).strip().splitlines()[:1]]
+    return shorten(": ".join(lines), _REASON, placeholder="…")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.cases import Case
-from benchmarks.entries import ENTRIES, by_position
 from benchmarks.fits import FITS, fit
 from benchmarks.rates import COPY, FMA, SGEMM
-from benchmarks.variants import ONE_THREAD, PYVAE, Variant, in_torch
+from benchmarks.variants import ONE_THREAD, PYVAE, Variant, by_position, in_torch
+from tests.ops.cases import MEASURED
 from tests.ops.draws import Size, sizes_of
 
 # How the time of a density grows with the points, by all threads and by one.
@@ -21,8 +21,8 @@ GROWTH = sizes_of("nkd", *((n, 64, 32) for n in (100_000, 400_000, 1_000_000, 4_
 def cases(device: str = "cpu") -> tuple[Case, ...]:
     """Give every case of the suite on a device, in the order of the tables."""
     found: list[Case] = []
-    for op, entry in ENTRIES.items():
-        found += [case_of(op, size, device) for size in entry.measured(device)]
+    for op, entry in MEASURED.items():
+        found += [case_of(op, size, device) for size in entry.measured_sizes(device)]
         if op == GROWING and device == "cpu":
             found += [_growth(size) for size in GROWTH]
     if device == "cpu":
@@ -42,7 +42,7 @@ def case_of(op: str, size: Size, device: str = "cpu") -> Case:
 
 def ours(op: str, name: str = PYVAE, threads: int | None = None) -> Variant:
     """Make the variant of the op itself."""
-    entry = ENTRIES[op]
+    entry = MEASURED[op]
     return in_torch(name, by_position(entry, entry.op), threads=threads)
 
 

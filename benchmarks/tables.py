@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from benchmarks.claims import OWN, Claim
 from benchmarks.compare import Change
-from benchmarks.rates import COPY, FMA, SGEMM, Rate, nearer_limit
-from benchmarks.results import CaseResult, Figure, Results
+from benchmarks.rates import COPY, FMA, SGEMM
+from benchmarks.results import CaseResult, NotMeasured, Results
 from benchmarks.variants import NO_GRADIENTS, PYVAE
 
 _DIMENSIONS = {"n": "N", "k": "K", "d": "D", "i": "iterations"}
@@ -26,7 +25,7 @@ class Grid:
     title: str
     columns: list[str]
     rows: list[list[str]]
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def conditions(results: Results) -> str:
@@ -47,20 +46,16 @@ def milliseconds(seconds: float) -> str:
 def times(results: Results, op: str) -> Grid:
     """Milliseconds of every variant, and how many times pyvae's each is."""
     found = [case for case in results.cases if case.op == op]
-    names = _variants(found)
     letters = ", ".join(_DIMENSIONS.get(name, name) for case in found[:1] for name in case.size)
-    grid = Grid(op, [letters or "size", "pass", *names], [], [])
+    grid = _of_cases(found, op, letters, _variants(found), _time_cell)
     for case in found:
         if case.skipped is not None:
-            grid.notes.append(f"{spaced(case.key[1])}: {case.skipped}")
+            grid.notes.append(f"{spaced(case.label)}: {case.skipped}")
         if case.others is not None and case.others > _CROWDED:
             grid.notes.append(
-                f"{spaced(case.key[1])}: other processes kept {case.others:.2g} cores busy "
+                f"{spaced(case.label)}: other processes kept {case.others:.2g} cores busy "
                 "meanwhile; measure again"
             )
-        for direction in case.figures:
-            cells = [_time_cell(case, direction, name) for name in names]
-            grid.rows.append([spaced(case.key[1]), direction, *cells])
     grid.notes += _reasons(found)
     return grid
 
@@ -69,41 +64,44 @@ def accuracy_and_memory(results: Results, op: str) -> Grid:
     """Largest error and peak memory of every variant."""
     found = [case for case in results.cases if case.op == op]
     names = [name for name in _variants(found) if name not in OWN[1:]]
-    grid = Grid(f"{op}: largest error, peak memory", ["size", "pass", *names], [], [])
-    for case in found:
-        for direction in case.figures:
-            cells = [_quality_cell(case.figure(direction, name)) for name in names]
-            grid.rows.append([spaced(case.key[1]), direction, *cells])
-    return grid
+    return _of_cases(found, f"{op}: largest error, peak memory", "size", names, _quality_cell)
+
+
+def _of_cases(
+    found: Sequence[CaseResult],
+    title: str,
+    letters: str,
+    names: Sequence[str],
+    cell: Callable[[CaseResult, str, str], str],
+) -> Grid:
+    """Make a table with a row a case and pass, a column a variant."""
+    rows = [
+        [spaced(case.label), direction, *(cell(case, direction, name) for name in names)]
+        for case in found
+        for direction in case.figures
+    ]
+    return Grid(title, [letters, "pass", *names], rows)
 
 
 def limits(results: Results) -> Grid:
     """Forward passes as shares of what limits them, arithmetic or memory; of a GPU."""
-    grid = Grid("Share of the nearer limit", ["op", "size", "limit", "share"], [], [])
+    grid = Grid("Share of the nearer limit", ["op", "size", "limit", "share"], [])
     for case in results.cases:
-        found = nearer_limit(case)
-        if found is not None:
-            limit, share = found
-            grid.rows.append([case.op, spaced(case.key[1]), limit, amount(share, "%")])
+        with suppress(NotMeasured):
+            share, limit = max((FMA.share(case), "arithmetic"), (COPY.share(case), "memory"))
+            grid.rows.append([case.op, spaced(case.label), limit, amount(share, "%")])
     if grid.rows:
+        bandwidth, peak, product = (rate.median(results) for rate in (COPY, FMA, SGEMM))
         grid.notes.append(
-            f"copies move {median_rate(results, COPY) / 1e9:,.0f} GB/s, multiply-adds are "
-            f"{median_rate(results, FMA) / 1e12:.3g} TFLOP/s, sgemm is "
-            f"{median_rate(results, SGEMM) / 1e12:.3g} TFLOP/s"
+            f"copies move {bandwidth / 1e9:,.0f} GB/s, multiply-adds are {peak / 1e12:.3g} "
+            f"TFLOP/s, sgemm is {product / 1e12:.3g} TFLOP/s"
         )
     return grid
 
 
-def median_rate(results: Results, rate: Rate) -> float:
-    """A rate of the machine's over a whole run; NaN where it was not measured."""
-    found = [value for case in results.cases if (value := rate.measured(case)) is not None]
-    return statistics.median(found) if found else math.nan
-
-
 def targets(results: Results, chosen: Sequence[Claim]) -> Grid:
     """Claims with what is needed, what was measured, and whether it is met."""
-    columns = ["op", "size", "pass", "claim", "needed", "measured", ""]
-    grid = Grid("Targets", columns, [], [])
+    grid = Grid("Targets", ["op", "size", "pass", "claim", "needed", "measured", ""], [])
     for claim in chosen:
         value, verdict = claim.judge(results)
         what, unit, at_least, _ = claim.measure
@@ -117,14 +115,15 @@ def targets(results: Results, chosen: Sequence[Claim]) -> Grid:
 def changes(listed: Sequence[Change]) -> Grid:
     """Two runs side by side, a line a figure."""
     columns = ["op", "size", "pass", "variant", "before, ms", "now, ms", "noise", "change", ""]
-    grid = Grid("Changes", columns, [], [])
+    grid = Grid("Changes", columns, [])
     for c in listed:
+        where = [c.op, spaced(c.size), c.direction, c.variant]
         gap = f"{100 * (c.after / c.before - 1):+.0f} %"
         noise = f"±{100 * c.noise / c.before:.0f} %"
+        verdict = "" if c.verdict == "same" else c.verdict
         grid.rows.append(
-            [c.op, spaced(c.size), c.direction, c.variant, milliseconds(c.before),
-             milliseconds(c.after), noise, gap, "" if c.verdict == "same" else c.verdict]
-        )  # fmt: skip
+            [*where, milliseconds(c.before), milliseconds(c.after), noise, gap, verdict]
+        )
     return grid
 
 
@@ -152,7 +151,7 @@ def _variants(found: Sequence[CaseResult]) -> list[str]:
 
 
 def _time_cell(case: CaseResult, direction: str, name: str) -> str:
-    figure, ours = case.figure(direction, name), case.figure(direction, PYVAE)
+    figure, ours = case.found(direction, name), case.found(direction, PYVAE)
     if figure is None:
         return MISSING
     spread = f" ±{100 * (figure.high - figure.low) / 2 / figure.median:.0f}%"
@@ -160,7 +159,8 @@ def _time_cell(case: CaseResult, direction: str, name: str) -> str:
     return milliseconds(figure.median) + (spread if name == PYVAE else ratio)
 
 
-def _quality_cell(figure: Figure | None) -> str:
+def _quality_cell(case: CaseResult, direction: str, name: str) -> str:
+    figure = case.found(direction, name)
     if figure is None:
         return MISSING
     error = MISSING if figure.error is None else f"{figure.error:.0e}"
@@ -183,9 +183,8 @@ def _reasons(found: Sequence[CaseResult]) -> list[str]:
                 if figure.skipped is not None:
                     gaps.setdefault((name, figure.skipped), []).append(direction)
         for gap, directions in gaps.items():
-            size = spaced(case.key[1])
-            everywhere = len(directions) == len(case.figures)
-            where.setdefault(gap, []).append(size if everywhere else f"{size} {directions[0]}")
+            only = "" if len(directions) == len(case.figures) else f" {directions[0]}"
+            where.setdefault(gap, []).append(spaced(case.label) + only)
     return [
         f"{name} {reason}" if reason == NO_GRADIENTS else f"{name}, {reason}: {'; '.join(at)}"
         for (name, reason), at in where.items()

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from benchmarks import claims as c
 from benchmarks.claims import Claim, Measure, beside, share
-from benchmarks.entries import labels
 from benchmarks.fits import FITS
 from benchmarks.rates import COPY, FMA, SGEMM
 from benchmarks.results import BOTH, FORWARD, label
 from benchmarks.suite import GROWTH
 from benchmarks.variants import DISTRIBUTIONS, SCIKIT
+from tests.ops.cases import MEASURED
 
 Row = tuple[str, Measure, float]  # direction, what is measured, what is needed
 
@@ -27,17 +29,21 @@ _OF_SGEMM = share(SGEMM, "rate, 4NKD operations, beside sgemm")
 _OF_FMA = share(FMA, "rate, 4NKD operations, beside that of multiply-adds")
 
 
+def _labels(op: str) -> list[str]:
+    return [label(size) for size in MEASURED[op].measured_sizes()]
+
+
 def claims(device: str = "cpu") -> tuple[Claim, ...]:
     """Give every claim about a device, in the order of the document."""
     return _of_the_processor() if device == "cpu" else _of_a_gpu()
 
 
-def _over(op: str, sizes: list[str], *rows: Row) -> list[Claim]:
+def _over(op: str, sizes: Iterable[str], *rows: Row) -> list[Claim]:
     return [Claim(op, (size,), *row) for size in sizes for row in rows]
 
 
 def _of_the_processor() -> tuple[Claim, ...]:
-    growth, tril = [label(size) for size in GROWTH], labels("gaussian_kl_tril")
+    growth, tril = [label(size) for size in GROWTH], _labels("gaussian_kl_tril")
     log_prob, large = (
         "mixture_log_prob",
         (
@@ -61,12 +67,12 @@ def _of_the_processor() -> tuple[Claim, ...]:
         *_over(log_prob, ["8192x256x64"], (BOTH, c.PEAK, 20)),
         Claim(log_prob, tuple(growth), FORWARD, c.EVENNESS, 1.2),
         *_over(log_prob, growth[1:], (FORWARD, c.TWO_THREADS, 1.8)),
-        *_over("mixture_posterior", labels("mixture_posterior"), (FORWARD, c.OF_PARTS, 1.3)),
+        *_over("mixture_posterior", _labels("mixture_posterior"), (FORWARD, c.OF_PARTS, 1.3)),
         *_over("mixture_elbo_terms", ["256x10x10"], (BOTH, _EAGER, 4), (BOTH, _COMPILED, 2)),
         *_over("mixture_statistics", ["65536x256x64"], (FORWARD, _SCIKIT, 6)),
         *_over("mixture_statistics_tril", ["100000x16x32"], (FORWARD, _SCIKIT, 10)),
         *_over(
-            "mixture_log_prob_tril", labels("mixture_log_prob_tril"), (FORWARD, _LOOPS, 3),
+            "mixture_log_prob_tril", _labels("mixture_log_prob_tril"), (FORWARD, _LOOPS, 3),
             (FORWARD, _SCIKIT, 6),
         ),
         *_over(
@@ -83,11 +89,11 @@ def _of_the_processor() -> tuple[Claim, ...]:
             )
         ),
         *_over(
-            "fit_diag", [label(size) for size in FITS["fit_diag"]], (FORWARD, _SCIKIT, 5),
+            "fit_diag", map(label, FITS["fit_diag"]), (FORWARD, _SCIKIT, 5),
             (FORWARD, c.SHORTFALL, 1e-4),
         ),
         *_over(
-            "fit_full", [label(size) for size in FITS["fit_full"]], (FORWARD, _SCIKIT, 8),
+            "fit_full", map(label, FITS["fit_full"]), (FORWARD, _SCIKIT, 8),
             (FORWARD, c.SHORTFALL, 1e-4),
         ),
     )  # fmt: skip

@@ -16,6 +16,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
+from benchmarks.results import label
 from tests.memory import peak_growth
 from tests.ops.case import OpCase
 from tests.ops.cases import CASES, SMALL
@@ -29,16 +30,12 @@ ROWS = 64
 
 def _parameters() -> list:
     return [
-        pytest.param(case, size, form, id=f"{case.name}-{_label(size)}-{form}")
+        pytest.param(case, size, form, id=f"{case.name}-{label(size)}-{form}")
         for case in CASES
-        for size in case.benchmark_sizes
+        for size in case.measured_sizes()
         for form in ("op", "reference")
         if form == "op" or math.prod(size.values()) <= REFERENCE_LIMIT
     ]
-
-
-def _label(size: Size) -> str:
-    return "x".join(str(value) for value in size.values())
 
 
 def _leaves(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -73,7 +70,7 @@ each_form = pytest.mark.parametrize(("case", "size", "form"), _parameters())
 @pytest.mark.benchmark(min_rounds=3, max_time=0.5, warmup=True, warmup_iterations=1)
 @each_form
 def test_forward(benchmark: BenchmarkFixture, case: OpCase, size: Size, form: str) -> None:
-    benchmark.group = f"{case.name} {_label(size)}: forward"
+    benchmark.group = f"{case.name} {label(size)}: forward"
     function = case if form == "op" else case.expected
     inputs = case.draw(size, torch.float32)
     function(**case.draw(SMALL, torch.float32))  # what only a first call takes
@@ -89,7 +86,7 @@ def test_forward(benchmark: BenchmarkFixture, case: OpCase, size: Size, form: st
 def test_forward_and_backward(
     benchmark: BenchmarkFixture, case: OpCase, size: Size, form: str
 ) -> None:
-    benchmark.group = f"{case.name} {_label(size)}: forward and backward"
+    benchmark.group = f"{case.name} {label(size)}: forward and backward"
     function = case if form == "op" else case.expected
     leaves = _leaves(case.draw(size, torch.float32))
     _gradients(function, _leaves(case.draw(SMALL, torch.float32)))

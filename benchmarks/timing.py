@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from benchmarks.results import Figure, rounded
 from benchmarks.variants import Call
 
 _TURN = 1e-2  # seconds: short calls are repeated within a turn, as a program would repeat them
@@ -43,7 +44,7 @@ QUICK = Effort(seconds=0.05, turns=3)
 
 @dataclass
 class Player:
-    """A variant at the table: its call, and the seconds a call of each turn.
+    """A variant at the table: its call, what its first calls told, and the seconds of each turn.
 
     ``wait`` returns when everything that was called for has been done.
     """
@@ -54,6 +55,8 @@ class Player:
     runtime: str = "torch"
     threads: int | None = None
     wait: Callable[[], None] = lambda: None
+    peak_bytes: int | None = None
+    error: float | None = None
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -74,6 +77,12 @@ class Player:
             return self.seconds[0], self.seconds[0], self.seconds[0]
         low, middle, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
         return low, middle, high
+
+    def figure(self) -> Figure:
+        """What is recorded of it."""
+        low, median, high = map(rounded, self.quartiles())
+        error = None if self.error is None else rounded(self.error)
+        return Figure(median, low, high, len(self.seconds), self.calls, self.peak_bytes, error)
 
 
 def take_turns(players: Sequence[Player], effort: Effort) -> None:

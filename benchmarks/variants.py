@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tests.ops.case import as_tuple
+from tests.ops.case import OpCase, as_tuple
 from tests.ops.draws import Size
 
 PYVAE, ONE_THREAD, GRAPHS = "pyvae", "pyvae, 1 thread", "pyvae, CUDA graphs"
@@ -119,6 +120,14 @@ def torch_call(function: Callable, inputs: Inputs, backward: bool) -> Call:
         return torch.autograd.grad(total, leaves)
 
     return both
+
+
+def by_position(entry: OpCase, function: Callable) -> Callable:
+    """Give an op, or its reference, as a function of the measured arguments in their order."""
+    names = list(entry.measured_arguments())
+    if names == list(signature(function).parameters)[: len(names)]:
+        return function
+    return lambda *tensors: function(**entry.fixed, **dict(zip(names, tensors, strict=True)))
 
 
 def in_torch(name: str, function: Callable, *largest: str, **options: Any) -> Variant:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,11 +20,11 @@ from torch import Tensor
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-def by_products(x: Tensor, log_weights: Tensor, means: Tensor, logvars: Tensor) -> Tensor:
-    """Return log(weight_k N(x; mu_k, sigma_k^2)), GEMM form."""
-    precision = torch.exp(-logvars)
-    distance = x.square() @ precision.T - 2 * x @ (means * precision).T
-    distance = distance + (means.square() * precision).sum(-1)
+def by_products(x: Any, log_weights: Any, means: Any, logvars: Any, exp: Any = torch.exp) -> Any:
+    """Return log(weight_k N(x; mu_k, sigma_k^2)), GEMM form, of torch's tensors or of JAX's."""
+    precision = exp(-logvars)
+    distance = x**2 @ precision.T - 2 * x @ (means * precision).T
+    distance = distance + (means**2 * precision).sum(-1)
     constant = logvars.sum(-1) + x.shape[-1] * LOG_2PI
     return log_weights - 0.5 * (distance + constant)
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.peers.mixtures import LOG_2PI
+from benchmarks.peers.mixtures import LOG_2PI, by_products
 from benchmarks.variants import Inputs, Unavailable, Variant
 
 
@@ -20,13 +20,10 @@ def _jax_log_prob(inputs: Inputs, backward: bool) -> Any:
     """Prepare the GEMM form of the log-density under ``jax.jit``."""
     if torch.get_num_threads() != os.cpu_count():
         raise Unavailable("JAX takes every core, and this run does not")
-    jax, jnp = import_module("jax"), import_module("jax.numpy")
+    jax = import_module("jax")
 
-    def log_prob(x: Any, log_weights: Any, means: Any, logvars: Any) -> Any:
-        precision = jnp.exp(-logvars)
-        distance = (x * x) @ precision.T - 2 * x @ (means * precision).T
-        constant = (means * means * precision + logvars).sum(-1) + x.shape[-1] * LOG_2PI
-        joint = log_weights - 0.5 * (distance + constant)
+    def log_prob(*mixture: Any) -> Any:
+        joint = by_products(*mixture, exp=jax.numpy.exp)
         return jax.scipy.special.logsumexp(joint, axis=-1)
 
     function: Any = log_prob

@@ -17,8 +17,7 @@ import torch
 from benchmarks import rates, runner, suite, timing
 from benchmarks import variants as v
 from benchmarks.cases import Case
-from benchmarks.device import Device, Gpu
-from benchmarks.entries import ENTRIES
+from benchmarks.device import CPU
 from benchmarks.fits import fit
 from benchmarks.load import Load
 from benchmarks.rates import COPY, FMA, SGEMM
@@ -27,9 +26,10 @@ from benchmarks.runner import Settings, measure
 from benchmarks.targets import claims
 from tests.memory import peak_growth
 from tests.ops.case import Argument, OpCase, as_tuple
+from tests.ops.cases import MEASURED
 from tests.ops.draws import normal
 
-OPS = [op for op, entry in ENTRIES.items() if entry.benchmark_sizes]
+OPS = [op for op, entry in MEASURED.items() if entry.benchmark_sizes]
 TINY = {"n": 7, "k": 3, "d": 4}
 QUICK = Settings(threads=1, quick=True)
 
@@ -42,7 +42,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tiny(op: str) -> Case:
     """The op's case at a tiny size, without the variants that compile or fill the memory."""
-    case = suite.case_of(op, {letter: TINY[letter] for letter in ENTRIES[op].measured()[0]})
+    case = suite.case_of(op, {letter: TINY[letter] for letter in MEASURED[op].measured_sizes()[0]})
     kept = tuple(x for x in case.variants if not x.compiles and not x.rate)
     return replace(case, variants=kept)
 
@@ -67,7 +67,7 @@ def test_the_truth_is_that_of_the_reference(op: str) -> None:
     case = tiny(op)
     inputs = case.draw()
     doubles = {name: tensor.double().requires_grad_() for name, tensor in inputs.items()}
-    found = as_tuple(ENTRIES[op].reference(**doubles))
+    found = as_tuple(MEASURED[op].reference(**doubles))
     assert case.error(found, case.truth(inputs, False), False) < 1e-6
     if BOTH in case.directions:
         total = sum((result.sum() for result in found), start=torch.zeros(()))
@@ -125,8 +125,7 @@ def test_gaps_have_a_reason() -> None:
         v.Variant("absent", broken, package="no_such_package"),
         v.Variant("large", broken, largest=("nkd", "nkd")),
     )
-    small = Device()
-    small.memory_limit = 4 * 7 * 3 * 4
+    small = replace(CPU, memory_limit=4 * 7 * 3 * 4)
     found = measure(replace(case, variants=others), replace(QUICK, device=small))
     reasons = {name: figure.skipped for name, figure in found.figures[FORWARD].items()}
     assert reasons[v.PYVAE] is None
@@ -138,7 +137,7 @@ def test_gaps_have_a_reason() -> None:
 def test_a_long_loop_is_not_compiled() -> None:
     variant = v.compiled("loop", lambda *_: None, "n", "n", turns=2)
     inputs = tiny("mixture_log_prob_tril").draw()
-    found = runner._try(variant, inputs, False, Device(), lambda _: 0.0)
+    found = runner._try(variant, inputs, False, CPU, lambda _: 0.0)
     assert found == "compiling more than 2 turns of the loop takes minutes"
 
 
@@ -201,29 +200,21 @@ def test_claims_speak_of_cases_and_peers_of_the_suite(device: str) -> None:
         assert verdict in ("met", "not met")
 
 
-class _Pretended(Gpu):
-    """A GPU's table of cases, measured on the processor."""
+@pytest.mark.parametrize("op", OPS)
+def test_what_is_measured_of_a_gpu(op: str) -> None:
+    asked: list[str] = []
 
-    name = "cpu"
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def wait(self) -> None:
-        self.asked.append("wait")
-
-    def peak_growth(self, call: Callable[[], object]) -> int:
-        self.asked.append("peak")
+    def peak_growth(call: Callable[[], object]) -> int:
+        asked.append("peak")
         call()
         return 1
 
-    def release(self) -> None:
-        self.asked.append("release")
-
-
-@pytest.mark.parametrize("op", OPS)
-def test_what_is_measured_of_a_gpu(op: str) -> None:
-    device = _Pretended()
+    device = replace(  # a GPU's cases, measured on the processor
+        CPU,
+        wait=lambda: asked.append("wait"),
+        peak_growth=peak_growth,
+        release=lambda: asked.append("release"),
+    )
     case = next(found for found in suite.cases("cuda") if found.op == op)
     names = [variant.name for variant in case.variants]
     assert names[0] == v.PYVAE
@@ -234,9 +225,9 @@ def test_what_is_measured_of_a_gpu(op: str) -> None:
     assert [figure.skipped for figure in found.values()] == [None, None]
     assert {figure.peak_bytes for figure in found.values()} == {1}
     first_calls = ["release", "peak", "wait", "peak", "wait"]
-    assert device.asked[:10] == 2 * first_calls
+    assert asked[:10] == 2 * first_calls
     around_turns = 2 * sum(figure.turns for figure in found.values())
-    assert device.asked[10 : 10 + around_turns] == around_turns * ["wait"]
+    assert asked[10 : 10 + around_turns] == around_turns * ["wait"]
 
 
 def test_multiply_adds_are_counted() -> None:
@@ -269,7 +260,7 @@ def test_an_entry_of_the_table_is_enough(monkeypatch: pytest.MonkeyPatch) -> Non
         differentiable=False,
         benchmark_sizes=(TINY,),
     )
-    monkeypatch.setitem(ENTRIES, "_nearest", entry)
+    monkeypatch.setitem(MEASURED, "_nearest", entry)
     monkeypatch.setattr("benchmarks.cases._ELEMENTS", 40)
     (case,) = suite.select(["_nearest"])
     assert case.label == "7x3x4"

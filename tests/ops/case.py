@@ -80,8 +80,12 @@ class OpCase:
         """Arguments with one row per point and the point's coordinates in it."""
         return tuple(name for name, argument in self.arguments.items() if argument.dims == "n d")
 
-    def measured(self, device: str = "cpu") -> tuple[Size, ...]:
-        """The sizes of a benchmark, in the letters that the op has."""
+    def measured_arguments(self) -> dict[str, Argument]:
+        """Arguments of a benchmark, in their order."""
+        return {name: a for name, a in self.arguments.items() if name not in self.unmeasured}
+
+    def measured_sizes(self, device: str = "cpu") -> tuple[Size, ...]:
+        """Sizes of a benchmark, in the letters that the op has."""
         letters = {letter for argument in self.arguments.values() for letter in argument.dims}
         sizes = self.gpu_sizes if device == "cuda" else self.benchmark_sizes
         return tuple({name: size[name] for name in size if name in letters} for size in sizes)

@@ -266,8 +266,11 @@ _SUMS_TRIL = _full(
     gpu_sizes=sizes_of("nkd", (100_000, 16, 32)),
 )
 STATISTICS_CASES = (*_forms(_SUMS), *_forms(_SUMS_TRIL))
-# The benchmarks measure the first entry of every op.
 TABLE = (*CASES, *STATISTICS_CASES)
+# The first entry of every op, by its name: what the benchmarks measure.
+MEASURED: dict[str, OpCase] = {}
+for _case in TABLE:
+    MEASURED.setdefault(_case.op.__name__, _case)
 
 
 def _each(cases: tuple[OpCase, ...]) -> pytest.MarkDecorator:
