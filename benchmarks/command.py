@@ -12,10 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import machine, runner, tables
+from benchmarks import runner, tables
 from benchmarks.cases import Case
 from benchmarks.compare import compare, differences
-from benchmarks.device import device_of
+from benchmarks.device import device_of, file_name
 from benchmarks.document import write
 from benchmarks.results import Results, load
 from benchmarks.suite import cases, select
@@ -73,7 +73,7 @@ def _measure(console: Console, options: Options) -> Results:
     threads = options.threads or min(2, os.cpu_count() or 1)
     settings = runner.Settings(threads, options.quick, device_of(options.device))
     empty = runner.empty(settings)
-    target = _target(options, machine.file_name(empty.machine))
+    target = _target(options, file_name(empty.machine))
     kept = _kept(target, empty, options)
     order = [(case.op, case.label) for case in cases(options.device)]
 

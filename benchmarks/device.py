@@ -1,53 +1,91 @@
 # SPDX-License-Identifier: MIT
-"""What a run measures: the processor or a GPU, with its clock, its memory and its facts."""
+"""What a run measures, the processor or a GPU: its facts, its clock, its memory, its other load.
+
+No host name and no path.
+"""
 
 from __future__ import annotations
 
+import os
+import platform
+import re
+import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import machine
 from pyvae import ops
 from tests.memory import peak_growth
+
+_PACKAGES = ("pyvae", "torch", "numpy", "scikit-learn", "jax", "pykeops")
+_STAT = Path("/proc/stat")
+_IDLE = (3, 4)  # the columns of /proc/stat that nobody worked in: idle, and waiting for a disk
+_GUEST = 8  # from here on, what the columns before count already
 
 
 @dataclass(frozen=True)
 class Device:
-    """The processor, or a GPU.
+    """The processor, or a GPU."""
 
-    Attributes
-    ----------
-    name
-        As torch calls it.
-    memory_limit
-        Bytes of the largest tensor that a variant may write.
-    memory
-        Whose peak is taken, as the document says it.
-    facts
-        Names the device, its instructions and its system.
-    wait
-        Returns when everything that was asked for has been done.
-    peak_growth
-        Bytes by which a call raises the peak of the memory in use; its results count.
-    release
-        Gives back memory that is kept for later calls.
-    """
+    name: str  # as torch calls it
+    memory_limit: int  # bytes of the largest tensor that a variant may write
+    memory: str  # whose peak is taken, as the document says it
+    facts: Callable[[], dict[str, Any]]  # names it, its instructions and the system
+    wait: Callable[[], None]  # until everything that was asked for has been done
+    peak_growth: Callable[[Callable[[], object]], int]  # bytes; a call's results count
+    release: Callable[[], None]  # gives back memory that is kept for later calls
 
-    name: str
-    memory_limit: int
-    memory: str
-    facts: Callable[[], dict[str, Any]]
-    wait: Callable[[], None]
-    peak_growth: Callable[[Callable[[], object]], int]
-    release: Callable[[], None]
+
+def machine() -> dict[str, Any]:
+    """Describe the processor and the instruction set in use."""
+    return {
+        "processor": _processor(),
+        "instruction_set": ops.build_info()["instruction_set"],
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def software() -> dict[str, str]:
+    """Give the versions of everything that takes turns."""
+    found = {"python": platform.python_version(), "compiler": ops.build_info()["compiler"]}
+    for package in _PACKAGES:
+        name = "KeOps" if package == "pykeops" else package
+        try:
+            found[name] = version(package)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    found["torch"] = torch.__version__
+    return found
+
+
+def file_name(facts: dict[str, Any]) -> str:
+    """Name a machine for its file of results: processor and instruction set."""
+    text = f"{facts['processor']} {facts['instruction_set']}".lower()
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", text)).strip("-")
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    if platform.system() == "Darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout.strip()
+    return platform.processor() or platform.machine()
 
 
 def _gpu_facts() -> dict[str, Any]:
     major, minor = torch.cuda.get_device_capability()
-    host = machine.machine()
+    host = machine()
     return {
         **host,
         "device": "cuda",
@@ -67,7 +105,7 @@ def _gpu_peak_growth(call: Callable[[], object]) -> int:
 
 
 CPU = Device(
-    "cpu", 2**31, "the process", machine.machine, lambda: None, peak_growth, lambda: None
+    "cpu", 2**31, "the process", machine, lambda: None, peak_growth, lambda: None
 )  # fmt: skip
 GPU = Device(
     "cuda", 2**33, "torch's allocator", _gpu_facts, torch.cuda.synchronize, _gpu_peak_growth,
@@ -91,3 +129,38 @@ def device_of(name: str) -> Device:
     if name == GPU.name and ops.CUDA_MISSING:
         raise ValueError(f"--device cuda: pyvae has no CUDA kernels {ops.CUDA_MISSING}")
     return DEVICES[name]
+
+
+class Load:
+    """How much of the machine others took: times measured beside them prove little.
+
+    It watches from its making on; Linux only, elsewhere nothing is known.
+    """
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._busy = _busy()
+        self._own = _own()
+
+    def cores(self) -> float | None:
+        """Give the cores that others kept busy on average, those of the machine's host included."""
+        busy = _busy()
+        elapsed = time.perf_counter() - self._started
+        if busy is None or self._busy is None or elapsed <= 0:
+            return None
+        return max(0.0, (busy - self._busy - _own() + self._own) / elapsed)
+
+
+def _busy() -> float | None:
+    """Seconds of all cores that were not idle, since the machine started."""
+    if not _STAT.exists():
+        return None
+    ticks = [int(field) for field in _STAT.read_text().splitlines()[0].split()[1:]][:_GUEST]
+    worked = sum(count for column, count in enumerate(ticks) if column not in _IDLE)
+    return worked / os.sysconf("SC_CLK_TCK")
+
+
+def _own() -> float:
+    """Seconds of this process and of its children, compilers among them, that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

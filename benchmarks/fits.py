@@ -14,7 +14,7 @@ import sklearn.mixture
 import torch
 
 from benchmarks.cases import Case
-from benchmarks.peers.scikit_learn import by_scikit
+from benchmarks.peers.libraries import by_scikit
 from benchmarks.results import FORWARD
 from benchmarks.variants import PYVAE, Call, Inputs, Variant
 from pyvae.mixture import GaussianMixture

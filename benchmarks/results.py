@@ -34,30 +34,16 @@ def rounded(value: float) -> float:
 
 @dataclass(frozen=True)
 class Figure:
-    """One variant in one direction: seconds of a call, or the reason why there are none.
-
-    Attributes
-    ----------
-    median, low, high
-        Median and quartiles of the turns, in seconds a call.
-    turns, calls
-        How many turns were taken, and calls in each.
-    peak_bytes
-        By how much a call raised the process's peak; its results count.
-    error
-        Largest error against float64.
-    skipped
-        Why it was not measured.
-    """
+    """One variant in one direction: seconds of a call, or the reason why there are none."""
 
     median: float = 0.0
-    low: float = 0.0
+    low: float = 0.0  # quartiles of the turns
     high: float = 0.0
     turns: int = 0
-    calls: int = 0
-    peak_bytes: int | None = None
-    error: float | None = None
-    skipped: str | None = None
+    calls: int = 0  # in each turn
+    peak_bytes: int | None = None  # by which a call raised the peak; its results count
+    error: float | None = None  # the largest, against float64
+    skipped: str | None = None  # why it was not measured
 
     def __post_init__(self) -> None:
         times = (self.median, self.low, self.high)
@@ -67,16 +53,13 @@ class Figure:
 
 @dataclass
 class CaseResult:
-    """An op at a size: figures by direction and variant, or the reason why there are none.
-
-    ``others`` is how many cores other processes kept busy meanwhile, where that is known.
-    """
+    """An op at a size: figures by direction and variant, or the reason why there are none."""
 
     op: str
     size: dict[str, int]
     figures: dict[str, dict[str, Figure]] = field(default_factory=dict)
     skipped: str | None = None
-    others: float | None = None
+    others: float | None = None  # cores that other processes kept busy meanwhile, where known
 
     @property
     def label(self) -> str:

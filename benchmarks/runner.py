@@ -15,10 +15,8 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks import machine
 from benchmarks.cases import Case
-from benchmarks.device import CPU, Device
-from benchmarks.load import Load
+from benchmarks.device import CPU, Device, Load, software
 from benchmarks.results import BOTH, CaseResult, Figure, Results, rounded
 from benchmarks.timing import PATIENCE, QUICK, Effort, Player, take_turns, threads
 from benchmarks.variants import ONE_THREAD, PYVAE, Call, Inputs, Unavailable, Variant
@@ -29,20 +27,10 @@ _REASON = 160  # letters
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run measures.
+    """How a run measures."""
 
-    Attributes
-    ----------
-    threads
-        Of every library.
-    quick
-        Few short turns, for a first look.
-    device
-        A variant that would write a tensor as large as its ``memory_limit`` is left out.
-    """
-
-    threads: int = 2
-    quick: bool = False
+    threads: int = 2  # of every library
+    quick: bool = False  # few short turns, for a first look
     device: Device = CPU
 
 
@@ -77,8 +65,7 @@ def run(
 
 def empty(settings: Settings) -> Results:
     """Give results that hold no case yet."""
-    facts, software = settings.device.facts(), machine.software()
-    return Results(facts, software, settings.threads, settings.quick)
+    return Results(settings.device.facts(), software(), settings.threads, settings.quick)
 
 
 def measure(case: Case, settings: Settings) -> CaseResult:

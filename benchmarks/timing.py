@@ -25,18 +25,10 @@ _SPIN = 0.03  # seconds for which another runtime's idle threads may go on spinn
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a variant takes turns.
-
-    Attributes
-    ----------
-    seconds
-        Turns end when a variant has spent this time, and has had ``turns`` of them.
-    turns
-        Fewest turns of a variant; three suffice for calls of more than a second.
-    """
+    """How long a variant takes turns: until it has spent the time, and has had so many."""
 
     seconds: float = 0.6
-    turns: int = 7
+    turns: int = 7  # three suffice for calls of more than a second
 
 
 QUICK = Effort(seconds=0.05, turns=3)

@@ -41,47 +41,25 @@ def elements(size: Size, letters: str) -> int:
 class Variant:
     """One way to compute a case.
 
-    Attributes
-    ----------
-    name
-        As the tables show it.
-    prepare
-        Takes the inputs and whether gradients are wanted; returns a call without arguments, whose
-        results are the op's results, or the gradients of their sum in the order of the arguments.
-    largest
-        Letters of the largest tensor it writes, forward and with the backward pass.
-    backward
-        Whether it gives gradients.
-    comparable, same_gradients
-        Whether its results, and its gradients, are those of the op, so that they have an error.
-    compiles
-        Whether a first call compiles, and so says nothing of the others.
-    runtime
-        Who owns its threads: those of one runtime may still be spinning when another one starts.
-    threads
-        How many threads it takes, where that is not the run's number.
-    package
-        A package that it needs and that may be missing.
-    rate
-        Whether it is a rate of the machine's, measured beside the forward pass only.
-    devices, least, below
-        Where it runs, and from how many elements on, all dimensions multiplied, to below how many.
+    ``prepare`` takes the inputs and whether gradients are wanted. It returns a call without
+    arguments, whose results are the op's, or the gradients of their sum in the order of the
+    arguments.
     """
 
-    name: str
+    name: str  # as the tables show it
     prepare: Prepare
-    largest: tuple[str, str] = ("", "")
-    backward: bool = True
-    comparable: bool = True
-    same_gradients: bool = True
-    compiles: bool = False
-    runtime: str = "torch"
-    threads: int | None = None
-    package: str | None = None
-    rate: bool = False
+    largest: tuple[str, str] = ("", "")  # letters of the largest tensor written: forward, and both
+    backward: bool = True  # whether it gives gradients
+    comparable: bool = True  # whether its results are those of the op, so that they have an error
+    same_gradients: bool = True  # and its gradients
+    compiles: bool = False  # in its first call, which so says nothing of the others
+    runtime: str = "torch"  # whose threads may still be spinning when another runtime starts
+    threads: int | None = None  # where that is not the run's number
+    package: str | None = None  # that it needs, and that may be missing
+    rate: bool = False  # of the machine's, measured beside the forward pass only
     devices: tuple[str, ...] = EVERYWHERE
-    least: float = 0
-    below: float = math.inf
+    least: float = 0  # elements, all dimensions multiplied, from which on it takes turns
+    below: float = math.inf  # and below how many
 
     def joins(self, size: Size, device: str) -> bool:
         """Whether it takes turns at this size, on this device."""

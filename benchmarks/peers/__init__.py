@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from benchmarks.peers import distributions, divergences, mixtures, optional, scikit_learn
+from benchmarks.peers import divergences, libraries, mixtures
 from benchmarks.rates import COPY, SGEMM, WRITE
 from benchmarks.variants import DENSITY, Variant, compiled, eager, in_torch, with_graphs
 from pyvae import ops
@@ -46,14 +46,14 @@ PEERS: dict[str, Peers] = {
         eager("formula", divergences.diagonal, "nd"),
         eager("reference", reference.gaussian_kl, "nd"),
         compiled("formula", divergences.diagonal, "nd"),
-        distributions.divergence(distributions.diagonal, "nd"),
+        divergences.by_distributions(divergences.normal, "nd"),
         COPY.variant(least=_COPIED),
     ),
     "gaussian_kl_tril": _peers(
         divergences.full,
         eager("formula", divergences.full, "ndd"),
         compiled("formula", divergences.full, "ndd"),
-        distributions.divergence(distributions.full, "ndd"),
+        divergences.by_distributions(divergences.normal_tril, "ndd"),
     ),
     "gaussian_kl_pairwise": _peers(
         divergences.pairwise_products,
@@ -68,10 +68,10 @@ PEERS: dict[str, Peers] = {
         eager("GEMM form", _LOG_PROB, "nk"),
         compiled("broadcast", reference.mixture_log_prob, "nk", "nkd"),
         compiled("GEMM form", _LOG_PROB, "nk"),
-        distributions.log_prob(distributions.diagonal),
-        scikit_learn.SCORE,
-        optional.JAX,
-        optional.KEOPS,
+        mixtures.log_prob_by_distributions(divergences.normal),
+        libraries.SCORE,
+        libraries.JAX,
+        libraries.KEOPS,
         *with_graphs(
             ops.mixture_log_prob, "broadcast", reference.mixture_log_prob, "nkd", below=_BATCH
         ),
@@ -82,8 +82,8 @@ PEERS: dict[str, Peers] = {
         eager("loop of products", _LOOP, "nk", "knd"),
         eager("loop of solves", _SOLVES, "nk", "knd"),
         compiled("loop of products", _LOOP, "nk", "knd", turns=_TURNS),
-        distributions.log_prob(distributions.full),
-        scikit_learn.SCORE,
+        mixtures.log_prob_by_distributions(divergences.normal_tril),
+        libraries.SCORE,
     ),
     "mixture_posterior": _peers(
         _POSTERIOR,
@@ -104,12 +104,12 @@ PEERS: dict[str, Peers] = {
         mixtures.statistics,
         eager("GEMM form", mixtures.statistics, "nk"),
         compiled("GEMM form", mixtures.statistics, "nk"),
-        scikit_learn.STEP,
+        libraries.STEP,
     ),
     "mixture_statistics_tril": _peers(
         mixtures.statistics_by_loop,
         eager("loop of products", mixtures.statistics_by_loop, "nk"),
         compiled("loop of products", mixtures.statistics_by_loop, "nk", turns=_TURNS),
-        scikit_learn.STEP,
+        libraries.STEP,
     ),
 }

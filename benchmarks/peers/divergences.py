@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from torch import Tensor, distributions
+
+from benchmarks.variants import DISTRIBUTIONS, Variant, in_torch
+
+Family = Callable[[Tensor, Tensor], distributions.Distribution]  # of means and spreads
 
 
 def diagonal(mean_q: Tensor, logvar_q: Tensor, mean_p: Tensor, logvar_p: Tensor) -> Tensor:
@@ -37,3 +43,23 @@ def full(mean_q: Tensor, scale_tril_q: Tensor, mean_p: Tensor, scale_tril_p: Ten
     diagonals = (factor.diagonal(dim1=-2, dim2=-1) for factor in (scale_tril_p, scale_tril_q))
     log_p, log_q = (values.log().sum(-1) for values in diagonals)
     return log_p - log_q + 0.5 * (ratio.square().sum((-2, -1)) + z.square().sum(-1) - z.shape[-1])
+
+
+def normal(mean: Tensor, logvar: Tensor) -> distributions.Distribution:
+    """Give Gaussians with diagonal covariances."""
+    normal = distributions.Normal(mean, torch.exp(0.5 * logvar), validate_args=False)
+    return distributions.Independent(normal, 1)
+
+
+def normal_tril(mean: Tensor, scale_tril: Tensor) -> distributions.Distribution:
+    """Give Gaussians with full covariances."""
+    return distributions.MultivariateNormal(mean, scale_tril=scale_tril, validate_args=False)
+
+
+def by_distributions(family: Family, letters: str) -> Variant:
+    """Make the variant by torch.distributions."""
+
+    def kl(mean_q: Tensor, spread_q: Tensor, mean_p: Tensor, spread_p: Tensor) -> Tensor:
+        return distributions.kl_divergence(family(mean_q, spread_q), family(mean_p, spread_p))
+
+    return in_torch(DISTRIBUTIONS, kl, letters)

@@ -15,7 +15,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributions
+
+from benchmarks.peers.divergences import Family
+from benchmarks.variants import DISTRIBUTIONS, Variant, in_torch
 
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -49,6 +52,18 @@ def by_loop(
 def log_prob(joint: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Make the log-density."""
     return lambda *mixture: torch.logsumexp(joint(*mixture), -1)
+
+
+def log_prob_by_distributions(family: Family) -> Variant:
+    """Make the variant by torch.distributions; the weights are logits, which it normalises."""
+
+    def found(x: Tensor, log_weights: Tensor, means: Tensor, spreads: Tensor) -> Tensor:
+        weights = distributions.Categorical(logits=log_weights, validate_args=False)
+        parts = family(means, spreads)
+        mixture = distributions.MixtureSameFamily(weights, parts, validate_args=False)
+        return mixture.log_prob(x)
+
+    return in_torch(DISTRIBUTIONS, found, "nkd", same_gradients=False)
 
 
 def posterior(joint: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:

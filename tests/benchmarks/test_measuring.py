@@ -17,9 +17,8 @@ import torch
 from benchmarks import rates, runner, suite, timing
 from benchmarks import variants as v
 from benchmarks.cases import Case
-from benchmarks.device import CPU
+from benchmarks.device import CPU, Load
 from benchmarks.fits import fit
-from benchmarks.load import Load
 from benchmarks.rates import COPY, FMA, SGEMM
 from benchmarks.results import BOTH, FORWARD, CaseResult, Figure, Results
 from benchmarks.runner import Settings, measure

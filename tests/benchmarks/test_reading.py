@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import document, machine, tables
+from benchmarks import device, document, tables
 from benchmarks import variants as v
 from benchmarks.compare import compare, differences
 from benchmarks.rates import COPY, FMA, SGEMM
@@ -223,10 +223,10 @@ def test_a_document_of_nothing(tmp_path: Path) -> None:
 
 def test_the_name_of_a_machine() -> None:
     facts = {"processor": "Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz", "instruction_set": "avx512"}
-    assert machine.file_name(facts) == "intel-xeon-gold-6130-cpu-2-10ghz-avx512"
+    assert device.file_name(facts) == "intel-xeon-gold-6130-cpu-2-10ghz-avx512"
 
 
 def test_nothing_tells_the_host_or_a_path() -> None:
-    facts = json.dumps([machine.machine(), machine.software()])
+    facts = json.dumps([device.machine(), device.software()])
     assert str(Path.home()) not in facts
     assert "/" not in facts
