@@ -51,7 +51,7 @@ class Case:
             return PEERS[self.op]
         expected = by_position(self.entry, self.entry.reference)
         forms = (form("reference", expected, self.largest) for form in (eager, compiled))
-        return Peers(expected, tuple(forms))
+        return Peers(expected, *forms)
 
     @property
     def largest(self) -> str:
