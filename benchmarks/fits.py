@@ -71,12 +71,9 @@ def fit(op: str, size: Size) -> Fit:
 
 def reached(estimator: Any, op: str, size: Size, x: np.ndarray, seed: int = 0) -> float:
     """Fit and give the mean log-likelihood."""
+    kind = op.removeprefix("fit_")
     mixture = estimator(
-        size["k"],
-        covariance_type=op.removeprefix("fit_"),
-        max_iter=size["i"],
-        tol=0.0,
-        random_state=seed,
+        size["k"], covariance_type=kind, max_iter=size["i"], tol=0.0, random_state=seed
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that so few iterations did not converge

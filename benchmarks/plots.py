@@ -10,18 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from pyvae.plots.style import (
-    FAINT,
-    INK,
-    LABEL,
-    QUIET,
-    TICK,
-    color,
-    dress,
-    legend_above,
-    new_figure,
-    write_numbers,
-)
+from pyvae.plots import style
 
 _ROW = 0.27  # inches
 _COLUMNS = 5  # of a legend
@@ -62,7 +51,7 @@ def _with_legend_below(
 ) -> tuple[Figure, list[Axes]]:
     """Open a figure with a row of panels, and room for a legend of so many lines below them."""
     room = 0.2 + 0.19 * lines
-    figure = new_figure(width, height + room + 0.6, title, caption)
+    figure = style.new_figure(width, height + room + 0.6, title, caption)
     grid = figure.add_gridspec(2, panels, height_ratios=(height, room))
     first = figure.add_subplot(grid[0, 0])
     rest = [figure.add_subplot(grid[0, i], sharex=first, sharey=first) for i in range(1, panels)]
@@ -74,7 +63,7 @@ def _with_legend_below(
 
 def _legend_below(figure: Figure, handles: list, columns: int) -> None:
     figure.axes[-1].legend(
-        handles=handles, loc="center", ncols=columns, fontsize=TICK, frameon=False,
+        handles=handles, loc="center", ncols=columns, fontsize=style.TICK, frameon=False,
         handletextpad=0.3, columnspacing=1.6,
     )  # fmt: skip
 
@@ -82,13 +71,15 @@ def _legend_below(figure: Figure, handles: list, columns: int) -> None:
 def _ratio_panel(
     axes: Axes, title: str, rows: Sequence[Mapping[str, float]], peers: Sequence[str]
 ) -> None:
-    dress(axes, title, "time beside pyvae's (log scale); right of the line pyvae is faster", "")
+    style.dress(
+        axes, title, "time beside pyvae's (log scale); right of the line pyvae is faster", ""
+    )
     axes.set_xscale("log")
     for index, row in enumerate(rows):
         if row:
             low, high = min(1.0, *row.values()), max(1.0, *row.values())
-            axes.plot([low, high], [index, index], color=FAINT, linewidth=0.8, zorder=1)
-    axes.axvline(1.0, color=INK, linewidth=1.2, zorder=2)
+            axes.plot([low, high], [index, index], color=style.FAINT, linewidth=0.8, zorder=1)
+    axes.axvline(1.0, color=style.INK, linewidth=1.2, zorder=2)
     for name in peers:
         found = [(row[name], index) for index, row in enumerate(rows) if name in row]
         if found:
@@ -102,7 +93,7 @@ def _mark(axes: Axes, peers: Sequence[str], name: str, x: Sequence, y: Sequence)
     index = peers.index(name)
     return axes.plot(
         x, y, linestyle="none", marker=_MARKERS[index % len(_MARKERS)], markersize=6,
-        color=color(index), markeredgecolor="white", markeredgewidth=0.6,
+        color=style.color(index), markeredgecolor="white", markeredgewidth=0.6,
         label=name, zorder=3,
     )[0]  # fmt: skip
 
@@ -126,7 +117,7 @@ def roofline(
         Of the figure.
     """
     figure, (axes,) = _with_legend_below(8.4, 4.2, title, caption, 1, -(-len(points) // 3))
-    dress(
+    style.dress(
         axes, "", "operations per byte that must be read or written (log scale)",
         "billions of operations a second (log scale)",
     )  # fmt: skip
@@ -135,24 +126,24 @@ def roofline(
     right = max(64.0, peak / bandwidth * 16, *(values[:, 0] * 3))
     knee = peak / bandwidth
     x = np.array([left, knee, right])
-    axes.loglog(x, np.minimum(peak, bandwidth * x) / 1e9, color=INK, linewidth=1.6)
+    axes.loglog(x, np.minimum(peak, bandwidth * x) / 1e9, color=style.INK, linewidth=1.6)
     axes.set_xlim(left, right)
     axes.set_ylim(min(left * bandwidth, *values[:, 1]) / 2e9, peak * 2.2e-9)
     axes.annotate(
         f"sgemm, {peak / 1e9:,.0f} GFLOP/s", (knee, peak / 1e9), (4, 5), ha="left",
-        textcoords="offset points", fontsize=LABEL, color=QUIET,
+        textcoords="offset points", fontsize=style.LABEL, color=style.QUIET,
     )  # fmt: skip
     axes.annotate(
         f"copy, {bandwidth / 1e9:,.1f} GB/s", (knee / 2, knee * bandwidth / 2e9), (-8, 4),
-        ha="right", textcoords="offset points", fontsize=LABEL, color=QUIET,
+        ha="right", textcoords="offset points", fontsize=style.LABEL, color=style.QUIET,
     )  # fmt: skip
-    colors = [color(i) for i in range(len(names))]
+    colors = [style.color(i) for i in range(len(names))]
     axes.scatter(values[:, 0], values[:, 1] / 1e9, c=colors, s=42, edgecolors="white", zorder=4)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     figure.draw_without_rendering()
     below = values / (1, 1.32e9)  # a number on its point would hide it
-    write_numbers(axes, below, [str(i + 1) for i in range(len(names))], colors, TICK)
+    style.write_numbers(axes, below, [str(i + 1) for i in range(len(names))], colors, style.TICK)
     handles = [
         axes.plot([], [], linestyle="none", marker="o", color=tint, label=f"{i + 1}  {name}")[0]
         for i, (name, tint) in enumerate(zip(names, colors, strict=True))
@@ -175,12 +166,12 @@ def growth(
     title, caption
         Of the figure.
     """
-    figure = new_figure(8.4, 4.4, title, caption)
-    axes = dress(figure.subplots(), "", "points N (log scale)", "picoseconds per N · K · D")
+    figure = style.new_figure(8.4, 4.4, title, caption)
+    axes = style.dress(figure.subplots(), "", "points N (log scale)", "picoseconds per N · K · D")
     for index, (name, seconds) in enumerate(lines.items()):
         values = 1e12 * np.array(seconds, dtype=float)
         axes.plot(
-            counts, values, color=color(index), linewidth=1.8, markersize=5, marker="o",
+            counts, values, color=style.color(index), linewidth=1.8, markersize=5, marker="o",
             label=name,
         )  # fmt: skip
     axes.set_xscale("log")
@@ -188,5 +179,5 @@ def growth(
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(0, None)
     axes.margins(x=0.06)
-    legend_above(axes)
+    style.legend_above(axes)
     return figure

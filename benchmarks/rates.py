@@ -39,7 +39,7 @@ def work(case: CaseResult, direction: str = FORWARD) -> Work:
     """
     if case.op not in MEASURED:
         raise NotMeasured(f"{case.op} is no op of the table")
-    d = case.size["d"]
+    d = case.size.get("d", 1)
     factor = d * (d + 1) // 2
     per_pair = {
         # of a triangle: a product and a sum an entry, to solve for z or to add z z'
@@ -54,7 +54,7 @@ def work(case: CaseResult, direction: str = FORWARD) -> Work:
     read = sum(_numbers(a.dims, case.size) for a in entry.measured_arguments().values())
     written = sum(_numbers(dims, case.size) for dims in entry.outputs)
     passes = 3 if direction == BOTH else 1  # forward; then all again, and as many gradients
-    pairs = case.size["n"] * case.size.get("k", 1)
+    pairs = case.size.get("n", 1) * case.size.get("k", 1)
     return Work(per_pair * pairs, FLOAT_BYTES * (passes * read + written))
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 SCHEMA = 1
 FORWARD, BOTH = "forward", "forward + backward"
-_MACHINE_FACTS, _SOFTWARE = ("processor", "instruction_set", "system"), ("pyvae", "torch")
+_FACTS, _SOFTWARE = {"processor", "instruction_set", "system"}, {"pyvae", "torch"}
 
 
 class NotMeasured(Exception):
@@ -79,9 +79,10 @@ class CaseResult:
     def figure(self, direction: str, variant: str) -> Figure:
         """Give what was measured of a variant; raises :class:`NotMeasured`."""
         figure = self.figures.get(direction, {}).get(variant)
-        if figure is None or figure.skipped is not None:
-            reason = " not measured" if figure is None else f": {figure.skipped}"
-            raise NotMeasured(variant + reason)
+        if figure is None:
+            raise NotMeasured(f"{variant} not measured")
+        if figure.skipped is not None:
+            raise NotMeasured(f"{variant}: {figure.skipped}")
         return figure
 
     def time(self, direction: str, variant: str) -> float:
@@ -126,9 +127,8 @@ class Results:
         """Write the file at once, so that an interrupted run leaves the old one whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary, content = path.with_suffix(".tmp"), {"schema": SCHEMA, **vars(self)}
-        temporary.write_text(
-            json.dumps(content, default=_written, indent=1) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(content, default=_written, indent=1)
+        temporary.write_text(text + "\n", encoding="utf-8")
         os.replace(temporary, path)
 
 
@@ -159,10 +159,9 @@ def load(path: str | Path) -> Results:
         first = error.errors()[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise ValueError(f"{path}: damaged results ({what}); measure again") from None
-    missing = [name for name in _MACHINE_FACTS if name not in results.machine]
-    missing += [name for name in _SOFTWARE if name not in results.software]
+    missing = _FACTS - results.machine.keys() | _SOFTWARE - results.software.keys()
     if missing:
-        raise ValueError(f"{path}: damaged results (no {', '.join(missing)}); measure again")
+        raise ValueError(f"{path}: damaged results (no {min(missing)}); measure again")
     return results
 
 

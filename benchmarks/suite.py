@@ -24,7 +24,8 @@ def cases(device: str = "cpu") -> tuple[Case, ...]:
     for op, entry in MEASURED.items():
         found += [case_of(op, size, device) for size in entry.measured_sizes(device)]
         if op == GROWING and device == "cpu":
-            found += [_growth(size) for size in GROWTH]
+            by_threads = (ours(op), ours(op, ONE_THREAD, threads=1))
+            found += [Case(op, size, by_threads) for size in GROWTH]
     if device == "cpu":
         found += [fit(name, size) for name, sizes in FITS.items() for size in sizes]
     return tuple(found)
@@ -44,10 +45,6 @@ def ours(op: str, name: str = PYVAE, threads: int | None = None) -> Variant:
     """Make the variant of the op itself."""
     entry = MEASURED[op]
     return in_torch(name, by_position(entry, entry.op), threads=threads)
-
-
-def _growth(size: Size) -> Case:
-    return Case(GROWING, size, (ours(GROWING), ours(GROWING, ONE_THREAD, 1)))
 
 
 def select(only: Sequence[str], device: str = "cpu") -> tuple[Case, ...]:

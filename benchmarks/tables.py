@@ -16,6 +16,7 @@ from benchmarks.variants import NO_GRADIENTS, PYVAE
 _DIMENSIONS = {"n": "N", "k": "K", "d": "D", "i": "iterations"}
 _CROWDED = 0.15  # cores
 MISSING = "–"
+_Cell = Callable[[CaseResult, str, str], str]  # of a case, a direction and a variant
 
 
 @dataclass
@@ -68,11 +69,7 @@ def accuracy_and_memory(results: Results, op: str) -> Grid:
 
 
 def _of_cases(
-    found: Sequence[CaseResult],
-    title: str,
-    letters: str,
-    names: Sequence[str],
-    cell: Callable[[CaseResult, str, str], str],
+    found: Sequence[CaseResult], title: str, letters: str, names: Sequence[str], cell: _Cell
 ) -> Grid:
     """Make a table with a row a case and pass, a column a variant."""
     rows = [

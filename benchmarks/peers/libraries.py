@@ -108,12 +108,7 @@ def _keops_log_prob(inputs: Inputs, backward: bool) -> Call:
 
 SCORE, STEP = by_scikit(_score), by_scikit(_step, comparable=False)
 JAX = Variant(
-    "jax.jit, GEMM form",
-    _jax_log_prob,
-    ("nk", "nk"),
-    compiles=True,
-    runtime="jax",
-    package="jax",
-    devices=("cpu",),
-)
+    "jax.jit, GEMM form", _jax_log_prob, ("nk", "nk"), compiles=True, runtime="jax",
+    package="jax", devices=("cpu",),
+)  # fmt: skip
 KEOPS = Variant("KeOps", _keops_log_prob, compiles=True, package="pykeops")
