@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from benchmarks import variants as v
 from benchmarks.cases import Case
 from benchmarks.results import load
 from tests.cli.conftest import Cli, Result
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -180,6 +184,17 @@ def test_a_gpu_that_pyvae_was_not_built_for(cli: Cli, monkeypatch: pytest.Monkey
     result = cli("--device", "cuda", "--only", "gaussian_kl")
     assert result.code == 2
     assert "--device cuda: pyvae has no CUDA kernels (for a reason); try again" in result.err
+
+
+def test_help_does_not_import_torch() -> None:
+    code = (
+        "import sys; from benchmarks.cli import run; codes = [run(['--help']), run(['--x'])]; "
+        "heavy = {'torch', 'numpy'} & set(sys.modules); sys.exit(f'{codes} {heavy}')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1] == "[0, 2] set()"
 
 
 def test_sizes_are_the_devices(cli: Cli) -> None:

@@ -25,7 +25,7 @@ from benchmarks.runner import Settings, measure
 from benchmarks.targets import claims
 from tests.memory import peak_growth
 from tests.ops.case import Argument, OpCase, as_tuple
-from tests.ops.cases import MEASURED
+from tests.ops.cases import MEASURED, TABLE
 from tests.ops.draws import normal
 
 OPS = [op for op, entry in MEASURED.items() if entry.benchmark_sizes]
@@ -273,6 +273,15 @@ def test_an_entry_of_the_table_is_enough(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [case.label for case in suite.select(["_nearest"], "cuda")] == [
         "65536x512x64", "256x10x10"
     ]  # fmt: skip
+
+
+def test_arguments_are_given_by_their_names_where_their_order_differs() -> None:
+    """An entry may hold them in another order than the op, or some of them as None."""
+    entry = next(case for case in TABLE if case.name == "mixture_elbo_terms[gaussian]")
+    inputs = entry.draw(TINY, torch.float64)
+    got = v.by_position(entry, entry.reference)(*inputs.values())
+    for value, want in zip(got, entry.expected(**inputs), strict=True):
+        torch.testing.assert_close(value, want)
 
 
 def test_an_index_counts_by_its_density() -> None:

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""The studies are commands: they tell their options, and name a mistake in one line."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import benchmarks.studies
+from pyvae.cli import manners
+
+NAMES = sorted(
+    path.stem
+    for path in Path(benchmarks.studies.__file__).parent.glob("*.py")
+    if path.stem[0] != "_"
+)
+
+
+def run(name: str, *args: str) -> int:
+    study = import_module(f"benchmarks.studies.{name}")
+    return manners.run(study.app, name, args, package="benchmarks")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_tells_every_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(name, "--help") == 0
+    shown = capsys.readouterr().out
+    assert f"Usage: {name} [OPTIONS]" in shown
+    assert "--threads" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "words"),
+    [
+        ("digits_seeds", ["--first", "3", "--last", "2"], "--first 3 comes after --last 2"),
+        ("prior_updates", ["--mnist", "nowhere"], "nowhere: no such file"),
+        ("small_calls", ["--size", "3x4"], "'3x4' must be three numbers"),
+        ("vamp_prior", ["--threads", "0"], "--threads"),
+    ],
+)
+def test_mistakes(
+    name: str, args: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(name, *args) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"{name}: error: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_a_study_prints_what_it_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("training_step", "--steps", "2", "--batch", "4", "--threads", "1") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("batch 4, D=10, K=10, 1 threads, medians")
+    assert "eager: step" in shown
+    small = ("--rounds", "1", "--hidden", "3", "--threads", "1", "--features", "4")
+    assert run("vamp_prior", *small, "--pseudo-inputs", "3", "--latent-dim", "2") == 0
+    assert "| (3, 3) | 1 |" in capsys.readouterr().out
