@@ -76,8 +76,7 @@ def benchmarks(
     """Measure the ops beside their peers: time, memory, error.
 
     Every variant takes turns within one run: pyvae, eager PyTorch, torch.compile,
-    torch.distributions, scikit-learn, and JAX and KeOps where they are installed (the extra "bench"
-    brings them).
+    torch.distributions, scikit-learn, and where the extra bench has brought them JAX and KeOps.
     """
     from benchmarks import command
 
