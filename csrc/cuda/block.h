@@ -79,5 +79,29 @@ struct RunningSum {
   }
 };
 
+// The largest score of one point and its component, of which every thread of a row keeps a share.
+// Of equal ones it is the first.
+template <class T>
+struct RunningLargest {
+  T best = -kInfinity<T>;
+  int64_t component = 0;
+
+  template <int kCount>
+  __device__ void add(const T (&scores)[kCount], int64_t first) {
+    PYVAE_UNROLL for (int i = 0; i < kCount; ++i) {
+      if (scores[i] > best) best = scores[i], component = first + i;
+    }
+  }
+
+  // The component of the whole row of threads, in each of them; 0 without a density.
+  __device__ int64_t value(T log_prob) const {
+    const T highest = largest_over_lanes(best);
+    int64_t found = best == highest ? component : INT64_MAX;
+    for (int gap = kSide / 2; gap > 0; gap /= 2)
+      found = smaller(found, __shfl_xor_sync(kAllLanes, found, gap, kSide));
+    return log_prob > -kInfinity<T> ? found : 0;
+  }
+};
+
 }  // namespace
 }  // namespace pyvae

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mixture_log_prob, mixture_posterior and mixture_statistics on the GPU.
+// mixture_log_prob, mixture_posterior, mixture_predict and mixture_statistics on the GPU.
 #include "cuda/backward.h"
 #include "cuda/density.h"
 #include "cuda/statistics.h"
@@ -54,7 +54,7 @@ void run_statistics(const Problem& problem, const Problem& backward, const Runti
 template <class T>
 void statistics(const Problem& problem, const Runtime& runtime) {
   const Problem forward = with_strip<T>(problem, runtime);
-  density<false, T>(forward, runtime, kStrip);
+  density<Beside::kNothing, T>(forward, runtime, kStrip);
   add_likelihoods<T>(forward, runtime);
   const Problem backward = as_backward(forward);
   if constexpr (sizeof(T) == sizeof(float))
@@ -64,13 +64,9 @@ void statistics(const Problem& problem, const Runtime& runtime) {
   run_statistics<T, SmallTile<T>, false>(problem, backward, runtime, Packed<T>());
 }
 
-template <class T>
-void log_prob_forward(const Problem& problem, const Runtime& runtime) {
-  density<false, T>(problem, runtime, 4);
-}
-template <class T>
-void posterior_forward(const Problem& problem, const Runtime& runtime) {
-  density<true, T>(problem, runtime, 5);
+template <Beside kBeside, class T>
+void density_forward(const Problem& problem, const Runtime& runtime) {
+  density<kBeside, T>(problem, runtime, log_prob_operand(kBeside));
 }
 
 }  // namespace
@@ -78,11 +74,13 @@ void posterior_forward(const Problem& problem, const Runtime& runtime) {
 namespace PYVAE_DEVICE {
 
 const KernelPair mixture_log_prob = {
-    {log_prob_forward<float>, log_prob_forward<double>},
+    {density_forward<Beside::kNothing, float>, density_forward<Beside::kNothing, double>},
     {backward<LogProbGradient<float>>, backward<LogProbGradient<double>>}};
 const KernelPair mixture_posterior = {
-    {posterior_forward<float>, posterior_forward<double>},
+    {density_forward<Beside::kPosterior, float>, density_forward<Beside::kPosterior, double>},
     {backward<PosteriorGradients<float>>, backward<PosteriorGradients<double>>}};
+const KernelPair mixture_predict = {
+    {density_forward<Beside::kComponent, float>, density_forward<Beside::kComponent, double>}, {}};
 const KernelPair mixture_statistics = {{statistics<float>, statistics<double>}, {}};
 
 }  // namespace PYVAE_DEVICE

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// mixture_log_prob and mixture_posterior, forward.
+// mixture_log_prob, mixture_posterior and mixture_predict, forward.
 #pragma once
 
+#include "common/beside.h"
 #include "cuda/scores.h"
 #include "cuda/tuning.h"
 
@@ -40,8 +41,8 @@ __device__ inline void normalise_scores(const Column<T>& to, int64_t n, int64_t 
       normalise(&to.at(n, first + j), 1, log_prob);
 }
 
-// Operands: x, log_weights, means, logvars -> [log_posterior,] log_prob.
-template <class Shape, bool kPacked, bool kPosterior, class T = typename Shape::T>
+// Operands: x, log_weights, means, logvars -> [log_posterior | component,] log_prob.
+template <class Shape, bool kPacked, Beside kBeside, class T = typename Shape::T>
 __global__ void __launch_bounds__(kThreads, 1)
     density_kernel(const __grid_constant__ Problem problem, int log_prob_at, Packed<T> packed) {
   auto& memory = shared_memory<DensityMemory<Shape>>();
@@ -51,40 +52,51 @@ __global__ void __launch_bounds__(kThreads, 1)
   const Column<T> log_posterior(problem, 4, tile.entry), log_prob(problem, log_prob_at, tile.entry);
   mark_unreachable(points, Shape::kPoints, problem.d, memory.unreachable);
   RunningSum<T> sum[Shape::kPointsEach];
+  RunningLargest<T> largest[kBeside == Beside::kComponent ? Shape::kPointsEach : 1];
   for (int64_t first = 0; first < problem.k; first += Shape::kColumns) {
     T score[Shape::kPointsEach][Shape::kColumnsEach];
     memory.constants.load(components, first);
     score_tile(memory.chunk, memory.constants, components, first, points, nullptr, score);
-    PYVAE_UNROLL for (int i = 0; i < Shape::kPointsEach; ++i) sum[i].add(score[i]);
-    if constexpr (kPosterior) write_scores<Shape>(log_posterior, points, first, problem.k, score);
+    PYVAE_UNROLL for (int i = 0; i < Shape::kPointsEach; ++i) {
+      sum[i].add(score[i]);
+      if constexpr (kBeside == Beside::kComponent)
+        largest[i].add(score[i], first + column_of_thread() * Shape::kColumnsEach);
+    }
+    if constexpr (kBeside == Beside::kPosterior)
+      write_scores<Shape>(log_posterior, points, first, problem.k, score);
     __syncthreads();  // the constants have been read
   }
   if (problem.k == 0) __syncthreads();  // `unreachable` has been written
   const int row = row_of_thread() * Shape::kPointsEach;
   PYVAE_UNROLL for (int i = 0; i < Shape::kPointsEach; ++i) {
     const T found = sum[i].value();
-    if (row + i >= points.count) continue;
     const T value = memory.unreachable[row + i] ? -kInfinity<T> : found;
+    int64_t component = 0;
+    if constexpr (kBeside == Beside::kComponent) component = largest[i].value(value);
+    if (row + i >= points.count) continue;
     const int64_t n = points.first + row + i;
     if (column_of_thread() == 0) log_prob.at(n) = value;
-    if constexpr (kPosterior) normalise_scores<Shape>(log_posterior, n, problem.k, value);
+    if constexpr (kBeside == Beside::kComponent)
+      if (column_of_thread() == 0) Column<int64_t>(problem, 4, tile.entry).at(n) = component;
+    if constexpr (kBeside == Beside::kPosterior)
+      normalise_scores<Shape>(log_posterior, n, problem.k, value);
   }
 }
 
-template <class Shape, bool kPacked, bool kPosterior, class T = typename Shape::T>
+template <class Shape, bool kPacked, Beside kBeside, class T = typename Shape::T>
 void run_density(const Problem& problem, const Runtime& runtime, int log_prob_at,
                  const Packed<T>& packed) {
-  launch(density_kernel<Shape, kPacked, kPosterior>, PointTile<Shape>::count(problem), kThreads,
+  launch(density_kernel<Shape, kPacked, kBeside>, PointTile<Shape>::count(problem), kThreads,
          sizeof(DensityMemory<Shape>), runtime.stream, problem, log_prob_at, packed);
 }
 
-template <bool kPosterior, class T>
+template <Beside kBeside, class T>
 void density(const Problem& problem, const Runtime& runtime, int log_prob_at) {
   if constexpr (sizeof(T) == sizeof(float))
     if (uses_large_tiles(problem))
-      return run_density<LargeTile, true, kPosterior>(problem, runtime, log_prob_at,
-                                                      pack<LargeTile>(problem, runtime, 1));
-  run_density<SmallTile<T>, false, kPosterior>(problem, runtime, log_prob_at, Packed<T>());
+      return run_density<LargeTile, true, kBeside>(problem, runtime, log_prob_at,
+                                                   pack<LargeTile>(problem, runtime, 1));
+  run_density<SmallTile<T>, false, kBeside>(problem, runtime, log_prob_at, Packed<T>());
 }
 
 }  // namespace

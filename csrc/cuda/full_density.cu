@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: MIT
-// mixture_log_prob_tril and mixture_posterior_tril on the GPU.
+// mixture_log_prob_tril, mixture_posterior_tril and mixture_predict_tril on the GPU.
 #include "cuda/full_backward.h"
 #include "kernels.h"
 
 namespace pyvae {
 namespace {
 
-template <class T>
-void full_log_prob(const Problem& problem, const Runtime& runtime) {
-  full_density<false>(problem, runtime, 4, invert<T>(problem, runtime, 1));
-}
-template <class T>
-void full_posterior(const Problem& problem, const Runtime& runtime) {
-  full_density<true>(problem, runtime, 5, invert<T>(problem, runtime, 1));
+template <Beside kBeside, class T>
+void full_forward(const Problem& problem, const Runtime& runtime) {
+  full_density<kBeside>(problem, runtime, log_prob_operand(kBeside),
+                        invert<T>(problem, runtime, 1));
 }
 
 // The gradients by log_weights, means and factors, into the operands from `first`.
@@ -78,11 +75,13 @@ void full_backward(const Problem& problem, const Runtime& runtime) {
 namespace PYVAE_DEVICE {
 
 const KernelPair mixture_log_prob_tril = {
-    {full_log_prob<float>, full_log_prob<double>},
+    {full_forward<Beside::kNothing, float>, full_forward<Beside::kNothing, double>},
     {full_backward<LogProbGradient<float>>, full_backward<LogProbGradient<double>>}};
 const KernelPair mixture_posterior_tril = {
-    {full_posterior<float>, full_posterior<double>},
+    {full_forward<Beside::kPosterior, float>, full_forward<Beside::kPosterior, double>},
     {full_backward<PosteriorGradients<float>>, full_backward<PosteriorGradients<double>>}};
+const KernelPair mixture_predict_tril = {
+    {full_forward<Beside::kComponent, float>, full_forward<Beside::kComponent, double>}, {}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

@@ -37,7 +37,7 @@ template <class T>
 void full_statistics(const Problem& problem, const Runtime& runtime) {
   const Problem forward = with_strip<T>(problem, runtime);
   const Inverses<T> inverses = invert<T>(problem, runtime, 1);
-  full_density<false>(forward, runtime, kStrip, inverses);
+  full_density<Beside::kNothing>(forward, runtime, kStrip, inverses);
   add_likelihoods<T>(forward, runtime);
   with_shape<T>(problem, [&]<class Shape>(Shape) {
     const auto plan = FullPlan::of<Shape>(problem, false, true);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// mixture_log_prob_tril and mixture_posterior_tril.
+// mixture_log_prob_tril, mixture_posterior_tril and mixture_predict_tril.
 //
 // With y = W (x - mu), W = L^-1, and g the coefficient of a score, the gradients are
 //   d/dx = -sum_k g W'y,   d/dmu = W' sum_n g y,   d/dL = tril(W' sum_n g y y') - diag(W) sum_n g.
+#include "common/beside.h"
+#include "common/most_probable.h"
 #include "common/vectors.h"
 #include "full/scores.h"
 #include "full/sums.h"
@@ -11,32 +13,41 @@
 namespace pyvae {
 namespace {
 
-// Operands: x, log_weights, means, scale_trils -> [log_posterior,] log_prob.
-template <bool kPosterior, class V>
+// Operands: x, log_weights, means, scale_trils -> [log_posterior | component,] log_prob.
+template <Beside kBeside, class V>
 void full_forward(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
+  constexpr bool kPosterior = kBeside == Beside::kPosterior;
   const PackedFullMixture<V> mixture(problem, runtime, 1, false);
   const Schedule schedule = full_schedule<V>(problem, runtime);
-  const FullScratch<V> scratch(problem, runtime, schedule, 1, kChunkComponents + 2);
+  const FullScratch<V> scratch(problem, runtime, schedule, 1, kChunkComponents + 3);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const FullComponents<V>& components = mixture.entries[block.entry];
     const Slab<V> slab = load_slab<V>(problem, block, scratch, 0);
     const Column<T> log_posterior(problem, 4, block.entry),
-        log_prob(problem, kPosterior ? 5 : 4, block.entry);
+        log_prob(problem, log_prob_operand(kBeside), block.entry);
     LogSumExp<V> total{scratch.strip(block.worker, kChunkComponents),
                        scratch.strip(block.worker, kChunkComponents + 1), slab.points()};
     total.clear();
+    const MostProbable<V> leading{scratch.strip(block.worker, kChunkComponents + 2),
+                                  {problem, 4, block.entry},
+                                  block.first,
+                                  block.count};
+    if constexpr (kBeside == Beside::kComponent) leading.clear();
     for (int64_t first = 0; first < problem.k; first += kChunkComponents) {
       const int64_t rows = smaller<int64_t>(kChunkComponents, problem.k - first);
       for (int64_t r = 0; r < rows; ++r)
         score_component<V>(components, first + r, slab, scratch.gap(block.worker), nullptr,
                            scratch.strip(block.worker, r));
       total.add_columns(scratch.strip(block.worker, 0), schedule.block, rows);
+      if constexpr (kBeside == Beside::kComponent)
+        leading.follow_columns(total, scratch.strip(block.worker, 0), schedule.block, first);
       for (int64_t n = 0; kPosterior && n < block.count; ++n)
         for (int64_t r = 0; r < rows; ++r)
           log_posterior.at(block.first + n, first + r) = scratch.strip(block.worker, r)[n];
     }
     const T* const values = total.finish(slab.unreachable);
+    if constexpr (kBeside == Beside::kComponent) leading.finish(values);
     for (int64_t n = 0; n < block.count; ++n) {
       log_prob.at(block.first + n) = values[n];
       if constexpr (kPosterior) normalise_row(log_posterior, block.first + n, problem.k, values[n]);
@@ -135,11 +146,13 @@ void full_posterior_backward(const Problem& problem, const Runtime& runtime) {
 namespace PYVAE_DEVICE {
 
 const KernelPair mixture_log_prob_tril = {
-    {full_forward<false, Float>, full_forward<false, Double>},
+    {full_forward<Beside::kNothing, Float>, full_forward<Beside::kNothing, Double>},
     {full_log_prob_backward<Float>, full_log_prob_backward<Double>}};
 const KernelPair mixture_posterior_tril = {
-    {full_forward<true, Float>, full_forward<true, Double>},
+    {full_forward<Beside::kPosterior, Float>, full_forward<Beside::kPosterior, Double>},
     {full_posterior_backward<Float>, full_posterior_backward<Double>}};
+const KernelPair mixture_predict_tril = {
+    {full_forward<Beside::kComponent, Float>, full_forward<Beside::kComponent, Double>}, {}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

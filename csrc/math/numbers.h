@@ -63,7 +63,7 @@ PYVAE_HD inline V splat(ScalarOf<V> value) {
   return value - V{};
 }
 
-// Reductions, lane by lane; the second passes NaN over.
+// Reductions, lane by lane; all but the sum pass NaN over.
 struct Add {
   template <class V>
   PYVAE_HD V operator()(V a, V b) const {
@@ -74,6 +74,12 @@ struct Largest {
   template <class V>
   PYVAE_HD V operator()(V a, V b) const {
     return b > a ? b : a;
+  }
+};
+struct Smallest {
+  template <class V>
+  PYVAE_HD V operator()(V a, V b) const {
+    return b < a ? b : a;
   }
 };
 template <class T>

@@ -19,12 +19,18 @@ inline void store(ScalarOf<V>* to, V value) {
   __builtin_memcpy(to, &value, sizeof(V));
 }
 
+// 0, 1, 2 and so on.
+template <class V>
+inline V lane_numbers() {
+  ScalarOf<V> lanes[kLanesOf<V>];
+  for (int lane = 0; lane < kLanesOf<V>; ++lane) lanes[lane] = ScalarOf<V>(lane);
+  return load<V>(lanes);
+}
+
 // The first `count` lanes, zero in the others.
 template <class V>
 inline V keep_first(V value, int64_t count) {
-  ScalarOf<V> lanes[kLanesOf<V>];
-  for (int lane = 0; lane < kLanesOf<V>; ++lane) lanes[lane] = ScalarOf<V>(lane);
-  return load<V>(lanes) < ScalarOf<V>(count) ? value : V{};
+  return lane_numbers<V>() < ScalarOf<V>(count) ? value : V{};
 }
 
 // Adds lanes of float or double to doubles.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// mixture_log_prob and mixture_posterior: the log-sum-exp of the scores, and the normalised scores
-// themselves.
-#include "common/log_sum_exp.h"
+// mixture_log_prob, mixture_posterior and mixture_predict: the log-sum-exp of the scores, and
+// beside it the normalised scores themselves, or which is the largest.
+#include "common/beside.h"
+#include "common/most_probable.h"
 #include "common/vectors.h"
 #include "kernels.h"
 #include "tiles/workspace.h"
@@ -9,34 +10,40 @@
 namespace pyvae {
 namespace {
 
-// Operands: x, log_weights, means, logvars -> [log_posterior,] log_prob.
-template <bool kPosterior, class V>
+// Operands: x, log_weights, means, logvars -> [log_posterior | component,] log_prob.
+template <Beside kBeside, class V>
 void mixture_forward(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
+  constexpr bool kPosterior = kBeside == Beside::kPosterior;
   const PackedMixture<V> mixture(problem, runtime, 1, false);
   const Schedule schedule = tile_schedule<V>(problem, runtime);
   const Scratch<V> scratch(problem, runtime, schedule, 1, 1);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = mixture.entries[block.entry];
     const Column<T> log_posterior(problem, 4, block.entry),
-        log_prob(problem, kPosterior ? 5 : 4, block.entry);
+        log_prob(problem, log_prob_operand(kBeside), block.entry);
     T* const strip = scratch.strip(block.worker);
     const bool single = components.panels <= kChunkPanels;  // the strip holds all scores
     PointBlock<V> points;
     points.row = scratch.rows(block.worker, 0);
     points.load(Column<const T>(problem, 0, block.entry), block.first, block.count, problem.n,
                 components);
-    T top[kBlock], sum[kBlock];
+    T top[kBlock], sum[kBlock], best[kBlock];
     LogSumExp<V> total{top, sum, padded_count<V>(block.count)};
     total.clear();
+    const MostProbable<V> leading{best, {problem, 4, block.entry}, block.first, block.count};
+    if constexpr (kBeside == Beside::kComponent) leading.clear();
     for_each_chunk(components, [&](const Chunk& chunk) {
       score_chunk<V>(components, points, nullptr, chunk, strip);
       total.add_rows(strip, kChunk<V>, chunk.columns);
+      if constexpr (kBeside == Beside::kComponent)
+        leading.follow_rows(total, strip, kChunk<V>, chunk.columns, chunk.first);
       if (kPosterior && !single)
         for (int64_t n = 0; n < block.count; ++n)
           log_posterior.write(block.first + n, chunk.first, strip + n * kChunk<V>, chunk.count);
     });
     const T* const values = total.finish(points.unreachable);
+    if constexpr (kBeside == Beside::kComponent) leading.finish(values);
     for (int64_t n = 0; n < block.count; ++n) {
       log_prob.at(block.first + n) = values[n];
       if (kPosterior && single) {
@@ -135,11 +142,13 @@ void mixture_posterior_backward(const Problem& problem, const Runtime& runtime) 
 namespace PYVAE_DEVICE {
 
 const KernelPair mixture_log_prob = {
-    {mixture_forward<false, Float>, mixture_forward<false, Double>},
+    {mixture_forward<Beside::kNothing, Float>, mixture_forward<Beside::kNothing, Double>},
     {mixture_log_prob_backward<Float>, mixture_log_prob_backward<Double>}};
 const KernelPair mixture_posterior = {
-    {mixture_forward<true, Float>, mixture_forward<true, Double>},
+    {mixture_forward<Beside::kPosterior, Float>, mixture_forward<Beside::kPosterior, Double>},
     {mixture_posterior_backward<Float>, mixture_posterior_backward<Double>}};
+const KernelPair mixture_predict = {
+    {mixture_forward<Beside::kComponent, Float>, mixture_forward<Beside::kComponent, Double>}, {}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

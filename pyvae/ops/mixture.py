@@ -15,9 +15,11 @@ from pyvae.ops.op import Op
 __all__ = [
     "MixtureElboTerms",
     "MixturePosterior",
+    "MixturePrediction",
     "mixture_elbo_terms",
     "mixture_log_prob",
     "mixture_posterior",
+    "mixture_predict",
 ]
 
 
@@ -25,6 +27,13 @@ class MixturePosterior(NamedTuple):
     """log p(z | x), shape ``(..., N, K)``, and log p(x), shape ``(..., N)``, in nats."""
 
     log_posterior: Tensor
+    log_prob: Tensor
+
+
+class MixturePrediction(NamedTuple):
+    """The most probable component, int64, and log p(x) in nats, each of shape ``(..., N)``."""
+
+    component: Tensor
     log_prob: Tensor
 
 
@@ -37,6 +46,7 @@ class MixtureElboTerms(NamedTuple):
 
 _log_prob = Op("mixture_log_prob", reference.mixture_log_prob)
 _posterior = Op("mixture_posterior", reference.mixture_posterior)
+_predict = Op("mixture_predict", reference.mixture_predict)
 
 
 def _elbo_gaussian_reference(
@@ -162,6 +172,48 @@ def mixture_posterior(
     tensor([0, 1])
     """
     return MixturePosterior(*_posterior(x, log_weights, means, logvars))
+
+
+def mixture_predict(
+    x: Float[Tensor, "*#batch n d"],
+    log_weights: Float[Tensor, "*#batch k"],
+    means: Float[Tensor, "*#batch k d"],
+    logvars: Float[Tensor, "*#batch k s"],
+) -> MixturePrediction:
+    """Most probable component of every point, and the point's log-density, in one pass.
+
+    What :func:`mixture_posterior` says by ``log_posterior.argmax(-1)``, without the ``(N, K)``
+    matrix.
+
+    Parameters
+    ----------
+    x, log_weights, means, logvars
+        As for :func:`mixture_log_prob`.
+
+    Returns
+    -------
+    MixturePrediction
+        ``component``, int64, and ``log_prob`` log p(x) in nats, each ``(..., N)``. Of equally
+        probable components it is the first. Where the density is zero or NaN, and where K is 0, no
+        component is more probable than another, and it is 0. Neither passes a gradient.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`mixture_log_prob`.
+
+    References
+    ----------
+    Bishop (2006), Pattern Recognition and Machine Learning, equation 9.13 and section 1.5.1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, means = torch.tensor([[0.0], [9.0]]), torch.tensor([[0.0], [10.0]])
+    >>> mixture_predict(x, torch.full((2,), 0.5).log(), means, torch.zeros(2, 1)).component
+    tensor([0, 1])
+    """
+    return MixturePrediction(*_predict(x, log_weights, means, logvars))
 
 
 def mixture_elbo_terms(

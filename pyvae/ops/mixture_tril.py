@@ -7,17 +7,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pyvae.ops import products, reference
-from pyvae.ops.mixture import MixturePosterior
+from pyvae.ops.mixture import MixturePosterior, MixturePrediction
 from pyvae.ops.op import Op
 
 __all__ = [
     "mixture_log_prob_tril",
     "mixture_posterior_tril",
+    "mixture_predict_tril",
 ]
-
 
 _log_prob_tril = Op("mixture_log_prob_tril", reference.mixture_log_prob_tril, large=products)
 _posterior_tril = Op("mixture_posterior_tril", reference.mixture_posterior_tril, large=products)
+_predict_tril = Op("mixture_predict_tril", reference.mixture_predict_tril, large=products)
 
 
 def mixture_log_prob_tril(
@@ -97,3 +98,41 @@ def mixture_posterior_tril(
     tensor([0, 1])
     """
     return MixturePosterior(*_posterior_tril(x, log_weights, means, scale_trils))
+
+
+def mixture_predict_tril(
+    x: Float[Tensor, "*#batch n d"],
+    log_weights: Float[Tensor, "*#batch k"],
+    means: Float[Tensor, "*#batch k d"],
+    scale_trils: Float[Tensor, "*#batch c d d"],
+) -> MixturePrediction:
+    """Most probable component of every point under full covariances, and its log-density.
+
+    Parameters
+    ----------
+    x, log_weights, means, scale_trils
+        As for :func:`mixture_log_prob_tril`.
+
+    Returns
+    -------
+    MixturePrediction
+        As :func:`mixture_predict`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`mixture_log_prob`.
+
+    References
+    ----------
+    Bishop (2006), Pattern Recognition and Machine Learning, equation 9.13 and section 1.5.1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, means = torch.tensor([[1.0, 1.2]]), torch.zeros(2, 2)
+    >>> factors = torch.stack([torch.eye(2), torch.tensor([[1.0, 0.0], [0.9, 0.4]])])
+    >>> mixture_predict_tril(x, torch.full((2,), 0.5).log(), means, factors).component
+    tensor([1])
+    """
+    return MixturePrediction(*_predict_tril(x, log_weights, means, scale_trils))

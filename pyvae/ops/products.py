@@ -84,6 +84,17 @@ def mixture_posterior_tril_backward(
     return _gradients((x, log_weights, means, scale_trils), needs, coefficients)
 
 
+def mixture_predict_tril(
+    x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the most probable component, and the log-density."""
+    log_prob = x.new_empty(x.shape[:-1])
+    component = torch.empty_like(log_prob, dtype=torch.int64)
+    for points, joint in _joints(x, log_weights, means, scale_trils):
+        component[..., points], log_prob[..., points] = reference.most_probable(joint)
+    return component, log_prob
+
+
 def mixture_statistics_tril(
     x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor, sample_weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -84,6 +84,20 @@ def mixture_posterior_tril(
     return log_normalise(log_joint, log_prob), log_prob
 
 
+def mixture_predict(
+    x: Tensor, log_weights: Tensor, means: Tensor, logvars: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the most probable component and log p(x)."""
+    return most_probable(_log_joint(x, log_weights, means, logvars))
+
+
+def mixture_predict_tril(
+    x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the same with full covariances."""
+    return most_probable(_log_joint_tril(x, log_weights, means, scale_trils))
+
+
 def mixture_statistics(
     x: Tensor,
     log_weights: Tensor,
@@ -248,6 +262,18 @@ def responsibilities(
     counts = ((weight != 0) & (log_prob != -_INF)).unsqueeze(-1)
     posterior = torch.exp(log_normalise(log_joint, log_prob))
     return log_likelihood, torch.where(counts, weight.unsqueeze(-1) * posterior, 0.0)
+
+
+def most_probable(log_joint: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the component of the largest number, the first of equal ones, and the log-sum-exp.
+
+    Where that is -inf or NaN no component is more probable than another, and it is 0.
+    """
+    log_prob = logsumexp(log_joint)
+    if not log_joint.shape[-1]:
+        return torch.zeros_like(log_prob, dtype=torch.int64), log_prob
+    component = torch.where(torch.isnan(log_joint), -_INF, log_joint).argmax(-1)
+    return torch.where(log_prob > -_INF, component, 0), log_prob
 
 
 def counted_gap(x: Tensor, means: Tensor, r: Tensor) -> Tensor:

@@ -266,7 +266,27 @@ _SUMS_TRIL = _full(
     gpu_sizes=sizes_of("nkd", (100_000, 16, 32)),
 )
 STATISTICS_CASES = (*_forms(_SUMS), *_forms(_SUMS_TRIL))
-TABLE = (*CASES, *STATISTICS_CASES)
+
+# An index and a density, and no gradient.
+_PREDICT = replace(
+    _LOG_PROB,
+    name="mixture_predict",
+    op=ops.mixture_predict,
+    reference=reference.mixture_predict,
+    outputs=("n", "n"),
+    differentiable=False,
+    benchmark_sizes=sizes_of("nkd", (256, 10, 10), (65536, 64, 16), (16384, 512, 64)),
+    gpu_sizes=sizes_of("nkd", (256, 10, 10), (65536, 512, 64)),
+)
+_PREDICT_TRIL = _full(
+    _PREDICT,
+    ops.mixture_predict_tril,
+    reference.mixture_predict_tril,
+    benchmark_sizes=sizes_of("nkd", (100_000, 16, 32)),
+    gpu_sizes=sizes_of("nkd", (100_000, 16, 32)),
+)
+PREDICTION_CASES = (*_forms(_PREDICT), *_forms(_PREDICT_TRIL))
+TABLE = (*CASES, *STATISTICS_CASES, *PREDICTION_CASES)
 # The first entry of every op, by its name: what the benchmarks measure.
 MEASURED: dict[str, OpCase] = {}
 for _case in TABLE:
@@ -280,4 +300,5 @@ def _each(cases: tuple[OpCase, ...]) -> pytest.MarkDecorator:
 each_case = _each(CASES)
 each_mixture = _each(MIXTURE_CASES)
 each_statistics = _each(STATISTICS_CASES)
+each_prediction = _each(PREDICTION_CASES)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=("float32", "float64"))
