@@ -107,6 +107,10 @@ class Covariance(ABC):
         """Logarithms of the responsibilities ``(N, K)``, and the log-density ``(N,)``."""
 
     @abstractmethod
+    def predict(self, x: Tensor, p: Parameters) -> Tensor:
+        """Most probable component, ``(N,)`` int64."""
+
+    @abstractmethod
     def precisions_cholesky(self, covariances: Tensor) -> Tensor:
         """As scikit-learn's attribute: of a matrix, the upper factor of its inverse.
 
@@ -192,6 +196,9 @@ class _Axes(Covariance):
     def posterior(self, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor]:
         return ops.mixture_posterior(x, *self._arguments(x, p))
 
+    def predict(self, x: Tensor, p: Parameters) -> Tensor:
+        return ops.mixture_predict(x, *self._arguments(x, p)).component
+
     def precisions_cholesky(self, covariances: Tensor) -> Tensor:
         wrong = ~(self._columns(covariances) > 0).all(1)
         if wrong.any():
@@ -276,6 +283,9 @@ class _Matrices(Covariance):
 
     def posterior(self, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor]:
         return ops.mixture_posterior_tril(x, *self._arguments(x, p))
+
+    def predict(self, x: Tensor, p: Parameters) -> Tensor:
+        return ops.mixture_predict_tril(x, *self._arguments(x, p)).component
 
     def precisions_cholesky(self, covariances: Tensor) -> Tensor:
         factors = self._factors(covariances)

@@ -40,7 +40,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def predict(self, X: Array) -> Array:
         """Most probable component of every point, ``(N,)``."""
-        return self._by_point(X, lambda x, p: self._posterior(x, p)[0].argmax(1))
+        if self.missing_values == "marginalize":
+            return self._by_point(X, lambda x, p: self._posterior(x, p)[0].argmax(1))
+        return self._by_point(X, self._kind.predict)
 
     def predict_proba(self, X: Array) -> Array:
         """Responsibilities, ``(N, K)``."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pyvae.models import checks
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.mlp import MLP
-from pyvae.ops import mixture_elbo_terms, mixture_posterior
+from pyvae.ops import mixture_elbo_terms, mixture_posterior, mixture_predict
 from pyvae.settings import GMVAEOptions, ModelOptions, documented, recorded, takes
 
 
@@ -153,9 +153,14 @@ class GMVAE(LatentVariableModel):
             return torch.softmax(self._logits(x, w), dim=-1)
         return torch.exp(mixture_posterior(w, *self.prior)[0])
 
+    @torch.no_grad()
     def predict(self, x: Tensor) -> Int[Tensor, "n"]:
         """Return the most probable component of each example, int64; see :meth:`predict_proba`."""
-        return self.predict_proba(x).argmax(-1)
+        x = self._prepared(x)
+        w, _ = self._posterior(x)
+        if self.posterior == "amortized":
+            return self._logits(x, w).argmax(-1)
+        return mixture_predict(w, *self.prior).component
 
     def _prior_terms(
         self, x: Tensor, w: Tensor, mean: Tensor, logvar: Tensor
