@@ -67,15 +67,15 @@ class Op(CompiledOp):
         self.signature.check(tensors, mixed=casting)
         dtype = torch.float32 if casting else tensors[0].dtype
         compute = torch.float32 if dtype in _HALF else dtype
-        tensors, rows = self.signature.broadcast(tuple(t.to(compute) for t in tensors))
+        tensors, folding = self.signature.broadcast(tuple(t.to(compute) for t in tensors))
         results = self.run(tensors)[: self.returned]
         return tuple(
-            self.signature.restore(result, rows).to(own or dtype)
+            (result if folding is None else folding.restore(result)).to(own or dtype)
             for result, own in zip(results, self.result_dtypes, strict=False)
         )
 
     def _ready(self, tensors: tuple[Any, ...]) -> bool:
-        """Nothing to convert and one batch shape: the common call goes straight to its kernel.
+        """Nothing to convert, broadcast or fold: the common call goes straight to its kernel.
 
         Sizes are left to the kernel. In a small call the checks in Python cost more than the work.
         """
@@ -92,7 +92,7 @@ class Op(CompiledOp):
                 return False
             if tensor.dtype is not dtype or tensor.device != device:
                 return False
-        return True
+        return not batch or not self.signature.folds_batch(tensors, batch)
 
     def renamed(self, **names: str) -> Op:
         """The same op, whose messages speak of other argument names."""

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import copy
-import math
 import re
 
 import torch
 from torch import Tensor
 
-Shape = tuple[int, ...]
+from pyvae.ops.folding import Folding, place, shared_dimensions
+
+Tensors = tuple[Tensor, ...]
 _SIZES = {"n": "points", "k": "components", "d": "features"}
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
@@ -25,6 +26,8 @@ class Signature:
         self.cores = tuple(_parse(inputs))
         self.result_cores = tuple(_parse(outputs))
         self.ranks = tuple(len(core) for core in self.cores)
+        # Where a result has no row a point, the points of two entries must not meet.
+        self.folds = all("n" in core for core in self.result_cores)
 
     def renamed(self, names: dict[str, str]) -> Signature:
         """The same signature with some arguments called otherwise in its messages."""
@@ -58,41 +61,20 @@ class Signature:
                 owners.setdefault(letter, name)
         return sizes
 
-    def broadcast(self, tensors: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Shape | None]:
+    def broadcast(self, tensors: Tensors) -> tuple[Tensors, Folding | None]:
         """Give all tensors one batch shape without copying.
 
-        Points in batches against one mixture become one long row of points, where every result has
-        a row a point; the shape to give back to that row is returned then.
+        Points in batches against fewer mixtures become longer rows of points (``folding``), where
+        every result has a row a point; what undoes it is returned then.
         """
         batches = [t.shape[: t.dim() - rank] for t, rank in zip(tensors, self.ranks, strict=True)]
-        if all(len(batch) == 0 for batch in batches):
+        if not any(batches):
             return tensors, None
-        batch = self._batch_shape(batches)
-        expanded = tuple(
-            t if b == batch else t.expand(batch + t.shape[len(b) :])
-            for t, b in zip(tensors, batches, strict=True)
-        )
-        pairs = list(zip(self.cores, batches, strict=True))
-        folds = all("n" in core for core in self.result_cores)
-        if not folds or any("n" not in core and math.prod(b) != 1 for core, b in pairs):
-            return expanded, None
-        points = expanded[0].shape[-2]
-        chosen = [
-            e if "n" in core else t
-            for e, t, core in zip(expanded, tensors, self.cores, strict=True)
-        ]
-        flat = tuple(
-            t.reshape(math.prod(batch) * points, *t.shape[len(batch) + 1 :])
-            if "n" in core
-            else t.reshape(t.shape[len(b) :])
-            for t, (core, b) in zip(chosen, pairs, strict=True)
-        )
-        return flat, (*batch, points)
+        return place(self.cores, tensors, self._batch_shape(batches), folds=self.folds)
 
-    @staticmethod
-    def restore(result: Tensor, rows: Shape | None) -> Tensor:
-        """Undo the folding of ``broadcast`` on a result, whose first dimension is the points."""
-        return result if rows is None else result.reshape(*rows, *result.shape[1:])
+    def folds_batch(self, tensors: Tensors, batch: torch.Size) -> bool:
+        """Whether ``broadcast`` would fold tensors that have one batch shape already."""
+        return self.folds and bool(shared_dimensions(self.cores, tensors, batch))
 
     def fake_results(
         self, tensors: tuple[Tensor, ...], dtypes: tuple[torch.dtype | None, ...]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pyvae.ops import autograd
 from pyvae.ops.compiled import CompiledOp, Tensors, as_tuple, dispatch, single
+from pyvae.ops.folding import place
 
 
 def forward_function(op: CompiledOp) -> type:
@@ -84,30 +85,38 @@ def backward_function(op: CompiledOp) -> type:
 def forward_vmap(
     op: CompiledOp, info: Any, in_dims: Sequence[int | None], *inputs: Tensor
 ) -> tuple[Any, Any]:
-    """The op with one batch dimension more."""
-    results = op.run(tuple(_batched(info.batch_size, in_dims, inputs)))
+    """The op with one batch dimension more; points mapped over one mixture are a row of points."""
+    tensors = tuple(_in_front(x, dim) for x, dim in zip(inputs, in_dims, strict=True))
+    placed, folding = op.signature.broadcast(tensors)
+    results = op.run(placed)
+    if folding is not None:
+        results = tuple(folding.restore(result) for result in results)
     return single(results), single((0,) * len(results))
 
 
 def backward_vmap(
     op: CompiledOp, info: Any, in_dims: Sequence[int | None], *inputs: Any
 ) -> tuple[Any, Any]:
-    """The backward op likewise."""
-    batched = _batched(info.batch_size, in_dims, inputs)
-    found = as_tuple(dispatch(op.backward_function, op.backward_kernel, *batched))
-    return single(found), single(tuple(0 if w else None for w in op.wanted(inputs[-1])))
+    """The backward op likewise, but that a mixture's gradient differs from entry to entry."""
+    needs, signature = inputs[-1], op.signature
+    tensors = tuple(_in_front(x, dim) for x, dim in zip(inputs[:-1], in_dims, strict=False))
+    cores = (*signature.result_cores[: op.differentiable], *signature.cores)
+    cores = (*cores, *signature.result_cores)[: len(tensors)]
+    wanted = op.wanted(needs)
+    by_points = all("n" in core for core, w in zip(signature.cores, wanted, strict=True) if w)
+    batch = torch.broadcast_shapes(
+        *(t.shape[: t.dim() - len(c)] for t, c in zip(tensors, cores, strict=True))
+    )
+    placed, folding = place(cores, tensors, batch, folds=signature.folds and by_points)
+    found = as_tuple(dispatch(op.backward_function, op.backward_kernel, *placed, needs))
+    if folding is not None:
+        found = tuple(folding.restore(g) if w else g for g, w in zip(found, wanted, strict=True))
+    return single(found), single(tuple(0 if w else None for w in wanted))
 
 
-def _batched(size: int, in_dims: Sequence[int | None], inputs: Sequence[Any]) -> list[Any]:
-    """Every tensor with the mapped dimension in front; a broadcast view where it had none."""
-    return [
-        x
-        if not isinstance(x, Tensor)
-        else x.movedim(dim, 0)
-        if dim is not None
-        else x.unsqueeze(0).expand(size, *x.shape)
-        for x, dim in zip(inputs, in_dims, strict=True)
-    ]
+def _in_front(tensor: Tensor, dim: int | None) -> Tensor:
+    """The mapped dimension in front; one of size 1 where there was none."""
+    return tensor.unsqueeze(0) if dim is None else tensor.movedim(dim, 0)
 
 
 def _jvp(
