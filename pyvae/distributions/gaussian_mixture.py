@@ -4,22 +4,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, constraints
 
 from pyvae import ops
+from pyvae.distributions.arguments import CONSTRAINTS, CORES, check_shapes
+from pyvae.distributions.components import gaussians, mixture_parameters
 from pyvae.distributions.implicit import reparameterized
-
-_ELEMENTS = 2**22  # of the factors that are gathered at a time
-_CONSTRAINTS: dict[str, constraints.Constraint] = {
-    "log_weights": constraints.independent(constraints.less_than(math.inf), 1),
-    "means": constraints.independent(constraints.real, 2),
-    "logvars": constraints.independent(constraints.real, 2),
-    "scale_tril": constraints.independent(constraints.lower_cholesky, 1),
-}
+from pyvae.distributions.precision import outside_autocast
+from pyvae.distributions.sampling import draw
+from pyvae.ops.folding import Folding, narrowed, shared_dimensions
 
 
 class GaussianMixture(Distribution):
@@ -84,38 +82,108 @@ class GaussianMixture(Distribution):
             raise ValueError("GaussianMixture: expected one of logvars and scale_tril, not both")
         spread = logvars if scale_tril is None else scale_tril
         assert spread is not None
-        core = 2 if scale_tril is None else 3
-        _check_shapes(log_weights, means, spread, core)
+        self.has_matrices = scale_tril is not None
+        core = 3 if self.has_matrices else 2
+        check_shapes(log_weights, means, spread, core)
         batch = torch.broadcast_shapes(
             log_weights.shape[:-1], means.shape[:-2], spread.shape[:-core]
         )
-        self.means = means.expand(*batch, *means.shape[-2:])
-        spread = spread.expand(*batch, *spread.shape[-core:])
-        if scale_tril is None:
-            self.logvars = spread
-        else:
-            self.scale_tril = spread
-        self.has_matrices = scale_tril is not None
-        if validate_args is not False and (log_weights == -math.inf).all(-1).any():
-            raise ValueError("GaussianMixture: every log_weight of a mixture is -inf")
+        # Not expanded: what is the same for a whole batch is prepared once for its points.
+        log_weights, means, spread = (
+            narrowed(t, core) for t, core in ((log_weights, 1), (means, 2), (spread, core))
+        )
         normalized = log_weights - torch.logsumexp(log_weights, -1, keepdim=True)
-        self.log_weights = normalized.expand(*batch, log_weights.shape[-1])
-        super().__init__(batch, self.means.shape[-1:], validate_args=validate_args)
+        self._given = dict(zip(self._argument_names(), (normalized, means, spread), strict=True))
+        super().__init__(batch, means.shape[-1:], validate_args=validate_args)
 
     @property
     def arg_constraints(self) -> dict[str, constraints.Constraint]:
         """As of every distribution, of the arguments that were given."""
-        return {name: _CONSTRAINTS[name] for name in self._argument_names()}
+        return {name: CONSTRAINTS[name] for name in self._argument_names()}
+
+    @property
+    def log_weights(self) -> Tensor:
+        """Logarithms of the normalised weights, ``(*batch, K)``."""
+        return self._of_the_batch("log_weights")
+
+    @property
+    def means(self) -> Tensor:
+        """Means of the components, ``(*batch, K, D)``."""
+        return self._of_the_batch("means")
+
+    @property
+    def logvars(self) -> Tensor:
+        """Log-variances, ``(*batch, K, D|1)``, where they were given."""
+        return self._of_the_batch("logvars")
+
+    @property
+    def scale_tril(self) -> Tensor:
+        """Cholesky factors, ``(*batch, K|1, D, D)``, where they were given."""
+        return self._of_the_batch("scale_tril")
+
+    def _of_the_batch(self, name: str) -> Tensor:
+        if name not in self._given:
+            raise AttributeError(f"{type(self).__name__} was given no {name}")
+        given = self._given[name]
+        shape = self.batch_shape + given.shape[given.dim() - CORES[name] :]
+        return given if given.shape == shape else given.expand(shape)
+
+    @classmethod
+    def from_mixture(cls, mixture: MixtureSameFamily) -> GaussianMixture:
+        """The same mixture, of torch's ``MixtureSameFamily``.
+
+        Parameters
+        ----------
+        mixture
+            Of ``MultivariateNormal`` or ``Independent(Normal(...), 1)``, to whose parameters the
+            gradients flow. A probability of zero is zero here, not the machine's epsilon.
+
+        Raises
+        ------
+        TypeError
+            If it is no ``MixtureSameFamily``, or its components are of another family.
+
+        Examples
+        --------
+        >>> from torch.distributions import Independent, Normal
+        >>> parts = Independent(Normal(torch.zeros(2, 3), 1.0), 1)
+        >>> GaussianMixture.from_mixture(MixtureSameFamily(Categorical(torch.ones(2)), parts))
+        GaussianMixture(log_weights: torch.Size([2]), means: torch.Size([2, 3]),
+        logvars: torch.Size([2, 3]))
+        """
+        given = mixture_parameters(mixture, "GaussianMixture.from_mixture")
+        return cls(**given, validate_args=mixture._validate_args)
+
+    def to_mixture(self) -> MixtureSameFamily:
+        """The same mixture as torch's ``MixtureSameFamily``, through which gradients flow.
+
+        Its components are ``MultivariateNormal`` where there are factors, and otherwise
+        ``Independent(Normal(...), 1)``.
+
+        Examples
+        --------
+        >>> mixture = GaussianMixture(torch.zeros(2), torch.zeros(2, 3), torch.zeros(2, 1))
+        >>> mixture.to_mixture().log_prob(torch.zeros(3))
+        tensor(-2.7568)
+        """
+        log_weights, means, spread = (getattr(self, name) for name in self._argument_names())
+        return MixtureSameFamily(
+            Categorical(logits=log_weights, validate_args=False),
+            gaussians(means, spread, self.has_matrices),
+            validate_args=self._validate_args,
+        )
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> GaussianMixture:
-        """As of every distribution."""
+        """As of every distribution; what an expanded mixture computes costs what it cost before.
+
+        So it computes from the parameters that it was made of: ask for gradients by these. Its
+        attributes are views of them, on which its densities do not depend.
+        """
         new: Any = self._get_checked_instance(GaussianMixture, _instance)
         batch = Size(batch_shape)
+        self._given["means"].new_empty(()).expand(self.batch_shape).expand(batch)  # or it raises
         new.has_matrices = self.has_matrices
-        for name in self._argument_names():
-            tensor = getattr(self, name)
-            core = tensor.shape[len(self.batch_shape) :]
-            setattr(new, name, tensor.expand(*batch, *core))
+        new._given = self._given
         Distribution.__init__(new, batch, self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
@@ -123,42 +191,69 @@ class GaussianMixture(Distribution):
     @property
     def mean(self) -> Tensor:
         """Mean, ``(*batch, D)``."""
-        return (self.log_weights.exp().unsqueeze(-1) * self.means).sum(-2)
+        return self._mean().expand(self._extended_shape())
 
     @property
     def variance(self) -> Tensor:
         """Variance of each coordinate, ``(*batch, D)``."""
-        gaps = self.means - self.mean.unsqueeze(-2)
-        return (self.log_weights.exp().unsqueeze(-1) * (self._variances() + gaps.square())).sum(-2)
+        log_weights, means, spread = self.arguments()
+        gaps = means - self._mean().unsqueeze(-2)
+        each = spread.square().sum(-1) if self.has_matrices else spread.exp()
+        found = (log_weights.exp().unsqueeze(-1) * (each + gaps.square())).sum(-2)
+        return found.expand(self._extended_shape())
 
     @property
     def covariance_matrix(self) -> Tensor:
         """Covariance, ``(*batch, D, D)``."""
-        gaps = self.means - self.mean.unsqueeze(-2)
+        log_weights, means, spread = self.arguments()
+        gaps = means - self._mean().unsqueeze(-2)
         each = gaps.unsqueeze(-1) * gaps.unsqueeze(-2)
         if self.has_matrices:
-            each = each + self.scale_tril @ self.scale_tril.mT
+            with outside_autocast(spread):
+                each = each + spread @ spread.mT
         else:
-            each = each + torch.diag_embed(self._variances())
-        return (self.log_weights.exp()[..., None, None] * each).sum(-3)
+            each = each + torch.diag_embed(
+                spread.exp().broadcast_to(torch.broadcast_shapes(spread.shape, gaps.shape))
+            )
+        found = (log_weights.exp()[..., None, None] * each).sum(-3)
+        return found.expand(self._extended_shape() + self.event_shape)
 
-    def arguments(self) -> tuple[Tensor, ...]:
-        """Log-weights, means, and log-variances or factors, as the ops take them."""
-        return tuple(getattr(self, name) for name in self._argument_names())
+    def _mean(self) -> Tensor:
+        log_weights, means, _ = self.arguments()
+        return (log_weights.exp().unsqueeze(-1) * means).sum(-2)
+
+    def arguments(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-weights, means, and log-variances or factors, as the ops take them.
+
+        Leading dimensions broadcast to the batch shape, and may be fewer.
+        """
+        weights, means, spread = (self._given[name] for name in self._argument_names())
+        return weights, means, spread
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density, in nats."""
         if self._validate_args and value.numel():  # torch's check fails where there is nothing
             self._validate_sample(value)
-        points, restore = self._as_points(value)
         op = ops.mixture_log_prob_tril if self.has_matrices else ops.mixture_log_prob
-        return restore(op(points, *self.arguments()))
+        return self._at_points(op, value)
 
     def posterior(self, value: Tensor) -> Tensor:
         """Logarithms of the responsibilities log p(z | value), ``(*sample, *batch, K)``."""
-        points, restore = self._as_points(value)
         op = ops.mixture_posterior_tril if self.has_matrices else ops.mixture_posterior
-        return restore(op(points, *self.arguments()).log_posterior)
+        return self._at_points(lambda *given: op(*given).log_posterior, value, 1)
+
+    def _at_points(self, op: Callable[..., Tensor], value: Tensor, trailing: int = 0) -> Tensor:
+        arguments = self.arguments()
+        names = self._argument_names()
+        if all(t.dim() == CORES[name] for name, t in zip(names, arguments, strict=True)):
+            points = value.flatten(0, -2) if value.dim() > 1 else value.unsqueeze(0)
+            found = op(points, *arguments)
+            found = found.reshape(value.shape[:-1] + found.shape[1:])
+        else:
+            found = op(value.unsqueeze(-2), *arguments)
+            found = found.squeeze(found.dim() - 1 - trailing)
+        batch = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        return found.expand(batch + found.shape[found.dim() - trailing :])
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw points ``(*sample, *batch, D)``."""
@@ -168,80 +263,36 @@ class GaussianMixture(Distribution):
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draw points that pass their gradient to the parameters.
 
-        The draw itself is that of :meth:`sample`; the derivatives are those of the point at which
-        the conditional distribution functions keep their values. Takes D + 1 passes backward.
+        The draw itself is that of :meth:`sample`; the derivatives, of any order, are those of the
+        point at which the conditional distribution functions keep their values. They are taken in
+        float32 at least, and cost O(D K) a point, or O(D^2 K) of full covariances.
         """
-        with torch.no_grad():
-            drawn = self._draw(Size(sample_shape))
-        spread = self.scale_tril if self.has_matrices else self.logvars
-        return reparameterized(drawn, self.log_weights, self.means, spread, self.has_matrices)
+        drawn = self.sample(sample_shape)
+        folding, arguments = self._folded(drawn.shape[:-1])
+        points = folding.fold(drawn.unsqueeze(-2))
+        return folding.restore(reparameterized(points, *arguments, self.has_matrices)).squeeze(-2)
 
     def _draw(self, sample_shape: Size) -> Tensor:
-        shape = self._extended_shape(sample_shape)
-        count = sample_shape.numel()
-        k, d = self.means.shape[-2:]
-        flat = self.log_weights.reshape(-1, k).exp()
-        # (batch, samples): of each mixture its components, then its points
-        chosen = torch.multinomial(flat, count, replacement=True) if count else flat.long()[:, :0]
-        means = self.means.reshape(-1, k, d)
-        which = torch.arange(len(flat), device=flat.device).unsqueeze(-1)
-        noise = torch.randn(*chosen.shape, d, dtype=means.dtype, device=means.device)
-        drawn = means[which, chosen] + self._scaled(noise, which, chosen)
-        return drawn.movedim(1, 0).reshape(shape)
+        folding, arguments = self._folded(sample_shape + self.batch_shape)
+        count = math.prod([folding.batch[dim] for dim in folding.folded])
+        return folding.restore(draw(*arguments, self.has_matrices, count)).squeeze(-2)
 
-    def _scaled(self, noise: Tensor, which: Tensor, chosen: Tensor) -> Tensor:
-        k, d = self.means.shape[-2:]
-        if not self.has_matrices:
-            logvars = self.logvars.expand(self.means.shape).reshape(-1, k, d)
-            return noise * torch.exp(0.5 * logvars[which, chosen])
-        factors = self.scale_tril.reshape(-1, *self.scale_tril.shape[-3:])
-        chosen = chosen if factors.shape[1] == k else torch.zeros_like(chosen)
-        step = max(1, _ELEMENTS // max(1, len(factors) * d * d))
-        parts = [
-            (factors[which, index] @ part.unsqueeze(-1)).squeeze(-1)
-            for index, part in zip(chosen.split(step, 1), noise.split(step, 1), strict=True)
-        ]
-        return torch.cat(parts, 1)
-
-    def _as_points(self, value: Tensor) -> tuple[Tensor, Any]:
-        """Give points ``(*batch, n, D)``, and what makes ``(*sample, *batch)`` of results."""
-        value = value.expand(torch.broadcast_shapes(value.shape, self._extended_shape()))
-        dims = len(self.batch_shape)
-        sample = value.shape[: value.ndim - 1 - dims]
-        points = value.reshape(sample.numel(), *self.batch_shape, *self.event_shape)
-
-        def restore(result: Tensor) -> Tensor:
-            moved = result.movedim(dims, 0)
-            return moved.reshape((*sample, *self.batch_shape, *result.shape[dims + 1 :]))
-
-        return points.movedim(0, dims), restore
+    def _folded(self, batch: Size) -> tuple[Folding, tuple[Tensor, Tensor, Tensor]]:
+        """All dimensions over which no argument changes as a row of points, and the arguments."""
+        arguments = self.arguments()
+        cores = [("k",) * CORES[name] for name in self._argument_names()]
+        folding = Folding.over(batch, shared_dimensions(cores, arguments, batch))
+        weights, means, spread = (
+            folding.drop(tensor, len(core)) for tensor, core in zip(arguments, cores, strict=True)
+        )
+        return folding, (weights, means, spread)
 
     def _argument_names(self) -> tuple[str, ...]:
         return "log_weights", "means", "scale_tril" if self.has_matrices else "logvars"
 
-    def _variances(self) -> Tensor:
-        if self.has_matrices:
-            return self.scale_tril.square().sum(-1)
-        return self.logvars.exp().expand(self.means.shape)
-
     def __repr__(self) -> str:
-        shapes = ", ".join(f"{n}: {getattr(self, n).shape}" for n in self._argument_names())
+        shapes = ", ".join(
+            f"{name}: {self.batch_shape + given.shape[given.dim() - CORES[name] :]}"
+            for name, given in self._given.items()
+        )
         return f"{type(self).__name__}({shapes})"
-
-
-def _check_shapes(log_weights: Tensor, means: Tensor, spread: Tensor, core: int) -> None:
-    name = "logvars" if core == 2 else "scale_tril"
-    if log_weights.ndim < 1 or means.ndim < 2 or spread.ndim < core:
-        raise ValueError(
-            f"GaussianMixture: log_weights {tuple(log_weights.shape)}, means {tuple(means.shape)} "
-            f"and {name} {tuple(spread.shape)}; expected (..., K), (..., K, D) and "
-            + ("(..., K, D)" if core == 2 else "(..., K, D, D)")
-        )
-    k, d = means.shape[-2:]
-    allowed = {(k, d), (k, 1)} if core == 2 else {(k, d, d), (1, d, d)}
-    if log_weights.shape[-1] != k or tuple(spread.shape[-core:]) not in allowed:
-        raise ValueError(
-            f"GaussianMixture: log_weights {tuple(log_weights.shape)} and {name} "
-            f"{tuple(spread.shape)} do not fit means {tuple(means.shape)}, which have K = {k} "
-            f"components in D = {d} dimensions"
-        )

@@ -28,6 +28,12 @@ class Folding(NamedTuple):
     folded: tuple[int, ...]
     points: int
 
+    @staticmethod
+    def over(batch: Shape, shared: tuple[int, ...], points: int = 1) -> Folding:
+        """Fold the dimensions that ``shared_dimensions`` found."""
+        kept = tuple([dim for dim in range(len(batch)) if dim not in shared])
+        return Folding(batch, kept, shared, points)
+
     def fold(self, tensor: Tensor) -> Tensor:
         """Join the points of the folded dimensions: ``(*batch, n, ...)`` to ``(*kept, N, ...)``."""
         dims = len(self.batch)
@@ -77,8 +83,7 @@ def place(
         for tensor, core in zip(tensors, cores, strict=True)
         if "n" in core
     )
-    kept = tuple([dim for dim in range(len(batch)) if dim not in shared])
-    folding = Folding(batch, kept, shared, points)
+    folding = Folding.over(batch, shared, points)
     return tuple(
         folding.fold(_expanded(tensor, batch, len(core)))
         if "n" in core
@@ -113,6 +118,15 @@ def shared_dimensions(cores: Sequence[Core], tensors: Tensors, batch: Shape) -> 
                 or (strides is not None and strides[dim - missing] == 0)
             )
     return found
+
+
+def narrowed(tensor: Tensor, core: int) -> Tensor:
+    """Batch dimensions expanded from one slice at size 1, of a tensor without a gradient."""
+    strides = None if tensor.requires_grad else _strides(tensor)
+    for dim in range(tensor.dim() - core):
+        if strides is not None and strides[dim] == 0 and tensor.shape[dim] > 1:
+            tensor = tensor.narrow(dim, 0, 1)
+    return tensor
 
 
 def _strides(tensor: Tensor) -> Shape | None:

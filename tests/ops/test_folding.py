@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyvae import ops
 from tests.ops.cases import CASES, OpCase, each_dtype
 from tests.ops.checks import assert_values, check_case, doubled, gradients
+from tests.ops.recording import MixturesSeen
 
 # Dynamo's tracing warns about its own internals.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -35,23 +33,6 @@ BATCHES = [
     ((0, 6), (6,), 6),
 ]
 each_batch = pytest.mark.parametrize(("points", "mixture", "count"), BATCHES)
-
-
-class _Seen(TorchDispatchMode):
-    """How many mixtures every op of ours was handed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: list[int] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func.namespace == "pyvae":
-            names = [argument.name for argument in func._schema.arguments]
-            means = args[next(i for i, name in enumerate(names) if name in ("means", "mean_p"))]
-            self.counts.append(math.prod(means.shape[:-2]))
-        return func(*args, **(kwargs or {}))
 
 
 def _drawn(
@@ -77,7 +58,7 @@ def test_values_and_gradients(
 ) -> None:
     inputs = _drawn(case, dtype, points, mixture)
     check_case(case, inputs, f"{points} {mixture}")
-    with _Seen() as seen:
+    with MixturesSeen() as seen:
         case(**inputs)
         gradients(case, inputs)
     if 0 not in points:
@@ -93,7 +74,7 @@ def test_expanded_mixtures(case: OpCase, dtype: torch.dtype) -> None:
         name: tensor if name in _of_points(case) else tensor.expand(2, 6, *tensor.shape[2:])
         for name, tensor in inputs.items()
     }
-    with _Seen() as seen:
+    with MixturesSeen() as seen:
         got = case(**wide)
         found = gradients(case, wide, wanted=_of_points(case))
     assert set(seen.counts) == {2}
@@ -133,7 +114,7 @@ def test_points_mapped_over_one_mixture(case: OpCase) -> None:
     inputs = _drawn(case, torch.float64, (6,), ())
     rest = {name: tensor for name, tensor in inputs.items() if name not in names}
     tensors = [inputs[name] for name in names]
-    with _Seen() as seen:
+    with MixturesSeen() as seen:
         got = torch.vmap(lambda *t: case(**dict(zip(names, t, strict=True)), **rest))(*tensors)
         scores = torch.vmap(lambda *t: _score(case, names)(*t, **rest))(*tensors)
     assert set(seen.counts) == {1}
