@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Kullback-Leibler divergences between Gaussians and mixtures of them, in nats.
 
-There is no closed form to a mixture. ``kl_divergence`` of torch gives a Monte Carlo estimate;
-:func:`kl_mixture` gives the others by name.
+There is no closed form to a mixture. ``kl_divergence`` of torch gives a Monte Carlo estimate
+(``registry``); :func:`kl_mixture` gives the others by name.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, kl
-from torch.distributions.kl import register_kl
+from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
 
 from pyvae import ops
+from pyvae.distributions.arguments import CORES
+from pyvae.distributions.components import gaussian_parameters, log_weights_of
 from pyvae.distributions.gaussian_mixture import GaussianMixture
+from pyvae.distributions.monte_carlo import estimated_kl, kl_samples
 
 METHODS = ("monte-carlo", "upper", "variational")
-_SAMPLES = 10_000
 _ROUNDS = 200  # of the upper bound's updates, at most
 
 
@@ -25,22 +26,26 @@ def kl_mixture(
     q: Distribution,
     *,
     method: str = "monte-carlo",
-    num_samples: int = _SAMPLES,
+    num_samples: int | None = None,
 ) -> Tensor:
     """KL(p || q) of Gaussians and mixtures of Gaussians.
 
     Parameters
     ----------
     p, q
-        A :class:`GaussianMixture`, ``MultivariateNormal`` or ``Independent(Normal(...), 1)``, with
-        batch shapes that broadcast.
+        Any of :class:`GaussianMixture`, ``MultivariateNormal``, ``Independent(Normal(...), 1)``,
+        ``Normal`` and ``MixtureSameFamily`` of the latter three, with batch shapes that broadcast.
+        A ``Normal`` is one coordinate; beside a distribution over vectors of as many coordinates as
+        its last batch dimension has, it is these coordinates, independent of each other.
     method
-        ``"monte-carlo"``: the mean of log p - log q over samples of p: unbiased, differentiable,
-        and possibly negative. ``"upper"``: the upper bound of Hershey & Olsen, their section 8; of
-        a single Gaussian p it is -log sum_b omega_b e^(-KL(p || q_b)). ``"variational"``: their
-        approximation, section 7, neither a bound from above nor from below, which is zero at p = q.
+        Of two Gaussians, or mixtures of one component, the divergence has a closed form, which any
+        method gives. ``"monte-carlo"``: the mean of log p - log q over samples of p. ``"upper"``:
+        the upper bound of Hershey & Olsen, their section 8; of a single Gaussian p it is
+        -log sum_b omega_b e^(-KL(p || q_b)). ``"variational"``: their approximation, section 7,
+        neither a bound from above nor from below, which is zero at p = q.
     num_samples
-        Of the Monte Carlo estimate.
+        Of the Monte Carlo estimate, for every entry of p's batch; None is what
+        :func:`set_kl_samples` set.
 
     Returns
     -------
@@ -49,9 +54,18 @@ def kl_mixture(
     Raises
     ------
     ValueError
-        If the method is unknown, or the event shapes differ.
+        If the method is unknown, the event shapes differ, or ``num_samples`` is below 1.
     TypeError
         If p or q is none of these distributions.
+
+    Notes
+    -----
+    The Monte Carlo estimate is unbiased, with its gradients, and so may be negative. Its variance
+    is that of log p - log q under p, over ``num_samples``: none where p = q, where every sample
+    gives 0. A loss that averages over a batch needs few samples, a figure to read many. The noise
+    is torch's, of the device's default generator: ``torch.manual_seed`` fixes it. Entries of q that
+    broadcast against one p share its samples. A Gaussian p is reparameterised, so that the gradient
+    of its entropy has no noise; a mixture p by :meth:`GaussianMixture.rsample`.
 
     References
     ----------
@@ -67,30 +81,18 @@ def kl_mixture(
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
-    first, second = _as_mixture(p, "p"), _as_mixture(q, "q")
-    if first.event_shape != second.event_shape:
-        raise ValueError(
-            f"kl_mixture: p has the event shape {tuple(first.event_shape)} and q "
-            f"{tuple(second.event_shape)}; expected the same"
-        )
+    first, second = _as_mixtures(p, q)
+    if first.means.shape[-2] == second.means.shape[-2] == 1:
+        return _pairwise(first, second)[..., 0, 0]
     if method == "monte-carlo":
-        return _monte_carlo(first, second, num_samples)
+        return estimated_kl(first, second, kl_samples(first, num_samples))
     across = _pairwise(first, second)
-    log_p, log_q = first.log_weights, second.log_weights
+    log_p, log_q = first.arguments()[0], second.arguments()[0]
     if method == "upper":
         return _upper(log_p, log_q, across)
     within = torch.logsumexp(log_p.unsqueeze(-2) - _pairwise(first, first), -1)
     between = torch.logsumexp(log_q.unsqueeze(-2) - across, -1)
     return (log_p.exp() * (within - between)).sum(-1)
-
-
-def _monte_carlo(p: GaussianMixture, q: GaussianMixture, num_samples: int) -> Tensor:
-    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    p, q = p.expand(batch), q.expand(batch)
-    tensors = (*p.arguments(), *q.arguments())
-    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    x = p.rsample((num_samples,)) if wanted else p.sample((num_samples,))
-    return (p.log_prob(x) - q.log_prob(x)).mean(0)
 
 
 def _upper(log_p: Tensor, log_q: Tensor, divergences: Tensor) -> Tensor:
@@ -114,93 +116,73 @@ def _upper(log_p: Tensor, log_q: Tensor, divergences: Tensor) -> Tensor:
 
 def _pairwise(p: GaussianMixture, q: GaussianMixture) -> Tensor:
     """KL(p_a || q_b) of all components, ``(*batch, A, B)``."""
+    (_, means_p, spread_p), (_, means_q, spread_q) = p.arguments(), q.arguments()
     if not p.has_matrices and not q.has_matrices:
-        wide = [m.logvars.expand(m.means.shape) for m in (p, q)]
-        return ops.gaussian_kl_pairwise(p.means, wide[0], q.means, wide[1])
-    first, second = (_factors(m) for m in (p, q))
-    return ops.gaussian_kl_tril(
-        p.means.unsqueeze(-2), first.unsqueeze(-3), q.means.unsqueeze(-3), second.unsqueeze(-4)
-    )
+        logvars_p, logvars_q = _wide(spread_p, means_p), _wide(spread_q, means_q)
+        found = ops.gaussian_kl_pairwise(means_p, logvars_p, means_q, logvars_q)
+    else:
+        first, second = _factors(p), _factors(q)
+        found = ops.gaussian_kl_tril(
+            means_p.unsqueeze(-2), first.unsqueeze(-3), means_q.unsqueeze(-3), second.unsqueeze(-4)
+        )
+    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    return found.expand(batch + found.shape[-2:])
+
+
+def _wide(logvars: Tensor, means: Tensor) -> Tensor:
+    return logvars.expand(torch.broadcast_shapes(logvars.shape, means.shape))
 
 
 def _factors(mixture: GaussianMixture) -> Tensor:
-    k, d = mixture.means.shape[-2:]
+    _, means, spread = mixture.arguments()
     if mixture.has_matrices:
-        return mixture.scale_tril.expand(*mixture.batch_shape, k, d, d)
-    logvars = mixture.logvars.expand(mixture.means.shape)
-    return torch.diag_embed(torch.exp(0.5 * logvars))
+        return spread
+    return torch.diag_embed(torch.exp(0.5 * _wide(spread, means)))
+
+
+def _as_mixtures(p: Distribution, q: Distribution) -> tuple[GaussianMixture, GaussianMixture]:
+    """See Gaussians as mixtures of one, and a batch of numbers as the vectors of the other side."""
+    p, q = _as_vectors(p, q), _as_vectors(q, p)
+    first, second = _as_mixture(p, "p"), _as_mixture(q, "q")
+    if first.event_shape != second.event_shape:
+        raise ValueError(
+            f"kl_mixture: p has the event shape {tuple(p.event_shape)} and q "
+            f"{tuple(q.event_shape)}; expected the same"
+        )
+    return first, second
+
+
+def _as_vectors(distribution: Distribution, other: Distribution) -> Distribution:
+    if not isinstance(distribution, Normal) or not other.event_shape:
+        return distribution
+    if distribution.batch_shape[-1:] == other.event_shape:
+        return Independent(distribution, 1, validate_args=False)
+    return distribution
 
 
 def _as_mixture(distribution: Distribution, name: str) -> GaussianMixture:
-    """See a Gaussian as a mixture of one."""
     if isinstance(distribution, GaussianMixture):
         return distribution
-    if isinstance(distribution, MultivariateNormal):
-        loc, factor = distribution.loc, distribution.scale_tril
-        one = loc.new_zeros(*loc.shape[:-1], 1)
-        return GaussianMixture(
-            one, loc.unsqueeze(-2), scale_tril=factor.unsqueeze(-3), validate_args=False
+    if isinstance(distribution, MixtureSameFamily):
+        found = gaussian_parameters(distribution.component_distribution)
+        log_weights = log_weights_of(distribution.mixture_distribution)
+    else:
+        found = gaussian_parameters(distribution)
+        log_weights = None
+    if found is None:
+        raise TypeError(
+            f"kl_mixture: {name} is {_described(distribution)}; expected GaussianMixture, "
+            "MultivariateNormal, Normal, Independent(Normal(...), 1) or MixtureSameFamily of these"
         )
-    if _is_diagonal(distribution):
-        base = distribution.base_dist  # type: ignore[attr-defined]
-        one = base.loc.new_zeros(*base.loc.shape[:-1], 1)
-        logvars = 2.0 * base.scale.log()
-        return GaussianMixture(
-            one, base.loc.unsqueeze(-2), logvars.unsqueeze(-2), validate_args=False
-        )
-    raise TypeError(
-        f"kl_mixture: {name} is {type(distribution).__name__}; expected GaussianMixture, "
-        "MultivariateNormal or Independent(Normal(...), 1)"
+    if log_weights is None:
+        log_weights = found["means"].new_zeros(1)
+        found = {key: tensor.unsqueeze(-CORES[key]) for key, tensor in found.items()}
+    return GaussianMixture(log_weights, **found, validate_args=False)
+
+
+def _described(distribution: Distribution) -> str:
+    inner = getattr(
+        distribution, "base_dist", getattr(distribution, "_component_distribution", None)
     )
-
-
-def _is_diagonal(distribution: Distribution) -> bool:
-    return (
-        isinstance(distribution, Independent)
-        and isinstance(distribution.base_dist, Normal)
-        and distribution.reinterpreted_batch_ndims == 1
-    )
-
-
-@register_kl(GaussianMixture, GaussianMixture)
-@register_kl(MultivariateNormal, GaussianMixture)
-@register_kl(GaussianMixture, MultivariateNormal)
-@register_kl(Independent, GaussianMixture)
-@register_kl(GaussianMixture, Independent)
-def _kl_mixture(p: Distribution, q: Distribution) -> Tensor:
-    try:
-        return kl_mixture(p, q)
-    except TypeError as error:
-        raise NotImplementedError(str(error)) from None
-
-
-def register_gaussian_kl() -> None:
-    """Let torch's ``kl_divergence`` of two Gaussians run on the ops, in the whole process.
-
-    Of two ``MultivariateNormal`` and of two ``Independent(Normal(...), 1)``; other ``Independent``
-    distributions keep torch's. Not done at import: it changes what other code calls.
-
-    Examples
-    --------
-    >>> from torch.distributions import MultivariateNormal, kl_divergence
-    >>> register_gaussian_kl()
-    >>> p = MultivariateNormal(torch.zeros(3), torch.eye(3))
-    >>> kl_divergence(p, p)
-    tensor(0.)
-    """
-    of_independent = kl._kl_independent_independent
-
-    def full(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
-        if p.event_shape != q.event_shape:
-            raise ValueError("KL divergence of Gaussians with different event shapes is undefined")
-        return ops.gaussian_kl_tril(p.loc, p.scale_tril, q.loc, q.scale_tril)
-
-    def diagonal(p: Independent, q: Independent) -> Tensor:
-        if not (_is_diagonal(p) and _is_diagonal(q)):
-            return of_independent(p, q)
-        logvars = (2.0 * d.base_dist.scale.log() for d in (p, q))  # type: ignore[attr-defined]
-        first, second = logvars
-        return ops.gaussian_kl(p.base_dist.loc, first, q.base_dist.loc, second)  # type: ignore[attr-defined]
-
-    register_kl(MultivariateNormal, MultivariateNormal)(full)
-    register_kl(Independent, Independent)(diagonal)
+    name = type(distribution).__name__
+    return name if inner is None else f"{name} of {_described(inner)}"
