@@ -25,6 +25,7 @@ from torch import Tensor
 from pyvae.distributions.precision import computing_dtype, outside_autocast
 
 _LOG_2PI = math.log(2.0 * math.pi)
+_ELEMENTS = 2**17  # of (points, components, coordinates) that are worked on at a time
 
 
 def reparameterized(
@@ -116,6 +117,23 @@ def _pulled_back(
     return by_weights, by_means, by_factors.sum(-3, True) if tied else by_factors
 
 
+def _by_parts(
+    saved: tuple[Tensor, Tensor, Tensor, Tensor], has_matrices: bool, upstream: Tensor
+) -> tuple[Tensor, ...]:
+    """``_pulled_back`` of as many points at a time as stay in the cache, where nothing is kept."""
+    x, log_weights, means, spread = saved
+    if torch.compiler.is_compiling() or torch.is_grad_enabled():
+        return _pulled_back(x, log_weights, means, spread, has_matrices, upstream)
+    step = max(1, _ELEMENTS // max(1, means.numel()))
+    parts = [
+        _pulled_back(points, log_weights, means, spread, has_matrices, gradients)
+        for points, gradients in zip(x.split(step, -2), upstream.split(step, -2), strict=True)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return tuple(torch.stack(each).sum(0) for each in zip(*parts, strict=True))
+
+
 def _of_the_living(
     log_weights: Tensor, means: Tensor, spread: Tensor, has_matrices: bool
 ) -> tuple[Tensor, Tensor]:
@@ -186,8 +204,7 @@ class _Implicit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         with outside_autocast(upstream):
-            x, *parameters = ctx.saved_tensors
-            found = _pulled_back(x, *parameters, ctx.matrices, upstream)  # type: ignore[call-arg]
+            found = _by_parts(ctx.saved_tensors, ctx.matrices, upstream)
         return None, *found, None
 
 

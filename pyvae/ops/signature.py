@@ -28,6 +28,7 @@ class Signature:
         self.ranks = tuple(len(core) for core in self.cores)
         # Where a result has no row a point, the points of two entries must not meet.
         self.folds = all("n" in core for core in self.result_cores)
+        self._first_mixture = next((i for i, core in enumerate(self.cores) if "n" not in core), 0)
 
     def renamed(self, names: dict[str, str]) -> Signature:
         """The same signature with some arguments called otherwise in its messages."""
@@ -74,7 +75,9 @@ class Signature:
 
     def folds_batch(self, tensors: Tensors, batch: torch.Size) -> bool:
         """Whether ``broadcast`` would fold tensors that have one batch shape already."""
-        return self.folds and bool(shared_dimensions(self.cores, tensors, batch))
+        if not self.folds or 0 not in tensors[self._first_mixture].stride()[: len(batch)]:
+            return False  # nearly always, and the call may be small
+        return bool(shared_dimensions(self.cores, tensors, batch))
 
     def fake_results(
         self, tensors: tuple[Tensor, ...], dtypes: tuple[torch.dtype | None, ...]

@@ -91,6 +91,21 @@ def test_transforms(form: str) -> None:
 
 
 @each_form
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_many_points_at_a_time(form: str, batch: tuple[int, ...]) -> None:
+    """In parts where nothing is kept, and at once where a graph is: the same gradients."""
+    given = leaves(form, batch)
+    x = torch.randn(*batch, 50_000, 2, dtype=torch.float64)
+    moving = reparameterized(x, *given, form in MATRICES)  # type: ignore[call-arg]
+    found = [
+        torch.autograd.grad(moving.sin().sum(), given, create_graph=kept, retain_graph=True)
+        for kept in (False, True)
+    ]
+    for have, want in zip(*found, strict=True):
+        torch.testing.assert_close(have, want)
+
+
+@each_form
 def test_hessians(form: str) -> None:
     given = [t.detach() for t in leaves(form)]
     x = mixture_of(form, *given).sample((3,))
