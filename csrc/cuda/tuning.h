@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Thresholds of the CUDA kernels, in one place. Reasoned, not measured on a GPU yet.
+// Thresholds of the CUDA kernels, in one place. Reasoned: the kernels have run on a GPU
+// (docs/design.md), but none of these was chosen by a measurement.
 #pragma once
 
 #include "problem.h"
