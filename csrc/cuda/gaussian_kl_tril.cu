@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // KL divergence between Gaussians given by Cholesky factors on the GPU: the formulas of
-// rows/gaussian_kl_tril.h, a thread a column of the right-hand side [mean_q - mean_p | Lq].
+// rows/gaussian_kl_tril.cpp, a thread a column of the right-hand side [mean_q - mean_p | Lq].
 #include "cuda/block.h"
 #include "cuda/tuning.h"
 #include "kernels.h"
