@@ -2,11 +2,15 @@
 """Fused kernels for Gaussians and Gaussian mixtures as torch ops, and the models built on them."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyvae import ops as ops
-    from pyvae.ops import *
+    from pyvae.ops.kl import *
+    from pyvae.ops.mixture import *
+    from pyvae.ops.mixture_tril import *
+    from pyvae.ops.statistics import *
 
     __version__: str
 
@@ -14,12 +18,15 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     """Import the ops, and torch with them, when one of their names is first asked for.
 
-    Torch takes seconds, which ``pyvae --help`` and the mistakes it catches do without.
+    Torch takes seconds, which ``pyvae --help``, the mistakes it catches and the parts that need no
+    torch do without.
     """
-    if name.startswith("_") and name not in ("__version__", "__all__"):
+    other = name.startswith("_") and name not in ("__version__", "__all__")
+    # `from pyvae import plots` asks for an attribute, and imports the part where there is none.
+    if other or (name != "ops" and find_spec(f"{__name__}.{name}") is not None):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     ops = import_module("pyvae.ops")
-    public = {public: getattr(ops, public) for public in ops.__all__}
+    public = {name: getattr(ops, name) for module in ops.MODULES for name in module.__all__}
     globals().update(
         public, ops=ops, __all__=sorted([*public, "ops"]), __version__=ops.build_info()["version"]
     )

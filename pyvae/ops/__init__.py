@@ -14,6 +14,7 @@ from pyvae.ops.mixture import *
 from pyvae.ops.mixture_tril import *
 from pyvae.ops.statistics import *
 
+MODULES = (kl, mixture, mixture_tril, statistics)
 __all__ = ["CUDA_MISSING", "build_info", "op_table"]
 __all__ += kl.__all__
 __all__ += mixture.__all__

@@ -13,6 +13,8 @@ import sysconfig
 import time
 from pathlib import Path
 
+import pytest
+
 from .conftest import SMALL
 
 PYVAE = (sys.executable, "-m", "pyvae")
@@ -37,6 +39,12 @@ def test_help_does_not_import_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == "[0, 0, 0, 2] set()"
+
+
+@pytest.mark.parametrize("part", ["plots", "settings", "cli"])
+def test_a_part_without_torch_is_imported_without_torch(part: str) -> None:
+    code = f"import sys; from pyvae import {part}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_script_is_installed():
