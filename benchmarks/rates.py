@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.results import BOTH, FORWARD, CaseResult, NotMeasured, Results
 from benchmarks.variants import EVERYWHERE, FLOAT_BYTES, PYVAE, Call, Inputs, Prepare, Variant
+from pyvae.ops import op_table
 from tests.ops.cases import MEASURED
 from tests.ops.draws import Size
 
@@ -23,6 +24,8 @@ _FMA_NUMBERS, _FMA_ROUNDS, _FMA_CHAINS = 2**22, 1024, 8
 _OPERATIONS_PER_TERM = 4
 # Of one coordinate of a divergence; an exponential counts as one.
 KL_OPERATIONS = 10
+_DTYPES = {line["name"]: line["result_dtypes"] for line in op_table()}
+_BYTES = {None: FLOAT_BYTES, "float64": 8, "int64": 8}
 
 
 class Work(NamedTuple):
@@ -39,23 +42,31 @@ def work(case: CaseResult, direction: str = FORWARD) -> Work:
     """
     if case.op not in MEASURED:
         raise NotMeasured(f"{case.op} is no op of the table")
-    d = case.size.get("d", 1)
-    factor = d * (d + 1) // 2
-    per_pair = {
-        # of a triangle: a product and a sum an entry, to solve for z or to add z z'
-        "mixture_log_prob_tril": 2 * factor,
-        "mixture_statistics_tril": 4 * factor,
-        "mixture_statistics": 2 * _OPERATIONS_PER_TERM * d,
-        # two triangles of n pairs: their quotient, and the solution for z
-        "gaussian_kl_tril": d**3 / 3 + 2 * factor,
-        "gaussian_kl": KL_OPERATIONS * d,
-    }.get(case.op, _OPERATIONS_PER_TERM * d)
     entry = MEASURED[case.op]
     read = sum(_numbers(a.dims, case.size) for a in entry.measured_arguments().values())
-    written = sum(_numbers(dims, case.size) for dims in entry.outputs)
+    dtypes = _DTYPES[case.op][: len(entry.outputs)]
+    written = sum(
+        _numbers(dims, case.size) * _BYTES[dtype]
+        for dims, dtype in zip(entry.outputs, dtypes, strict=True)
+    )
     passes = 3 if direction == BOTH else 1  # forward; then all again, and as many gradients
     pairs = case.size.get("n", 1) * case.size.get("k", 1)
-    return Work(per_pair * pairs, FLOAT_BYTES * (passes * read + written))
+    return Work(_per_pair(case) * pairs, FLOAT_BYTES * passes * read + written)
+
+
+def _per_pair(case: CaseResult) -> float:
+    """Operations of a point and a component, or of a pair of Gaussians."""
+    d, entry = case.size.get("d", 1), MEASURED[case.op]
+    factor = d * (d + 1) // 2
+    if case.op == "gaussian_kl":
+        return KL_OPERATIONS * d
+    if case.op == "gaussian_kl_tril":  # the quotient of two triangles, and the solution for z
+        return d**3 / 3 + 2 * factor
+    # of a triangle: a product and a sum an entry, to solve for z or to add z z'
+    triangular = any(argument.dims.endswith("d d") for argument in entry.arguments.values())
+    score = 2 * factor if triangular else _OPERATIONS_PER_TERM * d
+    sums = any("n" not in dims.split() for dims in entry.outputs)
+    return 2 * score if sums else score
 
 
 def _numbers(dims: str, size: Size) -> int:
