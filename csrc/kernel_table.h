@@ -6,7 +6,25 @@
 
 namespace pyvae {
 
-enum class MathFunction { kExp, kExpm1, kExpMinusTangent, kExpOfGap, kLog };
+enum class MathFunction {
+  kExp,
+  kExpm1,
+  kExpMinusTangent,
+  kExpOfGap,
+  kExpWithoutSubnormals,
+  kLog,
+  kScaleKlOfQ,
+  kScaleKlOfP
+};
+// Their names, in that order. The last two are a function of one scale, the other being 1.
+inline constexpr const char* kMathFunctions[] = {"exp",
+                                                 "expm1",
+                                                 "exp_minus_tangent",
+                                                 "exp_of_gap",
+                                                 "exp_without_subnormals",
+                                                 "log",
+                                                 "gaussian_scale_kl_of_q",
+                                                 "gaussian_scale_kl_of_p"};
 
 struct KernelTable {
   const KernelPair* const* ops;  // in the order of the op table

@@ -5,7 +5,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <map>
+#include <algorithm>
+#include <span>
 
 #include "bind/ops.h"
 #include "cpu/table.h"
@@ -74,15 +75,10 @@ py::array evaluate_as(pyvae::MathFunction function, const py::array& input) {
 
 py::array evaluate(const std::string& name, const py::array& x) {
   using pyvae::MathFunction;
-  static const std::map<std::string, MathFunction> functions = {
-      {"exp", MathFunction::kExp},
-      {"expm1", MathFunction::kExpm1},
-      {"exp_minus_tangent", MathFunction::kExpMinusTangent},
-      {"exp_of_gap", MathFunction::kExpOfGap},
-      {"log", MathFunction::kLog}};
-  const auto found = functions.find(name);
-  if (found == functions.end()) throw py::value_error("no math function named " + name);
-  const MathFunction function = found->second;
+  const auto names = std::span(pyvae::kMathFunctions);
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) throw py::value_error("no math function named " + name);
+  const auto function = MathFunction(found - names.begin());
   return x.dtype().itemsize() == 8 ? evaluate_as<double>(function, x)
                                    : evaluate_as<float>(function, x);
 }

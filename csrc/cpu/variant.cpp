@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The kernels and the math primitives of one instruction set.
+#include "common/primitives.h"
 #include "common/vectors.h"
 #include "kernels.h"
-#include "math/elementary.h"
 #include "math/simd.h"
 
 namespace pyvae {
@@ -12,24 +12,9 @@ template <class V>
 void evaluate(MathFunction function, const void* from, void* to, int64_t count) {
   using T = ScalarOf<V>;
   for (int64_t i = 0; i < count; ++i) {
-    V x = splat<V>(static_cast<const T*>(from)[i]);
-    switch (function) {
-      case MathFunction::kExp:
-        x = exp(x);
-        break;
-      case MathFunction::kExpm1:
-        x = expm1(x);
-        break;
-      case MathFunction::kExpMinusTangent:
-        x = exp_minus_tangent(x);
-        break;
-      case MathFunction::kExpOfGap:
-        x = exp_of_gap(x);
-        break;
-      case MathFunction::kLog:
-        x = log(x);
-        break;
-    }
+    T lanes[kLanesOf<V>];  // copied: arithmetic would turn a signalling NaN into a quiet one
+    for (T& lane : lanes) lane = static_cast<const T*>(from)[i];
+    const V x = evaluate(function, load<V>(lanes));
     static_cast<T*>(to)[i] = x[0];
   }
 }

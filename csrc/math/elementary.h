@@ -33,8 +33,8 @@ template <class T>
 struct ExpTable;
 template <>
 struct ExpTable<float> {
-  static constexpr float kRound =
-      0x1.8p23f;  // adding it leaves the nearest integer in the low bits
+  // Adding it leaves the nearest integer in the low bits, with the bias of an exponent.
+  static constexpr float kRound = 0x1.8p23f + 127;
   static constexpr float kLog2e = 0x1.715476p0f, kLn2High = 0x1.62e4p-1f, kLn2Low = 0x1.7f7d1cp-20f;
   static constexpr int kMantissa = 23, kBias = 127;
   static constexpr float kLowest = -105.0f, kHighest = 89.0f;
@@ -48,7 +48,7 @@ struct ExpTable<float> {
 };
 template <>
 struct ExpTable<double> {
-  static constexpr double kRound = 0x1.8p52;
+  static constexpr double kRound = 0x1.8p52 + 1023;
   static constexpr double kLog2e = 0x1.71547652b82fep0, kLn2High = 0x1.62e42fefap-1,
                           kLn2Low = 0x1.cf79abc9e3b39p-40;
   static constexpr int kMantissa = 52, kBias = 1023;
@@ -81,19 +81,28 @@ template <class V>
 struct Reduced {
   V shifted, r, tail;
 
-  // n in the low bits, and kRound's above them.
+  // n and the bias in the low bits, and kRound's above them.
   PYVAE_HD IntegerOf<V> bits() const { return __builtin_bit_cast(IntegerOf<V>, shifted); }
   PYVAE_HD IntegerOf<V> n() const {
     const ScalarOf<V> round = ExpTable<ScalarOf<V>>::kRound;
     return bits() - __builtin_bit_cast(IntegerOf<ScalarOf<V>>, round);
   }
+  // 2^n for -bias < n <= bias: the shift pushes kRound's bits out, and leaves n and the bias in the
+  // exponent. Unsigned: out of range it wraps. Of NaN it may be any number, and must be multiplied
+  // with one that is NaN: added to its bits it would carry NaN over into a number.
+  PYVAE_HD V scale() const {
+    using Bits = UnsignedOf<V>;
+    return __builtin_bit_cast(V, __builtin_bit_cast(Bits, bits())
+                                     << ExpTable<ScalarOf<V>>::kMantissa);
+  }
 };
 
+// `round` may be less than kRound by a whole number, by which the exponent of scale() is less, too.
 template <class V>
-PYVAE_HD inline Reduced<V> reduce(V x) {
+PYVAE_HD inline Reduced<V> reduce(V x, ScalarOf<V> round = ExpTable<ScalarOf<V>>::kRound) {
   using Table = ExpTable<ScalarOf<V>>;
-  const V shifted = x * Table::kLog2e + Table::kRound;
-  const V whole = shifted - Table::kRound;
+  const V shifted = x * Table::kLog2e + round;
+  const V whole = shifted - round;
   const V r = (x - whole * Table::kLn2High) - whole * Table::kLn2Low;
   return {shifted, r, r * r * polynomial<Table::kTail>(r)};
 }
@@ -128,24 +137,23 @@ PYVAE_HD inline V exp(V x) {
 // number, and 0 below it; NaN -> NaN. Arguments up to 88 (709) are right too.
 template <class V>
 PYVAE_HD inline V exp_of_gap(V x) {
-  using Table = ExpTable<ScalarOf<V>>;
-  using T = ScalarOf<V>;
   const Reduced<V> reduced = reduce(x);
-  const V mantissa = (reduced.r + reduced.tail) + T(1);
-  // The shift pushes kRound's bits out, and leaves n in the exponent. Unsigned: out of range it
-  // wraps.
-  using Bits = UnsignedOf<V>;
-  const Bits exponent = __builtin_bit_cast(Bits, reduced.bits()) << Table::kMantissa;
-  const V scaled = __builtin_bit_cast(V, __builtin_bit_cast(Bits, mantissa) + exponent);
-  return x < Table::kSmallestNormal ? V{} : scaled;
+  const V scale = reduced.scale();
+  const V scaled = scale * (reduced.r + reduced.tail) + scale;
+  return x < ExpTable<ScalarOf<V>>::kSmallestNormal ? V{} : scaled;
 }
 
 // exp(x) where results below the smallest normal number do not matter: within 2 ulp, 0 below it;
-// over 88.73 (709.79) -> inf; NaN -> NaN.
+// over 88.73 (709.79) -> inf; NaN -> NaN. Half the scale, for 2^n may be out of range where the
+// result is not.
 template <class V>
 PYVAE_HD inline V exp_without_subnormals(V x) {
+  using Table = ExpTable<ScalarOf<V>>;
   using T = ScalarOf<V>;
-  return x > ExpTable<T>::kLargestNormal ? kInfinity<T> - V{} : exp_of_gap(x);
+  const Reduced<V> reduced = reduce(x, Table::kRound - T(1));
+  const V scaled = reduced.scale() * (T(2) * (reduced.r + reduced.tail) + T(2));
+  const V finite = x < Table::kSmallestNormal ? V{} : scaled;
+  return x > Table::kLargestNormal ? kInfinity<T> - V{} : finite;
 }
 
 // e^x - 1 from its reduced argument. Half the scale goes on at the end: 2^n can be out of range

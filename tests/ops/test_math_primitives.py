@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from pyvae import _C, ops
 
 Array = NDArray[np.floating]
-BOUNDS = {"exp": 2.0, "expm1": 4.0, "exp_minus_tangent": 4.0, "exp_of_gap": 2.0, "log": 1.0}
+BOUNDS = {
+    "exp": 2.0,
+    "expm1": 4.0,
+    "exp_minus_tangent": 4.0,
+    "exp_of_gap": 2.0,
+    "exp_without_subnormals": 2.0,
+    "log": 1.0,
+}
 
 
 def _functions(library: Any) -> dict[str, Callable]:
@@ -23,6 +30,7 @@ def _functions(library: Any) -> dict[str, Callable]:
         "expm1": library.expm1,
         "exp_minus_tangent": lambda x: library.expm1(x) - x,
         "exp_of_gap": library.exp,
+        "exp_without_subnormals": library.exp,
         "log": library.log,
     }
 
@@ -31,6 +39,7 @@ TRUTH, WIDE = _functions(mpmath), _functions(np)
 # Where the result leaves the range: to zero below, to infinity above.
 RANGES = {np.float32: (-104.0, 88.73), np.float64: (-746.0, 709.79)}
 GAPS = {np.float32: (-86.5, 88.0), np.float64: (-707.6, 709.0)}  # exp_of_gap is zero below
+NORMAL = {np.float32: (-86.5, 88.7228), np.float64: (-707.6, 709.782712893384)}
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 each_primitive = pytest.mark.parametrize("name", BOUNDS)
 
@@ -47,8 +56,8 @@ def _points(name: str, dtype: type, count: int) -> Array:
     if name == "log":
         return _positive(dtype, count)
     x = _signed(dtype, count)
-    low, high = GAPS[dtype]
-    return x[(x > low) & (x < high)] if name == "exp_of_gap" else x
+    low, high = {"exp_of_gap": GAPS, "exp_without_subnormals": NORMAL}.get(name, RANGES)[dtype]
+    return x[(x > low) & (x < high)]
 
 
 def _signed(dtype: type, count: int) -> Array:
@@ -129,6 +138,7 @@ def test_special_values(dtype: type) -> None:
         "exp": [np.nan, inf, 0.0, 1.0, 1.0, 0.0, inf, 0.0, inf],
         "expm1": [np.nan, inf, -1.0, 0.0, 0.0, -1.0, inf, -1.0, inf],
         "exp_minus_tangent": [np.nan, inf, inf, 0.0, 0.0, -low, inf, 1e30, inf],
+        "exp_without_subnormals": [np.nan, inf, 0.0, 1.0, 1.0, 0.0, inf, 0.0, inf],
         "log": [np.nan, inf, np.nan, -inf, -inf, np.nan, np.log(high + 1), np.nan, np.log(1e30)],
     }
     for name, values in want.items():
@@ -141,7 +151,8 @@ def test_exp_of_gap_below_the_normal_range(dtype: type) -> None:
     low, _ = GAPS[dtype]
     x = np.array([np.nan, 0.0, -0.0, low - 1, low - 100, -1e4, -1e30, -np.inf], dtype=dtype)
     want = [np.nan, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-    np.testing.assert_array_equal(_C.evaluate("exp_of_gap", x), want)
+    for name in ("exp_of_gap", "exp_without_subnormals"):
+        np.testing.assert_array_equal(_C.evaluate(name, x), want, err_msg=name)
 
 
 @each_dtype
