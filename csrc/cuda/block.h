@@ -54,7 +54,7 @@ struct TileShape {
 template <class T>
 using SmallTile =
     std::conditional_t<sizeof(T) == sizeof(float), TileShape<T, 2, 2, 1>, TileShape<T, 4, 2, 2>>;
-using LargeTile = TileShape<float, 8, 4, 4>;
+using LargeTile = TileShape<Float, 8, 4, 4>;
 
 // A running log-sum-exp of one point, of which every thread of a row keeps a share.
 template <class T>

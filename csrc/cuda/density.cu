@@ -74,14 +74,14 @@ void density_forward(const Problem& problem, const Runtime& runtime) {
 namespace PYVAE_DEVICE {
 
 const KernelPair mixture_log_prob = {
-    {density_forward<Beside::kNothing, float>, density_forward<Beside::kNothing, double>},
-    {backward<LogProbGradient<float>>, backward<LogProbGradient<double>>}};
+    {density_forward<Beside::kNothing, Float>, density_forward<Beside::kNothing, Double>},
+    {backward<LogProbGradient<Float>>, backward<LogProbGradient<Double>>}};
 const KernelPair mixture_posterior = {
-    {density_forward<Beside::kPosterior, float>, density_forward<Beside::kPosterior, double>},
-    {backward<PosteriorGradients<float>>, backward<PosteriorGradients<double>>}};
+    {density_forward<Beside::kPosterior, Float>, density_forward<Beside::kPosterior, Double>},
+    {backward<PosteriorGradients<Float>>, backward<PosteriorGradients<Double>>}};
 const KernelPair mixture_predict = {
-    {density_forward<Beside::kComponent, float>, density_forward<Beside::kComponent, double>}, {}};
-const KernelPair mixture_statistics = {{statistics<float>, statistics<double>}, {}};
+    {density_forward<Beside::kComponent, Float>, density_forward<Beside::kComponent, Double>}, {}};
+const KernelPair mixture_statistics = {{statistics<Float>, statistics<Double>}, {}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What kernels ask of CUDA beyond the language's own words: a launch that is checked, and shared
-// memory. Where another compiler than nvcc reads the kernels, `emulation.h` plays the device.
+// What kernels ask of CUDA beyond the language's own words: the numbers of the ops, a launch that
+// is checked, and shared memory. Where another compiler than nvcc reads the kernels, `emulation.h`
+// plays the device.
 #pragma once
 
 #include "math/host_device.h"
@@ -17,6 +18,9 @@
 
 namespace pyvae {
 namespace {
+
+using Float = float;
+using Double = double;
 
 inline void check(cudaError_t status, const char* doing) {
   if (status == cudaSuccess) return;

@@ -170,8 +170,8 @@ void elbo_backward(const Problem& problem, const Runtime& runtime) {
 }
 
 template <class Source>
-constexpr KernelPair elbo = {{elbo_forward<Source, float>, elbo_forward<Source, double>},
-                             {elbo_backward<Source, float>, elbo_backward<Source, double>}};
+constexpr KernelPair elbo = {{elbo_forward<Source, Float>, elbo_forward<Source, Double>},
+                             {elbo_backward<Source, Float>, elbo_backward<Source, Double>}};
 
 }  // namespace
 

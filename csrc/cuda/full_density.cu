@@ -75,13 +75,13 @@ void full_backward(const Problem& problem, const Runtime& runtime) {
 namespace PYVAE_DEVICE {
 
 const KernelPair mixture_log_prob_tril = {
-    {full_forward<Beside::kNothing, float>, full_forward<Beside::kNothing, double>},
-    {full_backward<LogProbGradient<float>>, full_backward<LogProbGradient<double>>}};
+    {full_forward<Beside::kNothing, Float>, full_forward<Beside::kNothing, Double>},
+    {full_backward<LogProbGradient<Float>>, full_backward<LogProbGradient<Double>>}};
 const KernelPair mixture_posterior_tril = {
-    {full_forward<Beside::kPosterior, float>, full_forward<Beside::kPosterior, double>},
-    {full_backward<PosteriorGradients<float>>, full_backward<PosteriorGradients<double>>}};
+    {full_forward<Beside::kPosterior, Float>, full_forward<Beside::kPosterior, Double>},
+    {full_backward<PosteriorGradients<Float>>, full_backward<PosteriorGradients<Double>>}};
 const KernelPair mixture_predict_tril = {
-    {full_forward<Beside::kComponent, float>, full_forward<Beside::kComponent, double>}, {}};
+    {full_forward<Beside::kComponent, Float>, full_forward<Beside::kComponent, Double>}, {}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

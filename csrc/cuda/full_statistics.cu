@@ -52,7 +52,7 @@ void full_statistics(const Problem& problem, const Runtime& runtime) {
 
 namespace PYVAE_DEVICE {
 
-const KernelPair mixture_statistics_tril = {{full_statistics<float>, full_statistics<double>}, {}};
+const KernelPair mixture_statistics_tril = {{full_statistics<Float>, full_statistics<Double>}, {}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

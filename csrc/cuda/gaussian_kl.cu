@@ -81,8 +81,8 @@ void gaussian_kl_backward(const Problem& problem, const Runtime& runtime) {
 
 namespace PYVAE_DEVICE {
 
-const KernelPair gaussian_kl = {{gaussian_kl_forward<float>, gaussian_kl_forward<double>},
-                                {gaussian_kl_backward<float>, gaussian_kl_backward<double>}};
+const KernelPair gaussian_kl = {{gaussian_kl_forward<Float>, gaussian_kl_forward<Double>},
+                                {gaussian_kl_backward<Float>, gaussian_kl_backward<Double>}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

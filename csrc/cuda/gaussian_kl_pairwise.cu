@@ -118,8 +118,8 @@ void pairwise_backward(const Problem& problem, const Runtime& runtime) {
 
 namespace PYVAE_DEVICE {
 
-const KernelPair gaussian_kl_pairwise = {{pairwise_forward<float>, pairwise_forward<double>},
-                                         {pairwise_backward<float>, pairwise_backward<double>}};
+const KernelPair gaussian_kl_pairwise = {{pairwise_forward<Float>, pairwise_forward<Double>},
+                                         {pairwise_backward<Float>, pairwise_backward<Double>}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

@@ -217,8 +217,8 @@ void tril_backward(const Problem& problem, const Runtime& runtime) {
 
 namespace PYVAE_DEVICE {
 
-const KernelPair gaussian_kl_tril = {{tril_forward<float>, tril_forward<double>},
-                                     {tril_backward<float>, tril_backward<double>}};
+const KernelPair gaussian_kl_tril = {{tril_forward<Float>, tril_forward<Double>},
+                                     {tril_backward<Float>, tril_backward<Double>}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tests.building import build
 
@@ -24,6 +26,17 @@ def load() -> Path:
     library = folder / "libpyvae_emulated.so"
     torch.ops.load_library(library)
     return library
+
+
+def evaluate(name: str, x: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return a primitive of csrc/math, as ``pyvae._C.evaluate`` does for the CPU."""
+    x, y = np.ascontiguousarray(x), np.empty_like(x)
+    function = ctypes.CDLL(str(load())).pyvae_emulated_evaluate
+    function.restype = ctypes.c_bool
+    pointers = (ctypes.c_void_p(array.ctypes.data) for array in (x, y))
+    known = function(name.encode(), x.itemsize == 8, *pointers, ctypes.c_int64(x.size))
+    assert known, name
+    return y
 
 
 class _Tuning(ctypes.Structure):

@@ -6,7 +6,8 @@
 // fibers run in an order that is forward, reverse or random: a kernel that forgot a barrier gives
 // wrong numbers in one of them. Shared memory is filled with a NaN that nobody computes. What a GPU
 // would leave undefined is an error that names the threads and the line: barriers that not all
-// threads reach, or reach on different lines, and warp operations with lanes that have left.
+// threads reach, or reach on different lines, and warp operations with lanes that have left. The
+// numbers of the ops compute a GPU's NaN.
 // Not emulated: races between blocks, rounding, time.
 #pragma once
 
@@ -16,6 +17,8 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+
+#include "numbers.h"
 
 #define __global__
 #define __device__
