@@ -31,11 +31,15 @@ struct Column {
   }
 };
 
-// Turns log p(x, z) into log p(z | x); without a density all of it is -inf.
+// Turns log p(x, z) into log p(z | x); without a density all of it is -inf. What has none beside a
+// NaN has none all the same.
 template <class T>
 PYVAE_HD inline void normalise(T* row, int64_t components, T log_prob) {
   const bool none = log_prob == -kInfinity<T>;
-  for (int64_t k = 0; k < components; ++k) row[k] = none ? log_prob : row[k] - log_prob;
+  if (log_prob == log_prob)
+    for (int64_t k = 0; k < components; ++k) row[k] = none ? log_prob : row[k] - log_prob;
+  else
+    for (int64_t k = 0; k < components; ++k) row[k] = row[k] == -kInfinity<T> ? row[k] : log_prob;
 }
 template <class T>
 inline void normalise_row(const Column<T>& log_posterior, int64_t n, int64_t components,

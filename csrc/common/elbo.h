@@ -115,8 +115,9 @@ struct ElboCoefficients {
     const V log_q = l - point.normalizer;
     const V q = exp(log_q);
     const auto absent = (q == T(0)) | (constant == splat<V>(-kInfinity<T>));
-    const V gap = point.by_expected * (score - prior - point.expected) +
-                  point.by_kl * (log_q - prior - point.kl);
+    // Without a density `score` is -inf, and nothing times it would be NaN.
+    const V density = point.dense ? point.by_expected * (score - prior - point.expected) : V{};
+    const V gap = density + point.by_kl * (log_q - prior - point.kl);
     by_logit = absent ? V{} : q * gap;
     by_score = point.by_expected * q;
     by_log_weight = -point.by_kl * q;

@@ -56,12 +56,33 @@ struct FullParameters {
     for (int dim = 0; dim < 3; ++dim) factor_stride[dim] = problem.operand[first + 2].stride[dim];
   }
   PYVAE_HD T log_weight(int64_t k) const { return log_weights[k * weight_stride]; }
-  PYVAE_HD bool alive(int64_t k) const { return log_weight(k) != -kInfinity<T>; }
   PYVAE_HD T mean(int64_t k, int64_t d) const {
     return means[k * mean_stride[0] + d * mean_stride[1]];
   }
   PYVAE_HD T factor(int64_t index, int64_t row, int64_t column) const {
     return factors[index * factor_stride[0] + row * factor_stride[1] + column * factor_stride[2]];
+  }
+  // Has a weight, so that its factor is looked at.
+  PYVAE_HD bool weighs(int64_t k) const { return log_weight(k) != -kInfinity<T>; }
+  // Has a density at some point, or holds something that must show as NaN.
+  PYVAE_HD bool alive(int64_t k, int64_t d) const { return weighs(k) && !distant(k, d); }
+
+ private:
+  // A mean at infinity is the component's only fault: its density is zero at every point. Its
+  // distances would be sums of infinities of both signs, and of zeros times infinity.
+  PYVAE_HD bool distant(int64_t k, int64_t d) const {
+    bool infinite = false, fault = log_weight(k) != log_weight(k);
+    for (int64_t i = 0; i < d; ++i) {
+      infinite |= mean(k, i) - mean(k, i) != 0;
+      fault |= mean(k, i) != mean(k, i);
+    }
+    if (!infinite || fault) return false;
+    const int64_t index = factor_count == 1 ? 0 : k;
+    for (int64_t i = 0; i < d; ++i) {
+      fault |= !(factor(index, i, i) > 0);
+      for (int64_t j = 0; j < i; ++j) fault |= factor(index, i, j) != factor(index, i, j);
+    }
+    return !fault;
   }
 };
 

@@ -165,11 +165,11 @@ __device__ void component_sums(const Problem& problem, Memory& memory, const Vie
     BackwardTile<Op, Shape, kPacked> tile(problem, memory, components, entry,
                                           tile_index * Shape::kPoints);
     tile.template fill<false>(column);
-    sums.template add<kSpread>(memory.point_rows, memory.by_score, components, column, tile.points,
-                               &tile.spreads);
+    sums.template add<kSpread, Op::kMoments>(memory.point_rows, memory.by_score, components, column,
+                                             tile.points, &tile.spreads);
     if constexpr (Op::kSample >= 0)
-      sums.template add<false>(memory.sample_rows, memory.by_logit, components, column,
-                               tile.samples, nullptr);
+      sums.template add<false, false>(memory.sample_rows, memory.by_logit, components, column,
+                                      tile.samples, nullptr);
     if constexpr (Op::kOwnWeights)
       sums.add_column(sums.log_weights, memory.by_log_weight, tile.points.count);
     else

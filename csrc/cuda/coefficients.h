@@ -5,8 +5,8 @@
 // An `Op` has: kPoint, kSpread, kSample, kLogits and kByPoint, kBySpread, kBySample, kByLogits, the
 // operands of the arguments and of their gradients (-1: there is none); kParameters, kWeighted, and
 // kByParameters, the first of the gradients of the last two or three; kScores (are scores needed),
-// kOwnWeights (has log_weights a coefficient of its own), kSpreadOffset; and State, what it keeps
-// of a point.
+// kOwnWeights (has log_weights a coefficient of its own), kSpreadOffset, kMoments (are the sums
+// those of an EM step); and State, what it keeps of a point.
 #pragma once
 
 #include "cuda/block.h"
@@ -23,7 +23,7 @@ struct Coefficients {
 struct OnlyPoints {
   static constexpr int kSpread = -1, kSample = -1, kLogits = -1, kBySpread = -1, kBySample = -1,
                        kByLogits = -1, kSpreadOffset = 0;
-  static constexpr bool kWeighted = true, kOwnWeights = false;
+  static constexpr bool kWeighted = true, kOwnWeights = false, kMoments = false;
 };
 
 // Operands: the gradient of log_prob; x, log_weights, means, logvars; log_prob; then the four
@@ -47,6 +47,12 @@ struct LogProbGradient : OnlyPoints {
       return {skips() ? T(0) : weight * exp_of_gap(score - log_prob)};
     }
   };
+};
+
+// The responsibilities are the coefficients of the gradient of sum sample_weight log_prob.
+template <class T>
+struct Responsibilities : LogProbGradient<T> {
+  static constexpr bool kMoments = true;
 };
 
 // Operands: the gradients of log_posterior and log_prob; the four arguments; log_posterior,

@@ -18,6 +18,15 @@ namespace {
 // this 1/sigma its square, which the gradients need, comes near overflow.
 inline constexpr double kLargestPackedShift = 32, kLargestPackedScale = 1e18;
 
+// Below this 1/sigma its square comes near underflow, or is 0 times an infinite sigma. The sums of
+// an EM step then have z = x - mu; NaN, too, must not show where there is no point.
+template <class T>
+inline constexpr T kLeastScale = sizeof(T) == sizeof(float) ? T(0x1p-60) : T(0x1p-500);
+template <class T>
+__device__ inline T moment_scale(T scale) {
+  return scale >= kLeastScale<T> ? scale : T(1);
+}
+
 // Packed components of all batch entries, in device memory. `centred` has a flag a tile.
 template <class T>
 struct Packed {
@@ -134,18 +143,20 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int64_t entry = blockIdx.x / packed.tiles, tile = blockIdx.x % packed.tiles;
   const ComponentView<T, false> from(problem, first, true, entry, packed);
   const int64_t columns = tile * Shape::kColumns, d = problem.d;
-  T shift = 0, scale = 0;
+  T shift = 0, scale = 0, wide = 0;
   for (int c = row_of_thread(); c < Shape::kColumns; c += kSide)
     for (int64_t i = column_of_thread(); i < d; i += kSide) {
       if (!from.counts(columns + c, i)) continue;
       const T here = from.scale(columns + c, i);
       const T gap = (from.shift(columns + c, i) - packed.centre[entry * d + i]) * here;
       shift = Largest()(shift, gap < 0 ? -gap : gap), scale = Largest()(scale, here);
+      if (here < kLeastScale<T>) wide = 1;
     }
   shift = largest_over_lanes(shift), scale = largest_over_lanes(scale);
+  wide = largest_over_lanes(wide);
   if (column_of_thread() == 0)
     memory.exact[row_of_thread()] =
-        shift > T(kLargestPackedShift) || scale > T(kLargestPackedScale);
+        shift > T(kLargestPackedShift) || scale > T(kLargestPackedScale) || wide > 0;
   __syncthreads();
   bool centred = true;
   for (int row = 0; row < kSide; ++row) centred &= !memory.exact[row];

@@ -18,6 +18,7 @@ struct WriteMoments {
     const Column<double> counts(problem, kFirst, entry), by_gap(problem, kFirst + 1, entry),
         by_square(problem, kFirst + 2, entry);
     const bool isotropic = problem.operand[kFirst + 2].size[1] == 1;
+    const int64_t tile = column / Shape::kColumns;
     for (int c = row_of_thread(); c < Shape::kColumns; c += kSide) {
       const int64_t k = column + c;
       const bool there = k < problem.k;
@@ -25,9 +26,11 @@ struct WriteMoments {
       if (there && column_of_thread() == 0) counts.at(k) = alive ? sums.coefficient(c) : 0;
       double total = 0;
       for (int64_t d = column_of_thread(); there && d < problem.d; d += kSide) {
-        const double scale = 1 / double(components.scale(k, d));
-        by_gap.at(k, d) = alive ? scale * sums.z(c, d) : 0;
-        const double square = alive ? scale * scale * sums.square(c, d) : 0;
+        const T here = components.scale(k, d);
+        const double scale = 1 / double(components.centred(tile) ? here : moment_scale(here));
+        const double count = sums.coefficient(c);
+        by_gap.at(k, d) = alive ? sum_of_counted(count, scale * sums.z(c, d)) : 0;
+        const double square = alive ? sum_of_counted(count, scale * scale * sums.square(c, d)) : 0;
         total += square;
         if (!isotropic) by_square.at(k, d) = square;
       }
@@ -37,14 +40,13 @@ struct WriteMoments {
   }
 };
 
-// The responsibilities are the coefficients of the gradient of sum sample_weight log_prob, so the
-// sums are those of its backward pass.
+// The sums are those of a backward pass.
 template <class T, class Shape, bool kPacked>
 void run_statistics(const Problem& problem, const Problem& backward, const Runtime& runtime,
                     const Packed<T>& packed) {
   const auto plan = BackwardPlan::of<Shape>(problem, false, true);
   double* const sums =
-      run_sums<LogProbGradient<T>, Shape, kPacked>(backward, runtime, plan, false, packed);
+      run_sums<Responsibilities<T>, Shape, kPacked>(backward, runtime, plan, false, packed);
   launch(finish_kernel<WriteMoments<6>, Shape, kPacked>, plan.tiles, kThreads, 0, runtime.stream,
          problem, 1, true, plan, sums, packed);
 }

@@ -39,7 +39,8 @@ struct RunningTerms {
                                sum_over_lanes(totals.log_weight), sum_over_lanes(totals.density)};
     ElboValues<T> found(all, highest);
     const bool without = largest_over_lanes(dense) == 0 && kLogits;
-    if (largest_over_lanes(impossible) > 0 && kLogits) found.kl = kInfinity<T>;
+    if (largest_over_lanes(impossible) > 0 && all.mass == all.mass && kLogits)
+      found.kl = kInfinity<T>;
     if (unreachable || all.mass == 0 || without) {
       found.expected = found.normalizer = -kInfinity<T>;
       found.kl = 0;
@@ -136,7 +137,7 @@ struct ElboGradient {
                        kBySample = operand(kGradients, Source::kSample),
                        kByLogits = operand(kGradients, Source::kLogits);
   static constexpr int kByParameters = kGradients + Source::kArguments, kSpreadOffset = 0;
-  static constexpr bool kWeighted = true, kScores = true, kOwnWeights = true;
+  static constexpr bool kWeighted = true, kScores = true, kOwnWeights = true, kMoments = false;
   static constexpr bool kTwo = Source::kSample >= 0 || Source::kLogits >= 0;  // l is not the score
 
   struct State {

@@ -47,8 +47,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   const Range components = to.factors == 1 ? Range{0, to.k} : Range{factor, factor + 1};
   for (int64_t k = components.begin + threadIdx.x; k < components.end; k += kThreads)
     to.constant[entry * to.k + k] =
-        from.alive(k) ? T(from.log_weight(k) - log_determinant - 0.5 * kLog2Pi * double(d))
-                      : -kInfinity<T>;
+        from.alive(k, d) ? T(from.log_weight(k) - log_determinant - 0.5 * kLog2Pi * double(d))
+                         : -kInfinity<T>;
 }
 
 // Operands from `first`: log_weights, means, scale_trils.

@@ -198,20 +198,32 @@ __global__ void __launch_bounds__(kThreads, 1)
 }
 
 // Adds the parts of every component into its first, and those of all components of a tied factor
-// into the outer products of the first component. A block a factor.
+// into the outer products of the first component. A block a factor. With kMoments a component
+// without points has no sums, whatever it holds.
+template <bool kMoments>
 __device__ inline void add_up(const Problem& problem, int64_t parts, int64_t factors, int64_t entry,
                               Range components, double* partial) {
   const int64_t each = FullSums::footprint(problem.d), head = 1 + problem.d;
   const auto part_of = [&](int64_t k, int64_t part) {
     return partial + ((entry * problem.k + k) * parts + part) * each;
   };
-  for (int64_t i = threadIdx.x; i < each; i += kThreads)
+  const auto without_points = [&](int64_t k) {
+    bool none = true;
+    for (int64_t part = 0; part < parts; ++part) none &= part_of(k, part)[0] == 0;
+    return none;
+  };
+  const auto add = [&](int64_t i) {
     for (int64_t k = components.begin; k < components.end; ++k) {
       double sum = 0;
       for (int64_t part = 0; part < parts; ++part) sum += part_of(k, part)[i];
+      if (kMoments && sum != sum && without_points(k)) sum = 0;
       part_of(k, 0)[i] = sum;
       if (factors == 1 && i >= head && k > components.begin) part_of(components.begin, 0)[i] += sum;
     }
+  };
+  for (int64_t i = 1 + threadIdx.x; i < each; i += kThreads) add(i);
+  __syncthreads();  // the coefficients have been asked for
+  if (threadIdx.x == 0) add(0);
   __syncthreads();
 }
 

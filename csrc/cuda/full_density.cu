@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int64_t factors = inverses.factors, entry = blockIdx.x / factors, d = problem.d;
   const int64_t factor = blockIdx.x % factors;
   const Range components = factors == 1 ? Range{0, problem.k} : Range{factor, factor + 1};
-  add_up(problem, parts, factors, entry, components, partial);
+  add_up<false>(problem, parts, factors, entry, components, partial);
   const auto sums_of = [&](int64_t k) {
     return FullSums(partial + (entry * problem.k + k) * parts * FullSums::footprint(d), d);
   };

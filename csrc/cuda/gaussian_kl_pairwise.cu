@@ -96,7 +96,7 @@ struct PairwiseGradient {
   static constexpr int kPoint = 1, kSpread = 2, kSample = -1, kLogits = -1, kParameters = 3,
                        kByPoint = 5, kBySpread = 6, kBySample = -1, kByLogits = -1,
                        kByParameters = 7, kSpreadOffset = 1;
-  static constexpr bool kWeighted = false, kScores = false, kOwnWeights = false;
+  static constexpr bool kWeighted = false, kScores = false, kOwnWeights = false, kMoments = false;
 
   struct State {
     __device__ State(const Problem&, int64_t, int64_t) {}

@@ -153,10 +153,14 @@ __global__ void __launch_bounds__(kThreads, 1)
     const bool there = first + group.index <= last;
     const int64_t entry = smaller(first + group.index, last);  // groups past it only wait
     const TrilPair<T> pair(problem, 1, entry, memory);
-    T poison = 0;  // NaN where a diagonal element is no positive normal number
+    T poison = 0;  // NaN where a diagonal element is no positive normal number, or one below is NaN
     for (int64_t i = group.lane; there && i < d; i += group.lanes) {
       const T value = pair.scale_divergence(i);
       if (value != value) poison = value;
+      for (int64_t j = 0; j < i; ++j) {
+        if (pair.q.at(i, j) != pair.q.at(i, j)) poison = pair.q.at(i, j);
+        if (pair.p.at(i, j) != pair.p.at(i, j)) poison = pair.p.at(i, j);
+      }
     }
     const T upstream = *data_of<const T>(problem, 0, entry) + sum_over_group(group, poison, shared);
     if (there) {

@@ -9,6 +9,13 @@
 namespace pyvae {
 namespace {
 
+// An infinite mean leaves its component without a density, and its coefficients, zero, must not
+// meet it: 0 * inf is NaN.
+template <class T>
+__device__ inline T finite_shift(T shift) {
+  return shift == kInfinity<T> || shift == -kInfinity<T> ? T(0) : shift;
+}
+
 // Coefficients in shared memory; a row a component for the points' sums, and a row a point for the
 // components'.
 template <class Shape>
@@ -67,7 +74,7 @@ struct PointSums {
                             i += kThreads) {
       const int c = i / Shape::kCoordinates, d = i % Shape::kCoordinates;
       const T scale = components.scale(first_column + c, first_d + d);
-      const T shift = components.shift(first_column + c, first_d + d);
+      const T shift = finite_shift(components.shift(first_column + c, first_d + d));
       // z/sigma = x/sigma^2 - mu/sigma^2 where that is as exact as z itself.
       rows.scale[c][d] = kCentred ? scale * scale : scale;
       rows.shift[c][d] = kCentred ? scale * shift : shift;
@@ -172,7 +179,7 @@ struct ComponentSums {
     to[c] += double(total);
   }
 
-  template <bool kCentred, bool kSpread, class View>
+  template <bool kCentred, bool kSpread, bool kMoments, class View>
   __device__ void add_as(PointRows<Shape, kSpread>& rows, CoefficientTile<Shape>& g,
                          const View& components, int64_t first_column, const Points<T>& points,
                          const Points<T>* spreads, int64_t first_d) const {
@@ -188,7 +195,8 @@ struct ComponentSums {
     PYVAE_UNROLL for (int j = 0; j < kC; ++j) {
       PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
         scale[j][q] = components.scale(first_column + c0 + j, first_d + q0 + q);
-        shift[j][q] = components.shift(first_column + c0 + j, first_d + q0 + q);
+        if constexpr (kMoments && !kCentred) scale[j][q] = moment_scale(scale[j][q]);
+        shift[j][q] = finite_shift(components.shift(first_column + c0 + j, first_d + q0 + q));
       }
     }
     __syncthreads();
@@ -223,15 +231,16 @@ struct ComponentSums {
     __syncthreads();
   }
 
-  template <bool kSpread, class View>
+  template <bool kSpread, bool kMoments, class View>
   __device__ void add(PointRows<Shape, kSpread>& rows, CoefficientTile<Shape>& g,
                       const View& components, int64_t first_column, const Points<T>& points,
                       const Points<T>* spreads) const {
     add_column(coefficients, g, points.count);
     const bool centred = components.centred(first_column / Shape::kColumns);
     for (int64_t d = 0; d < components.d; d += Shape::kCoordinates)
-      centred ? add_as<true, kSpread>(rows, g, components, first_column, points, spreads, d)
-              : add_as<false, kSpread>(rows, g, components, first_column, points, spreads, d);
+      centred
+          ? add_as<true, kSpread, kMoments>(rows, g, components, first_column, points, spreads, d)
+          : add_as<false, kSpread, kMoments>(rows, g, components, first_column, points, spreads, d);
   }
 };
 

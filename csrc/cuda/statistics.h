@@ -14,6 +14,12 @@ namespace {
 inline constexpr int kStrip = 9;  // the operand behind the caller's nine
 inline constexpr int kSampleWeight = 4, kLikelihood = 5, kMoments = 6;
 
+// A sum over the points of a component: none where it has no point, though 0 times what it holds
+// may be NaN.
+__device__ inline double sum_of_counted(double count, double sum) {
+  return count == 0 && sum != sum ? 0 : sum;
+}
+
 // The problem with a strip of a number a point.
 template <class T>
 Problem with_strip(const Problem& problem, const Runtime& runtime) {

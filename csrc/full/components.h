@@ -106,7 +106,7 @@ void pack_factor(FullComponents<V>& packed, const FullParameters<ScalarOf<V>>& f
   const int64_t first = packed.factors == 1 ? 0 : factor;
   const int64_t last = packed.factors == 1 ? packed.k : factor + 1;
   bool used = false;
-  for (int64_t k = first; k < last; ++k) used |= from.alive(k);
+  for (int64_t k = first; k < last; ++k) used |= from.weighs(k);
   double log_determinant = 0;
   if (used)
     log_determinant = invert_triangle(from, factor, packed.d, scratch);
@@ -114,7 +114,7 @@ void pack_factor(FullComponents<V>& packed, const FullParameters<ScalarOf<V>>& f
     for (int64_t i = 0; i < packed.d * packed.d; ++i) scratch[i] = 0;
   pack_triangles(packed, factor, scratch, with_upper);
   for (int64_t k = first; k < last; ++k) {
-    const bool alive = from.alive(k);
+    const bool alive = from.alive(k, packed.d);
     packed.constant[k] =
         alive ? T(from.log_weight(k) - log_determinant - 0.5 * kLog2Pi * double(packed.d))
               : -kInfinity<T>;

@@ -60,6 +60,10 @@ template <class V>
 void score_component(const FullComponents<V>& components, int64_t k, const Slab<V>& slab,
                      ScalarOf<V>* gap, ScalarOf<V>* y, ScalarOf<V>* scores) {
   using T = ScalarOf<V>;
+  if (!components.alive(k)) {  // a NaN times its zeros must not show
+    for (int64_t n = 0; n < slab.points(); ++n) scores[n] = -kInfinity<T>;
+    return;
+  }
   const T* const mean = components.mean + k * components.d;
   for (int64_t g = 0; g < slab.groups; ++g) {
     V squares[kVectors];

@@ -112,9 +112,15 @@ struct TrilSystem {
     multiply_transposed<Lanes>(weighted, turn(), factor, rows, d);
   }
 
-  // NaN where a diagonal entry is no positive normal number, else zero.
+  // NaN where a diagonal entry is no positive normal number, or a factor holds NaN, else zero.
   V poison() const {
     V total{};
+    for (int64_t i = 0; i < d; ++i)
+      for (int64_t c = kEntries > 1; c <= i + 1; c += Lanes::kColumns) {
+        V value = load<V>(right.at(i, c));
+        if (c == 0) value[0] = 0;  // of the means
+        total = value == value ? total : value;
+      }
     for (int64_t at = 0; at < scales; at += kLanesOf<V>) {
       const V value = gaussian_scale_kl(load<V>(scale_q + at), load<V>(scale_p + at));
       total = value == value ? total : value;

@@ -185,7 +185,8 @@ void elbo_forward(const Problem& problem, const Runtime& runtime) {
     for (int64_t n = 0; n < block.count; ++n) {
       const bool reachable =
           !work.unreachable[n] && sums.mass[n] != 0 && (Source::kLogits < 0 || sums.dense[n] > 0);
-      const T divergence = sums.impossible[n] > 0 ? kInfinity<T> : sums.entropy[n];
+      const bool impossible = sums.impossible[n] > 0 && sums.mass[n] == sums.mass[n];
+      const T divergence = impossible ? kInfinity<T> : sums.entropy[n];
       expected.at(block.first + n) = reachable ? sums.density[n] : -kInfinity<T>;
       kl.at(block.first + n) = reachable ? divergence : T(0);
       normalizer.at(block.first + n) = reachable ? sums.top[n] : -kInfinity<T>;

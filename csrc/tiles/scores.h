@@ -82,6 +82,15 @@ void score_chunk_as(const Components<V>& components, const PointBlock<V>& points
   }
 }
 
+// A NaN times the zeros of a component that counts for nothing is NaN, which must not show.
+template <class V>
+void exclude_dead(const Components<V>& components, const PointBlock<V>& points, const Chunk& chunk,
+                  ScalarOf<V>* strip) {
+  for (int64_t c = 0; c < chunk.columns; ++c)
+    for (int64_t n = 0; n < points.count && !components.alive(chunk.first + c); ++n)
+      strip[n * kChunk<V> + c] = -kInfinity<ScalarOf<V>>;
+}
+
 // Fills strip[n][c] for the points of the block and the columns of the chunk; `scales` may be null.
 template <class V>
 void score_chunk(const Components<V>& components, const PointBlock<V>& points,
@@ -92,6 +101,7 @@ void score_chunk(const Components<V>& components, const PointBlock<V>& points,
   else
     components.centred ? score_chunk_as<true, false>(components, points, scales, chunk, strip)
                        : score_chunk_as<false, false>(components, points, scales, chunk, strip);
+  if (points.poisoned) exclude_dead(components, points, chunk, strip);
 }
 
 }  // namespace

@@ -11,6 +11,28 @@
 namespace pyvae {
 namespace {
 
+// Below this 1/sigma its square comes near underflow, or is 0 times an infinite sigma.
+template <class T>
+inline constexpr T kLeastRowScale = sizeof(T) == sizeof(float) ? T(0x1p-60) : T(0x1p-500);
+
+// The rows that the sums are taken by have z = x - mu where 1/sigma is too small, or is NaN, which
+// without a point must not show.
+template <class V>
+void unscale_rows(const Problem& problem, const PackedMixture<V>& mixture) {
+  using T = ScalarOf<V>;
+  for (int64_t entry = 0; entry < problem.batch; ++entry) {
+    const Components<V>& components = mixture.entries[entry];
+    const Parameters<T> from(problem, 1, entry, true);
+    for (int64_t k = 0; k < problem.k; ++k)
+      for (int64_t d = 0; d < problem.d; ++d) {
+        const int64_t at = k * components.padded_d + d;
+        if (!components.alive(k) || components.row_scale[at] >= kLeastRowScale<T>) continue;
+        components.row_scale[at] = 1;
+        components.row_shift[at] = from.mean(k, d) - components.centre[d];
+      }
+  }
+}
+
 // Turns sums of r z and r z^2 into sums of r (x - mu) and r (x - mu)^2 of one component.
 template <class V>
 void write_moments(const Problem& problem, const Components<V>& components,
@@ -37,6 +59,7 @@ template <class V>
 void statistics_forward(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
   const PackedMixture<V> mixture(problem, runtime, 1, true);
+  unscale_rows(problem, mixture);
   const Schedule schedule = tile_schedule<V>(problem, runtime);
   const int64_t chunks = divide_up(divide_up(problem.k, Components<V>::kPanel), kChunkPanels);
   const Scratch<V> scratch(problem, runtime, schedule, 1, int(chunks));
@@ -61,11 +84,14 @@ void statistics_forward(const Problem& problem, const Runtime& runtime) {
     });
     const T* const log_prob = total.finish(points.unreachable);
     T weight[kBlock] = {};
+    bool counted_nan = false;
     const Column<const T> sample_weight(problem, 4, block.entry);
     for (int64_t n = 0; n < block.count; ++n) {
       weight[n] = likelihoods.add(block.task, sample_weight.at(block.first + n), log_prob[n]);
       if (weight[n] == 0) points.clear(n);
+      counted_nan |= weight[n] != 0 && log_prob[n] != log_prob[n];
     }
+    points.poisoned &= counted_nan;
     ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
       T* const strip = strip_of(chunk);

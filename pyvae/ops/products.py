@@ -107,7 +107,7 @@ def mixture_statistics_tril(
     log_likelihood, counts, first = zeros(), zeros(k), zeros(k, d)
     second = zeros(*scale_trils.shape[-3:])
     for points, joint in _joints(x, log_weights, means, scale_trils):
-        of_points, r = reference.responsibilities(joint, sample_weight[..., points])
+        of_points, r = reference.responsibilities(joint, log_weights, sample_weight[..., points])
         log_likelihood += of_points
         counts += r.sum(-2, dtype=torch.float64)
         for components in _slices(k, _CHUNK // _volume(x[..., points, :])):
@@ -148,8 +148,8 @@ def gaussian_kl_tril_backward(
     found = _whitened_factors(torch.cat([scale_tril_q.tril(), gap], -1), scale_tril_p)
     ratio, z = found[..., :-1], found[..., -1:]
     scale_q, scale_p = _diagonal(scale_tril_q), _diagonal(scale_tril_p)
-    valid = (scale_q > 0).all(-1, keepdim=True) & (scale_p > 0).all(-1, keepdim=True)
-    gradient = torch.where(valid, gradient.unsqueeze(-1), math.nan)
+    valid = reference.is_factor(scale_tril_q.tril()) & reference.is_factor(scale_tril_p.tril())
+    gradient = torch.where(valid, gradient, math.nan).unsqueeze(-1)
     excess = torch.expm1(2.0 * (scale_q.log() - scale_p.log()))
     below = ratio.tril(-1)
     scaled = below * _diagonal(ratio).unsqueeze(-2)
@@ -236,8 +236,10 @@ def _gradients(tensors: Tensors, needs: int, coefficients: _Coefficients) -> Ten
         for components, z, joint, factors in _whitened(chunk, log_weights, means, scale_trils):
             g = coefficients(joint, points, components)
             dead = log_weights[..., components, None, None] == -_INF
-            z = torch.where(dead, 0.0, z)  # NaN points are none of theirs
+            g = torch.where(dead[..., 0].mT, 0.0, g)  # a NaN of points is none of theirs
+            z = torch.where(dead, 0.0, z)
             u = torch.linalg.solve_triangular(factors.mT, z, upper=True)
+            u = torch.where(dead, 0.0, u)  # nor is a NaN in a factor that is tied
             u = u * g.mT.unsqueeze(-2)
             total = g.sum(-2)
             by_x[..., points, :] -= u.sum(-3).mT

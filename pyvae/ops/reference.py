@@ -50,8 +50,14 @@ def gaussian_kl_tril(
     of_scales = 0.5 * torch.expm1(2.0 * log_ratio) - log_ratio
     off_diagonal = torch.tril(ratio, diagonal=-1).square().sum((-2, -1))
     total = 0.5 * (off_diagonal + z.square().sum(-1)) + of_scales.sum(-1)
-    valid = (scale_q > 0).all(-1) & (scale_p > 0).all(-1)
+    valid = is_factor(lower_q) & is_factor(lower_p)
     return total * torch.where(valid, 1.0, math.nan).to(total.dtype)
+
+
+def is_factor(lower: Tensor) -> Tensor:
+    """Tell which triangular matrices hold no NaN, and only positive numbers on their diagonal."""
+    positive = (lower.diagonal(dim1=-2, dim2=-1) > 0).all(-1)
+    return positive & ~torch.isnan(lower).flatten(-2).any(-1)
 
 
 def mixture_log_prob(x: Tensor, log_weights: Tensor, means: Tensor, logvars: Tensor) -> Tensor:
@@ -107,7 +113,7 @@ def mixture_statistics(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return sum_n w log p(x), and sums over points of w r, w r (x - mu) and w r (x - mu)^2."""
     log_joint = _log_joint(x, log_weights, means, logvars)
-    log_likelihood, r = responsibilities(log_joint, sample_weight)
+    log_likelihood, r = responsibilities(log_joint, log_weights, sample_weight)
     gap = counted_gap(x, means, r)
     squares = (r.unsqueeze(-1) * gap.square()).sum(-3)
     if logvars.shape[-1] == 1:
@@ -124,7 +130,7 @@ def mixture_statistics_tril(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the same with outer products of x - mu, summed over components where they are tied."""
     log_joint = _log_joint_tril(x, log_weights, means, scale_trils)
-    log_likelihood, r = responsibilities(log_joint, sample_weight)
+    log_likelihood, r = responsibilities(log_joint, log_weights, sample_weight)
     gap = counted_gap(x, means, r)
     outer = torch.einsum("...nk,...nki,...nkj->...kij", r, gap, gap)
     if scale_trils.shape[-3] == 1:
@@ -148,6 +154,8 @@ def mixture_elbo_terms(
     assert posterior_at is not None
     expected = _log_normal(point, log_weights, means, logvars, logvar_q)
     alive = _alive(log_weights).unsqueeze(-2)
+    # A mixture with a weight that is NaN has no density, whatever q(z) is.
+    expected = torch.where(torch.isnan(log_weights).unsqueeze(-2), math.nan, expected)
 
     if logits_q is None:
         log_joint = _log_joint(posterior_at, log_weights, means, logvars, posterior_logvar)
@@ -186,7 +194,7 @@ def _alive(log_weights: Tensor) -> Tensor:
 
 
 def _is_infinite(x: Tensor) -> Tensor:
-    """Rows that hold an infinity and no NaN: their density is zero under every component."""
+    """Rows that hold an infinity and no NaN: points, or components, without a density."""
     return torch.isinf(x).any(-1) & ~torch.isnan(x).any(-1)
 
 
@@ -195,18 +203,21 @@ def _log_normal(
 ) -> Tensor:
     """Return log N(x; mu_k, sigma_k^2), (..., N, K), or its mean under N(x, e^logvar_x).
 
-    A component of weight -inf gets stand-in parameters and an infinite row a stand-in point, so
-    that neither makes a gradient NaN; the callers put their values in place.
+    A component of weight -inf gets stand-in parameters, an infinite mean a stand-in and an infinite
+    row a stand-in point, so that none makes a gradient NaN; the callers put the values of the first
+    and the last in place.
     """
     alive = _alive(log_weights).unsqueeze(-1)
-    means = torch.where(alive, means, 0.0).unsqueeze(-3)
+    distant = _is_infinite(means).unsqueeze(-1)
+    means = torch.where(alive & ~distant, means, 0.0).unsqueeze(-3)
     logvars = torch.where(alive, logvars, 0.0).unsqueeze(-3)
     x = torch.where(_is_infinite(x).unsqueeze(-1), 0.0, x)
     z = (x.unsqueeze(-2) - means) * torch.exp(-0.5 * logvars)
     terms = z.square() + logvars + _LOG_2PI
     if logvar_x is not None:
         terms = terms + torch.exp(logvar_x.unsqueeze(-2) - logvars)
-    return -0.5 * terms.sum(-1)
+    log_normal = -0.5 * terms.sum(-1)
+    return torch.where((alive & distant).mT & ~torch.isnan(log_normal), -_INF, log_normal)
 
 
 def _log_joint(
@@ -232,6 +243,8 @@ def whiten(
     used = alive.any(-1, keepdim=True) if scale_trils.shape[-3] == 1 else alive
     identity = torch.eye(means.shape[-1], dtype=means.dtype, device=means.device)
     factors = torch.where(used[..., None, None], torch.tril(scale_trils), identity)
+    # An infinite mean leaves its component without a density, unless something is NaN beside it.
+    alive = alive & ~(_is_infinite(means) & is_factor(factors) & ~torch.isnan(log_weights))
     means = torch.where(alive.unsqueeze(-1), means, 0.0).unsqueeze(-2)
     gap = torch.where(infinite, 0.0, x).unsqueeze(-3) - means  # (..., K, N, D)
     z = torch.linalg.solve_triangular(factors, gap.mT, upper=False)
@@ -249,17 +262,17 @@ def _log_joint_tril(x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: 
 
 
 def responsibilities(
-    log_joint: Tensor, sample_weight: Tensor | None = None
+    log_joint: Tensor, log_weights: Tensor, sample_weight: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Weighted log-likelihood, and weighted responsibilities, (..., N, K).
 
-    Points of no weight or no density count for nothing.
+    Points of no weight or no density count for nothing, nor do components of weight -inf.
     """
     log_prob = logsumexp(log_joint)
     weight = torch.ones_like(log_prob) if sample_weight is None else sample_weight
     weight = weight.broadcast_to(torch.broadcast_shapes(weight.shape, log_prob.shape))
     log_likelihood = torch.where(weight == 0, 0.0, weight * log_prob).sum(-1)
-    counts = ((weight != 0) & (log_prob != -_INF)).unsqueeze(-1)
+    counts = ((weight != 0) & (log_prob != -_INF)).unsqueeze(-1) & _alive(log_weights).unsqueeze(-2)
     posterior = torch.exp(log_normalise(log_joint, log_prob))
     return log_likelihood, torch.where(counts, weight.unsqueeze(-1) * posterior, 0.0)
 
@@ -279,8 +292,8 @@ def most_probable(log_joint: Tensor) -> tuple[Tensor, Tensor]:
 def counted_gap(x: Tensor, means: Tensor, r: Tensor) -> Tensor:
     """Return x - mu, (..., N, K, D): zero for points and components that count for nothing."""
     x = torch.where((r == 0).all(-1, keepdim=True), 0.0, x)
-    means = torch.where((r == 0).all(-2).unsqueeze(-1), 0.0, means)
-    return x.unsqueeze(-2) - means.unsqueeze(-3)
+    gap = x.unsqueeze(-2) - means.unsqueeze(-3)
+    return torch.where((r == 0).all(-2)[..., None, :, None], 0.0, gap)
 
 
 def logsumexp(a: Tensor) -> Tensor:

@@ -210,6 +210,38 @@ def test_infinite_points(
     assert_gradients(got, want, 2 * case.rtol[dtype] * finite, case.name)
 
 
+@pytest.mark.parametrize("value", [INF, -INF])
+@each_size
+@each_dtype
+@each_mixture
+def test_infinite_means(
+    case: OpCase, dtype: torch.dtype, size: dict[str, int], value: float
+) -> None:
+    """The component has no density at any point, and gets a gradient of zero."""
+    inputs = case.draw(size, dtype)
+    rows = torch.arange(size["k"]) % 4 == 1
+    inputs["means"][rows, 1] = value
+    inputs["means"][1, 0] = -value
+    check_case(case, inputs, f"with means at {value}, {size}")
+    got = gradients(case, inputs)
+    for name in ("means", *([case.spread] if len(inputs[case.spread]) == size["k"] else [])):
+        assert (got[name][rows] == 0).all(), name
+    if "logits_q" not in inputs:  # where q(z) is given, it may be positive there
+        assert_same_without(case, inputs, ~rows)
+
+
+@each_dtype
+@each_mixture
+def test_infinite_means_of_components_that_hold_nan(case: OpCase, dtype: torch.dtype) -> None:
+    for name in ("log_weights", "means", case.spread):
+        inputs = case.draw(SIZES[0], dtype)
+        inputs["means"][-1, 1] = INF
+        at = (-1, 0) if name == "means" else (-1, -1, 0) if name == "scale_trils" else -1
+        inputs[name][at] = NAN
+        first = case(**inputs)[0]
+        assert first.isnan().reshape(len(first), -1).any(-1).all(), name
+
+
 @each_dtype
 @each_mixture
 def test_density_below_the_smallest_number(case: OpCase, dtype: torch.dtype) -> None:

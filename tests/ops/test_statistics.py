@@ -152,6 +152,54 @@ def test_excluded_components_and_far_points(case: OpCase, dtype: torch.dtype) ->
 @every_device
 @each_dtype
 @each_statistics
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e4, -1e4, 300.0])
+def test_no_points_have_no_sums(case: OpCase, dtype: torch.dtype, value: float) -> None:
+    """Whatever the components hold: 0 times an infinity, or a NaN, does not show."""
+    without = ({"n": 0}, {"n": 0, "d": 0}, {"n": 0, "k": 0}, {"d": 0}, {})
+    for size in (SMALL | changes for changes in without):
+        for name in ("log_weights", "means", case.spread):
+            inputs = case.draw(size, dtype)
+            inputs[name].fill_(value)
+            inputs["sample_weight"].zero_()
+            for sums in case(**inputs):
+                assert (sums == 0).all(), f"{size}, {name}"
+
+
+@every_device
+@each_dtype
+@each_statistics
+def test_components_without_points_have_no_sums(case: OpCase, dtype: torch.dtype) -> None:
+    """At infinity, or so far off that no point has a responsibility there."""
+    for mean in (math.inf, -math.inf, {torch.float32: 1e15, torch.float64: 1e150}[dtype]):
+        inputs = case.draw(MIDDLE, dtype)
+        inputs["means"][4, 1:3] = mean
+        got = case(**inputs)
+        assert got[1][4] == 0
+        assert (got[2][4] == 0).all()
+        check(case, inputs, mean)
+        # A point that is NaN, of no weight, has no part in it.
+        inputs["x"][2], inputs["sample_weight"][2] = math.nan, 0.0
+        check(case, inputs, mean)
+
+
+@every_device
+@each_dtype
+@each_statistics
+@pytest.mark.parametrize("logvar", [90.0, 170.0, 300.0])
+def test_very_wide_components_with_points(case: OpCase, dtype: torch.dtype, logvar: float) -> None:
+    """Their 1/sigma is 0 in float32, and their sums are not 0 times infinity."""
+    if "logvars" not in case.arguments:
+        return
+    inputs = case.draw(MIDDLE, dtype)
+    inputs["logvars"][3] = logvar
+    inputs["log_weights"][3] = 0.5 * logvar * MIDDLE["d"]
+    assert (case(**inputs)[1][3] > 1.0).all()
+    check(case, inputs, logvar)
+
+
+@every_device
+@each_dtype
+@each_statistics
 def test_a_nan_point_spoils_what_it_belongs_to(case: OpCase, dtype: torch.dtype) -> None:
     inputs = case.draw(MIDDLE, dtype)
     inputs["x"][3, 1] = torch.nan
