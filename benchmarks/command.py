@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -135,11 +135,13 @@ def _progress() -> runner.Tell:
 
 
 def _print(console: Console, found: Results, only: Sequence[str]) -> None:
-    names = {name.partition(":")[0] for name in only}
+    if only:
+        select(only, found.device)  # refuses what the suite has not
+        asked = [c for c in found.cases if c.op in only or ":".join(c.key) in only]
+        found = replace(found, cases=asked)
     for op in dict.fromkeys(case.op for case in found.cases):
-        if not names or op in names:
-            _show(console, tables.times(found, op))
-            _show(console, tables.accuracy_and_memory(found, op))
+        _show(console, tables.times(found, op))
+        _show(console, tables.accuracy_and_memory(found, op))
     shares = tables.limits(found)
     if shares.rows:
         _show(console, shares)

@@ -104,9 +104,7 @@ def _gpu_peak_growth(call: Callable[[], object]) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
-CPU = Device(
-    "cpu", 2**31, "the process", machine, lambda: None, peak_growth, lambda: None
-)  # fmt: skip
+CPU = Device("cpu", 2**31, "the process", machine, lambda: None, peak_growth, lambda: None)
 GPU = Device(
     "cuda", 2**33, "torch's allocator", _gpu_facts, torch.cuda.synchronize, _gpu_peak_growth,
     torch.cuda.empty_cache,
@@ -162,5 +160,4 @@ def _busy() -> float | None:
 
 def _own() -> float:
     """Seconds of this process and of its children, compilers among them, that have ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    return sum(os.times()[:4])

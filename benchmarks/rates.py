@@ -44,11 +44,8 @@ def work(case: CaseResult, direction: str = FORWARD) -> Work:
         raise NotMeasured(f"{case.op} is no op of the table")
     entry = MEASURED[case.op]
     read = sum(_numbers(a.dims, case.size) for a in entry.measured_arguments().values())
-    dtypes = _DTYPES[case.op][: len(entry.outputs)]
-    written = sum(
-        _numbers(dims, case.size) * _BYTES[dtype]
-        for dims, dtype in zip(entry.outputs, dtypes, strict=True)
-    )
+    results = zip(entry.outputs, _DTYPES[case.op], strict=False)  # but what only backward sees
+    written = sum(_numbers(dims, case.size) * _BYTES[dtype] for dims, dtype in results)
     passes = 3 if direction == BOTH else 1  # forward; then all again, and as many gradients
     pairs = case.size.get("n", 1) * case.size.get("k", 1)
     return Work(_per_pair(case) * pairs, FLOAT_BYTES * passes * read + written)

@@ -65,9 +65,8 @@ class Player:
 
     def quartiles(self) -> tuple[float, float, float]:
         """Lower quartile, median and upper quartile, in seconds a call."""
-        if len(self.seconds) < 2:
-            return self.seconds[0], self.seconds[0], self.seconds[0]
-        low, middle, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        seconds = self.seconds * 2 if len(self.seconds) == 1 else self.seconds
+        low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
         return low, middle, high
 
     def figure(self) -> Figure:
@@ -112,10 +111,7 @@ def _turn(player: Player) -> float:
 def threads(count: int | None) -> Iterator[None]:
     """Run with this many torch threads; None leaves them as they are."""
     before = torch.get_num_threads()
-    if count is None or count == before:
-        yield
-        return
-    torch.set_num_threads(count)
+    torch.set_num_threads(count or before)
     try:
         yield
     finally:
@@ -126,10 +122,8 @@ def threads(count: int | None) -> Iterator[None]:
 def _no_collection() -> Iterator[None]:
     """Keep the garbage collector from falling into a turn."""
     gc.collect()
-    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if enabled:
-            gc.enable()
+        gc.enable()

@@ -58,7 +58,9 @@ def main(
     ] = None,
     rate: Annotated[
         list[float] | None,
-        typer.Option(min=0.0, help="Of stepwise EM, repeatable; 0.1, 0.02 and 0.005 if left out."),
+        typer.Option(
+            min=1e-6, max=1.0, help="Of stepwise EM, repeatable; 0.1, 0.02 and 0.005 if left out."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Models a row, on digits.")] = 3,
     mnist_seeds: Annotated[int, typer.Option(min=1, help="Models a row, on MNIST.")] = 1,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -105,5 +106,7 @@ def _gaussian_sampled(
 
 
 def _check(num_samples: int, caller: str) -> None:
+    if isinstance(num_samples, bool) or not isinstance(num_samples, Integral):
+        raise ValueError(f"{caller}: num_samples is {num_samples!r}; expected an integer")
     if num_samples < 1:
         raise ValueError(f"{caller}: num_samples is {num_samples}; expected at least 1")

@@ -9,18 +9,13 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-_HALF = (torch.float16, torch.bfloat16)
-# Asked once: the question itself cannot be traced by torch 2.10's compiler.
-_AUTOCAST_DEVICES = frozenset(
-    device for device in ("cpu", "cuda", "xpu", "mps") if torch.amp.is_autocast_available(device)
-)
+from pyvae.ops.modes import HALF, is_casting
 
 
 def outside_autocast(tensor: Tensor) -> AbstractContextManager[object]:
     """Matrix products on the tensor's device in the dtype of their arguments."""
-    device = tensor.device.type
-    if device in _AUTOCAST_DEVICES and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
+    if is_casting(tensor):
+        return torch.autocast(tensor.device.type, enabled=False)
     return contextlib.nullcontext()
 
 
@@ -29,4 +24,4 @@ def computing_dtype(*tensors: Tensor) -> torch.dtype:
     dtype = tensors[0].dtype
     for tensor in tensors[1:]:
         dtype = torch.promote_types(dtype, tensor.dtype)
-    return torch.float32 if dtype in _HALF else dtype
+    return torch.float32 if dtype in HALF else dtype

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import peek_interpreter_stack
 
 from pyvae.ops.compiled import BelowAutograd, CompiledOp, Tensors, as_tuple
+from pyvae.ops.modes import in_transform
 
 
 def eager_function(op: CompiledOp) -> type:
@@ -31,7 +31,7 @@ def eager_function(op: CompiledOp) -> type:
 
         @staticmethod
         def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-            if torch.is_grad_enabled() or peek_interpreter_stack() is not None:
+            if torch.is_grad_enabled() or in_transform():
                 return forward_vjp(op, ctx, *gradients)
             with BelowAutograd():
                 return forward_vjp(op, ctx, *gradients)

@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import peek_interpreter_stack
 
 from pyvae import _C
-from pyvae.ops.signature import Signature
+from pyvae.ops.modes import in_transform, is_plain
+from pyvae.ops.signature import Signature, Tensors
 
 # Without it every kernel call goes through the registry's autograd, in Python, for nothing.
 BelowAutograd = torch._C._AutoDispatchBelowAutograd
-Tensors = tuple[Tensor, ...]
 _TABLE: dict[str, dict[str, Any]] = {line["name"]: line for line in _C.op_table()}
 
 
@@ -62,7 +61,7 @@ class CompiledOp:
 
     def run(self, tensors: Tensors) -> Tensors:
         """Run on tensors of one dtype and one batch shape; all results."""
-        if torch.compiler.is_compiling() or peek_interpreter_stack() is not None:
+        if not is_plain():
             return self._run_transformed(tensors)
         if self.differentiable and torch.is_grad_enabled() and _any_requires_grad(tensors):
             return as_tuple(self.eager_function.apply(*tensors))
@@ -102,7 +101,7 @@ def dispatch(function: Any, kernel: Any, *inputs: Any) -> Any:
     torch.func refuses ops whose autograd was registered from Python (pytorch issue 170834), and
     takes a new-style ``autograd.Function``.
     """
-    if not torch.compiler.is_compiling() and peek_interpreter_stack() is not None:
+    if in_transform() and not torch.compiler.is_compiling():
         return function.apply(*inputs)
     return kernel(*inputs)
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch._C._functorch import peek_interpreter_stack
+
+from pyvae.ops.modes import is_plain
 
 Core = tuple[str, ...]
 Shape = tuple[int, ...]
@@ -131,6 +132,6 @@ def narrowed(tensor: Tensor, core: int) -> Tensor:
 
 def _strides(tensor: Tensor) -> Shape | None:
     """None where they do not tell what the gradients are."""
-    if torch.compiler.is_compiling() or peek_interpreter_stack() is not None:
+    if not is_plain():
         return None
     return None if tensor.requires_grad and torch.is_grad_enabled() else tensor.stride()

@@ -14,13 +14,8 @@ from torch import Tensor
 from pyvae.ops import autograd, transforms
 from pyvae.ops._cuda import hand_over, refuse_cuda
 from pyvae.ops.compiled import CompiledOp, Tensors
+from pyvae.ops.modes import HALF, is_casting
 from pyvae.ops.registration import register
-
-_HALF = (torch.float16, torch.bfloat16)
-# Asked once: the question itself cannot be traced by torch 2.10's compiler.
-_AUTOCAST_DEVICES = frozenset(
-    device for device in ("cpu", "cuda", "xpu", "mps") if torch.amp.is_autocast_available(device)
-)
 
 
 class Op(CompiledOp):
@@ -63,10 +58,10 @@ class Op(CompiledOp):
             except RuntimeError:
                 self.signature.check(tensors)  # the kernels' own checks know less of the caller
                 raise
-        casting = _is_casting(tensors[0])
+        casting = is_casting(tensors[0])
         self.signature.check(tensors, mixed=casting)
         dtype = torch.float32 if casting else tensors[0].dtype
-        compute = torch.float32 if dtype in _HALF else dtype
+        compute = torch.float32 if dtype in HALF else dtype
         tensors, folding = self.signature.broadcast(tuple(t.to(compute) for t in tensors))
         results = self.run(tensors)[: self.returned]
         return tuple(
@@ -80,7 +75,7 @@ class Op(CompiledOp):
         Sizes are left to the kernel. In a small call the checks in Python cost more than the work.
         """
         first = tensors[0]
-        if not isinstance(first, Tensor) or _is_casting(first):
+        if not isinstance(first, Tensor) or is_casting(first):
             return False
         dtype, device = first.dtype, first.device
         if dtype is not torch.float32 and dtype is not torch.float64:
@@ -106,8 +101,3 @@ class Op(CompiledOp):
         refuse_cuda(kernel, self.signature.name)
         if large is not None:
             hand_over(kernel, getattr(large, kernel._opname), position)
-
-
-def _is_casting(tensor: object) -> bool:
-    device = tensor.device.type if isinstance(tensor, Tensor) else "cpu"
-    return device in _AUTOCAST_DEVICES and torch.is_autocast_enabled(device)

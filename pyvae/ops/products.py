@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from pyvae.ops import reference
+from pyvae.ops.folding import Tensors
 
 _CHUNK = 1 << 22  # numbers of one (K, D, N) tensor; four or so are held at a time
 _INF = math.inf
-Tensors = tuple[Tensor, ...]
 # From a chunk's log joint density, its points and its components: d/d(log joint).
 _Coefficients = Callable[[Tensor, slice, slice], Tensor]
 

@@ -9,9 +9,8 @@ import re
 import torch
 from torch import Tensor
 
-from pyvae.ops.folding import Folding, place, shared_dimensions
+from pyvae.ops.folding import Folding, Tensors, place, shared_dimensions
 
-Tensors = tuple[Tensor, ...]
 _SIZES = {"n": "points", "k": "components", "d": "features"}
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 

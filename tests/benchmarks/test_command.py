@@ -107,6 +107,7 @@ def test_a_look_writes_nothing(cli: Cli, tmp_path: Path, monkeypatch: pytest.Mon
 def test_reads_and_compares(cli: Cli, tmp_path: Path):
     target = tmp_path / "all.json"
     assert cli("--quick", "--threads", 1, "--output", target).code == 0
+    is_mistake(cli("--from", target, "--only", "nope"), "--only", "'nope'")
     shown = cli("--from", target, "--only", "gaussian_kl")
     assert shown.code == 0, shown.err
     assert "mixture_log_prob" not in shown.out
