@@ -59,6 +59,7 @@ def options_of(home: type[Home]) -> list[Option]:
     ]
 
 
+# The models' common home first: an option that they inherit belongs to none of them.
 OPTIONS: dict[str, Option] = {}
 for _home in (ModelOptions, GMVAEOptions, VAEOptions, TrainerSettings):
     for _option in options_of(_home):
@@ -71,7 +72,10 @@ def arguments(home: type[Home], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(values: Mapping[str, Any]) -> None:
-    """Raise what a home would raise for the values of its options, before anything is loaded."""
+    """Raise what a kind would raise for the value of an option, before anything is loaded.
+
+    What settings say of one another the home checks, when it is built.
+    """
     for option in OPTIONS.values():
         value = _parsed(option, values[option.name])
         if value is not None:

@@ -43,7 +43,7 @@ class Autoencoder(PretrainedModel):
         super().__init__()
         self.input_dim, self.latent_dim = options.input_dim, options.latent_dim
         self.hidden = tuple(options.hidden)
-        self.min_scale = float(options.min_scale)
+        self.min_scale = options.min_scale
         self._likelihood = make_likelihood(options.likelihood, self.min_scale)
         self._decoder_width = self._likelihood.outputs_per_feature * self.input_dim
         given = {"encoder": options.encoder, "decoder": options.decoder}

@@ -53,7 +53,17 @@ class Flag(Kind):
 
     option_type, metavar = bool, ""  # it would say <bool>, and takes no value
 
+    @property
+    def expected(self) -> str:  # noqa: D102
+        return "True or False"
+
     def checked(self, name: str, value: Any, say: Wording) -> bool:  # noqa: D102
+        try:
+            wrong = value not in (0, 1)  # NumPy's are equal to these, and no bool
+        except (ValueError, RuntimeError):  # an array or a tensor of several
+            wrong = True
+        if wrong:
+            raise say.refusal(TypeError, name, value, self.expected)
         return bool(value)
 
 
@@ -123,6 +133,8 @@ class OneOf(Kind):
         return "one of " + ", ".join(form.format(choice) for choice in self.choices)
 
     def checked(self, name: str, value: Any, say: Wording) -> str:  # noqa: D102
+        if not isinstance(value, str):
+            raise say.refusal(TypeError, name, value, self.among(say.choice))
         if value not in self.choices:
             raise say.refusal(ValueError, name, value, self.among(say.choice))
         return value

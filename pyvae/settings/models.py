@@ -50,9 +50,9 @@ class NetworkOptions(Home):
     )
     min_scale: float = setting(
         0.05,
-        ANYTHING,
+        Number("a positive number", above=0),
         "Floor of the Gaussian likelihood's standard deviation.",
-        doc="Floor of the Gaussian likelihood's standard deviation, which checks it. The "
+        doc="Floor of the Gaussian likelihood's standard deviation. The "
         "components of a GM-VAE need none: in expectation their part of the bound is at most zero.",
         option=None,
     )

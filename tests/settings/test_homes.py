@@ -71,6 +71,29 @@ def test_every_setting_with_an_option_is_on_the_command_line(home: type[Home]) -
             assert passed[option.argument] == option.default, option.name
 
 
+# Settings that every run has had. A later one says in `before` what older runs had in its place.
+FIRST = {
+    "accelerator", "batch_size", "beta", "checkpoint_seconds", "closed_form", "compile",
+    "covariance", "decoder", "devices", "early_stopping", "encoder", "epochs", "grad_clip",
+    "hidden", "initialization", "input_dim", "latent_dim", "learn_weights", "likelihood", "lr",
+    "min_scale", "num_components", "num_samples", "num_workers", "optimizer", "output_dir",
+    "posterior", "precision", "pretrain_beta", "pretrain_epochs", "prior", "progress", "schedule",
+    "seed", "tensorboard", "warmup_epochs", "weight_decay",
+}  # fmt: skip
+
+
+@each_home
+def test_later_settings_say_what_older_runs_had(home: type[Home]) -> None:
+    for name, about in settings_of(home).items():
+        assert (about.before is NEVER) == (name in FIRST), name
+
+
+def test_an_option_is_described_once() -> None:
+    for home in USERS:
+        for option in options_of(home):
+            assert OPTIONS[option.name].about is option.about, option.name
+
+
 def test_options_that_take_the_place_of_a_homes() -> None:
     code = app.train.__code__
     assert set(code.co_varnames[: code.co_argcount]) & OPTIONS.keys() == OWN
