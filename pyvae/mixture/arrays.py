@@ -13,7 +13,7 @@ from torch import Tensor
 
 Array = Any  # whatever scikit-learn takes as an array, or a torch tensor
 Source = Tensor | np.memmap
-_ROWS = 2**16  # of a mapped file, checked at a time
+_ROWS = 2**16  # looked at at a time
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,58 @@ def read(X: Source, required: Required) -> Source:
         return _tensor(X, required)
     _require_size(X, required)
     for at in range(0, len(X), _ROWS):
-        _require_finite(torch.from_numpy(np.array(X[at : at + _ROWS])), required.allow_nan, at)
+        _require_finite(rows(X, slice(at, at + _ROWS)), required.allow_nan, at)
     return X
 
 
-def as_tensor(array: np.ndarray) -> Tensor:
-    """Give a tensor of the same memory, or of a copy where that must not be written to."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+def as_tensor(values: Array) -> Tensor:
+    """Give numbers as a tensor: the one door from arrays to torch.
+
+    The tensor has the array's memory where torch can have it. Memory that must not be written to,
+    runs backwards, is not aligned (a field of a packed record) or is of another byte order is
+    copied.
+    """
+    if isinstance(values, Tensor):
+        return values.detach()
+    array = np.asarray(values)
+    strides_fit = all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)
+    flags, native = array.flags, array.dtype.isnative
+    if not (flags.writeable and flags.aligned and native and strides_fit):
+        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return torch.from_numpy(array)
+
+
+def numbers(values: Array, device: torch.device | None = None) -> Tensor:
+    """Give parameters, however they are stored, in float64."""
+    if isinstance(values, Tensor):
+        return values.detach().to(device, torch.float64)
+    return as_tensor(np.asarray(values, dtype=np.float64)).to(device)
+
+
+def column_sums(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Give every coordinate's sum, and how many were observed, ``(D,)`` in float64.
+
+    Of the rows that have a weight, each once.
+    """
+    device = source.device if isinstance(source, Tensor) else None
+    total = torch.zeros(source.shape[1], dtype=torch.float64, device=device)
+    observed = torch.zeros_like(total)
+    for at in range(0, len(source), _ROWS):
+        part = rows(source, slice(at, at + _ROWS)).double()
+        if weight is not None:
+            part = part[weight[at : at + _ROWS] > 0]
+        total += part.nansum(0)
+        observed += (~part.isnan()).sum(0)
+    return total, observed
+
+
+def rows(source: Source, index: slice | Tensor) -> Tensor:
+    """Give some rows, one after the other in memory, however they are stored."""
+    if isinstance(source, Tensor):
+        found = source[index.to(source.device) if isinstance(index, Tensor) else index]
+        return found.contiguous()
+    which = index.cpu().numpy() if isinstance(index, Tensor) else index
+    return torch.from_numpy(np.array(source[which], order="C"))
 
 
 def as_given(example: Array, result: Tensor) -> Array:
@@ -97,7 +142,7 @@ def read_weight(weight: Array | None, source: Source) -> Tensor | None:
             )
     else:
         shaped = np.empty((len(source), 1), dtype=np.float64)
-        found = torch.from_numpy(np.array(_check_sample_weight(weight, shaped)))
+        found = as_tensor(_check_sample_weight(weight, shaped))
     found = found.to(like(source))
     if not (found >= 0).all() or not found.isfinite().all():
         raise ValueError("sample_weight must be finite and not negative")
@@ -135,8 +180,8 @@ def _require_size(X: Source, required: Required) -> None:
         )
 
 
-def _require_finite(rows: Tensor, allow_nan: bool, first: int) -> None:
-    wrong = rows.isinf() if allow_nan else ~rows.isfinite()
+def _require_finite(part: Tensor, allow_nan: bool, first: int) -> None:
+    wrong = part.isinf() if allow_nan else ~part.isfinite()
     if wrong.any():
         row = first + int(wrong.any(1).int().argmax())
         way_out = "" if allow_nan else '; missing_values="marginalize" takes NaN for unobserved'

@@ -103,7 +103,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """The fitted ones, about an origin."""
         fitted = (self.weights_, self.means_, self.covariances_)
         device = None if origin is None else origin.device
-        weights, means, covariances = (torch.as_tensor(a, device=device) for a in fitted)
+        weights, means, covariances = (arrays.numbers(values, device) for values in fitted)
         means = means if origin is None else means - origin.double()
         return Parameters(weights, means, covariances)
 

@@ -14,11 +14,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from pyvae.mixture.arrays import Array, as_given, read_weight
+from pyvae.mixture.arrays import Array, as_given, column_sums, read_weight
 from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.fitted import FittedMixture
 from pyvae.mixture.gaussian_em import GaussianEM, m_step
+from pyvae.mixture.missing import require_observed
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
@@ -173,6 +174,7 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         points = self._points(X, sample_weight)
         processes.agree(points.dimension, points.origin.device)
         points = replace(points, origin=processes.of_the_first([points.origin])[0])
+        self._require_observed(points, processes)
         random = check_random_state(self.random_state)
         goes_on = self.warm_start and hasattr(self, "converged_")
         best: tuple[Ascent, Parameters] | None = None
@@ -216,6 +218,7 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         first = not hasattr(self, "_sums")
         points = self._points(X, sample_weight, None if first else self._origin)
         if first:
+            self._require_observed(points, Processes(False))
             random = check_random_state(self.random_state)
             self._steps, parameters = 0, self._start(points, random, False)
         else:
@@ -246,6 +249,11 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
             )
         found = Points.about_their_mean(source, weight)
         return found if origin is None else Points(source, weight, origin.to(found.origin))
+
+    def _require_observed(self, points: Points, processes: Processes) -> None:
+        if self.missing_values == "marginalize":
+            observed = column_sums(points.source, points.weight)[1]
+            require_observed(processes.total(observed))
 
     def _model(
         self, points: Points, parameters: Parameters, processes: Processes | None = None

@@ -72,6 +72,23 @@ def entropy(kind: Covariance, points: Points, p: Parameters) -> float:
     return found
 
 
+def require_observed(observed: Tensor) -> None:
+    """Refuse coordinates of which no point says anything, by how often each was observed.
+
+    Raises
+    ------
+    ValueError
+        If there are any: the data have no likelihood to fit their variances to.
+    """
+    never = (observed == 0).nonzero()[:, 0].tolist()
+    if never:
+        listed = ", ".join(map(str, never[:8])) + ", ..." * (len(never) > 8)
+        raise ValueError(
+            f"X holds nothing but NaN in column(s) {listed} (counted from 0), or only in rows of "
+            "weight zero anything else: nothing is known of them. Leave them out"
+        )
+
+
 class _Conditional(NamedTuple):
     """The missing given the seen: ``regression (K, m, o)`` and covariance ``rest (K, m, m)``."""
 

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_CHUNK = 2**24  # bytes of a mapped file that are in memory at a time
+from pyvae.mixture import arrays
+
+_CHUNK = 2**24  # bytes of the points that are worked on, or of a file in memory, at a time
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Points:
     """Rows ``(N, D)`` about an origin, with weights ``(N,)`` or without.
 
     Far from zero a float32 has few digits left for the distances within a cluster; about an origin
-    amid the points it has all of them, and the difference is exact or nearly so.
+    amid the points it has all of them, and the difference is exact or nearly so. What is computed
+    of equal rows has equal bits, in whatever order and place they are stored.
 
     Attributes
     ----------
@@ -37,10 +40,10 @@ class Points:
 
     @staticmethod
     def about_their_mean(source: Tensor | np.memmap, weight: Tensor | None) -> Points:
-        """Take the mean of the rows (of a mapped file, of some) as the origin."""
-        rows = source if isinstance(source, Tensor) else torch.from_numpy(_some(source, 4096))
-        mean = torch.nan_to_num(rows.double().nanmean(0))
-        return Points(source, weight, mean.to(rows.dtype))
+        """Take the mean of the rows as the origin; a coordinate that none has is zero there."""
+        total, observed = arrays.column_sums(source, weight)
+        mean = total / observed.clamp_min(1.0)
+        return Points(source, weight, mean.to(arrays.like(source)))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -57,31 +60,32 @@ class Points:
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Give the rows about the origin, and their weights."""
-        if isinstance(self.source, Tensor):
-            yield self._whole, self.weight
-            return
-        step = max(1, _CHUNK // (self.source.itemsize * self.dimension))
-        for start in range(0, len(self), step):
-            rows = torch.from_numpy(np.array(self.source[start : start + step]))
-            weight = None if self.weight is None else self.weight[start : start + step]
-            yield rows.sub_(self.origin), weight
+        step = max(1, _CHUNK // max(1, self.origin.element_size() * self.dimension))
+        for start in range(0, max(1, len(self)), step):
+            part = slice(start, start + step)
+            if isinstance(self.source, Tensor):
+                rows = self._whole[part]
+            else:
+                rows = arrays.rows(self.source, part).sub_(self.origin)
+            yield rows, None if self.weight is None else self.weight[part]
 
     def sample(self, most: int) -> tuple[Tensor, Tensor | None]:
-        """Give at most so many rows about the origin, evenly spread, with their weights."""
+        """Give at most so many rows about the origin, evenly spread, with their weights.
+
+        Which ones depends on their number and on which have a weight, not on how they are stored.
+        """
         if isinstance(self.source, Tensor) and len(self) <= most:
             return self._whole, self.weight
-        step = -(-len(self) // most)
-        if isinstance(self.source, Tensor):
-            rows = self._whole[::step]
-        else:
-            rows = torch.from_numpy(np.array(self.source[::step])).sub_(self.origin)
-        return rows, None if self.weight is None else self.weight[::step]
+        counted = None if self.weight is None else self.weight.nonzero()[:, 0].cpu()
+        count = len(self) if counted is None else len(counted)
+        taken = min(count, most)
+        index = torch.arange(taken) * count // taken
+        index = index if counted is None else counted[index]
+        rows = arrays.rows(self.source, index) - self.origin
+        return rows, None if self.weight is None else self.weight[index.to(self.weight.device)]
 
     @cached_property
     def _whole(self) -> Tensor:
         assert isinstance(self.source, Tensor)
-        return self.source - self.origin
-
-
-def _some(source: np.ndarray, most: int) -> np.ndarray:
-    return np.array(source[:: -(-len(source) // most)])
+        found = torch.empty(self.source.shape, dtype=self.origin.dtype, device=self.origin.device)
+        return torch.sub(self.source, self.origin, out=found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pyvae.mixture.arrays import Array, numbers
 from pyvae.mixture.covariance import Covariance, Parameters
 from pyvae.mixture.sums import Sums
 
@@ -25,7 +26,8 @@ class ConjugatePrior:
     weight_concentration
         alpha of a symmetric Dirichlet, at least 1.
     mean
-        m_0, ``(D,)``; None is the mean of the points (zero, where they have no origin).
+        m_0, ``(D,)``, an array, a list or a tensor, which is kept as a tuple of numbers; None is
+        the mean of the points (zero, where they have no origin).
     mean_precision
         kappa_0 >= 0, in points; 0 leaves the means free.
     scatter
@@ -36,7 +38,7 @@ class ConjugatePrior:
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If a number is out of its range, or ``mean`` is no row of finite numbers.
 
     References
     ----------
@@ -45,7 +47,7 @@ class ConjugatePrior:
     """
 
     weight_concentration: float = 1.0
-    mean: Tensor | None = None
+    mean: Array | None = None
     mean_precision: float = 0.0
     scatter: float = 0.0
     degrees_of_freedom: float | None = None
@@ -58,11 +60,32 @@ class ConjugatePrior:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise ValueError(f"{name}={value}; expected at least {least:g}")
+        if self.mean is not None:
+            mean = numbers(self.mean)
+            if mean.ndim != 1 or not mean.isfinite().all():
+                raise ValueError(
+                    f"mean has shape {tuple(mean.shape)}; expected (D,) finite numbers, one a "
+                    "coordinate"
+                )
+            # Frozen for others; a tuple compares, copies and is written like the numbers beside it.
+            object.__setattr__(self, "mean", tuple(mean.tolist()))
 
     def about(self, origin: Tensor) -> ConjugatePrior:
-        """Give the prior of points from which an origin, their mean, has been subtracted."""
-        mean = None if self.mean is None else self.mean.to(origin) - origin
-        return replace(self, mean=mean)
+        """Give the prior of points from which an origin, their mean, has been subtracted.
+
+        Raises
+        ------
+        ValueError
+            If ``mean`` has another number of coordinates than the points.
+        """
+        if self.mean is None:
+            return self
+        if len(self.mean) != len(origin):
+            raise ValueError(
+                f"the prior's mean has {len(self.mean)} coordinates, and the points have "
+                f"{len(origin)}; give ConjugatePrior a mean of {len(origin)}"
+            )
+        return replace(self, mean=numbers(self.mean, origin.device) - origin.double())
 
     def m_step(self, kind: Covariance, sums: Sums, reg_covar: float) -> Parameters:
         """Give the parameters that maximise the expected log-joint and the log-prior.
@@ -96,7 +119,8 @@ class ConjugatePrior:
 
     def _points(self, kind: Covariance, reference: Tensor) -> Sums:
         """Give the sums of the points that were seen before, about a reference."""
-        mean = torch.zeros_like(reference[0]) if self.mean is None else self.mean.to(reference)
+        mean = torch.zeros_like(reference[0])
+        mean = mean if self.mean is None else numbers(self.mean, reference.device)
         gaps, zero = mean - reference, reference.new_zeros(())
         counts = torch.full_like(reference[:, 0], self.mean_precision)
         around = torch.full_like(reference[0], self.scatter)

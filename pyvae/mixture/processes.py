@@ -29,13 +29,16 @@ class Processes:
                 'call torch.distributed.init_process_group("gloo") ("nccl" for GPUs) before fit()'
             )
 
+    def total(self, vector: Tensor) -> Tensor:
+        """Give the sum of the vectors of all."""
+        if self.several:
+            vector = vector.clone()
+            _together(lambda: dist.all_reduce(vector))
+        return vector
+
     def added(self, sums: Sums) -> Sums:
         """Give the sums over the points of all."""
-        if not self.several:
-            return sums
-        vector = sums.flat()
-        _together(lambda: dist.all_reduce(vector))
-        return sums.from_flat(vector)
+        return sums.from_flat(self.total(sums.flat())) if self.several else sums
 
     def of_the_first(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Give every process the tensors of the first, which have the same shapes."""

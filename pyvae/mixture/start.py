@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from pyvae.mixture.arrays import Array
+from pyvae.mixture.arrays import Array, numbers
 from pyvae.mixture.covariance import Covariance, IllDefined, Parameters
 from pyvae.mixture.gaussian_em import m_step
 from pyvae.mixture.points import Points
@@ -20,8 +20,12 @@ from pyvae.mixture.seeding import seeds
 from pyvae.mixture.sums import Sums
 
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
-# Rows of a mapped file that a start looks at.
-_MOST_ROWS = 2**17
+# A start looks at all points up to so many numbers. Of more it looks at so many rows, of so many
+# numbers: a mapped file need not fit in memory, and equal points start equally, however they are
+# stored.
+_WHOLE = 2**24
+_MOST_ROWS, _MOST_NUMBERS = 2**17, 2**22
+_LEAST_ROWS = 64  # for each component
 
 
 class Given(NamedTuple):
@@ -86,10 +90,8 @@ def _parts(
     points: Points, num_components: int, method: str, random: np.random.RandomState
 ) -> list[tuple[Tensor, Tensor]]:
     """Give the points of every component, and its shares in them."""
-    rows, weight = points.sample(
-        _MOST_ROWS if isinstance(points.source, np.memmap) else len(points)
-    )
-    rows = rows.nan_to_num(nan=0.0)
+    rows, weight = points.sample(_most_rows(len(points), points.dimension, num_components))
+    rows = rows.nan_to_num(nan=0.0) if rows.isnan().any() else rows
     weight = rows.new_ones(len(rows)) if weight is None else weight
     if method == "random":
         drawn = random.uniform(size=(len(rows), num_components))
@@ -103,9 +105,14 @@ def _parts(
     return list(zip(x[order].split(sizes), w[order].split(sizes), strict=True))
 
 
+def _most_rows(count: int, dimension: int, num_components: int) -> int:
+    if count * dimension <= _WHOLE:
+        return count
+    return max(min(_MOST_ROWS, _MOST_NUMBERS // dimension), _LEAST_ROWS * num_components)
+
+
 def _shaped(name: str, value: Array, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    found = torch.as_tensor(value if isinstance(value, Tensor) else np.asarray(value))
-    found = found.double().to(device)
+    found = numbers(value, device)
     if found.shape != shape:
         raise ValueError(
             f"The parameter '{name}' should have the shape of {shape}, but got {tuple(found.shape)}"

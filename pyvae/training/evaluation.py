@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -20,7 +22,7 @@ from pyvae.training.monitor import latent_figures, mean_bound
 def evaluate(
     model: LatentVariableModel,
     data: Data | Tensor | Dataset,
-    labels: Tensor | None = None,
+    labels: Tensor | np.ndarray | Sequence[int] | Sequence[str] | None = None,
     *,
     num_samples: int = 128,
     likelihood_examples: int | None = 1000,
@@ -34,7 +36,8 @@ def evaluate(
     model, data
         The model, and what :meth:`pyvae.training.Trainer.fit` takes.
     labels
-        ``(N,)``; None takes those of a ``pyvae.data.Data`` that has any.
+        ``(N,)``, integers from 0 on in a tensor, an array or a list, or names of classes; None
+        takes those of a ``pyvae.data.Data`` that has any.
     num_samples
         Samples an example of the importance-weighted log-likelihood.
     likelihood_examples
@@ -61,6 +64,8 @@ def evaluate(
     batches = Batches(data)
     if labels is None and isinstance(data, Data):
         labels = data.labels
+    if labels is not None and not isinstance(labels, Tensor):
+        labels = _integers(np.asarray(labels))
     if labels is not None and labels.shape != (len(batches),):
         raise ValueError(
             f"labels have shape {tuple(labels.shape)}; expected one for each of the "
@@ -82,6 +87,14 @@ def evaluate(
             figures["baselines"] = baselines(x, labels, model.num_components, seed)
     model.train(training)
     return as_json(figures)
+
+
+def _integers(labels: np.ndarray) -> Tensor:
+    """Give labels as a tensor; names of classes get numbers, in their order."""
+    if labels.dtype.kind in "OSU":
+        labels = np.unique(labels.astype(str), return_inverse=True)[1].reshape(labels.shape)
+    wanted = np.int64 if labels.dtype.kind in "biu" else np.float64
+    return torch.from_numpy(np.array(labels, dtype=wanted))
 
 
 def _log_likelihood(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,6 +169,22 @@ def test_a_prior_on_the_estimator() -> None:
     np.testing.assert_allclose(fitted.means_[0], [1.0, 2.0], atol=1e-3)
     fitted = GaussianMixture(1, prior=ConjugatePrior(mean_precision=1e9)).fit(x)
     np.testing.assert_allclose(fitted.means_[0], x.mean(0), atol=1e-3)
+
+
+@pytest.mark.parametrize("given", [np.array([1, 2]), [1.0, 2.0], torch.tensor([1.0, 2.0])])
+def test_a_mean_of_any_kind(given: Any) -> None:
+    prior = ConjugatePrior(mean=given, mean_precision=1e9)
+    assert prior == ConjugatePrior(mean=(1.0, 2.0), mean_precision=1e9)
+    fitted = GaussianMixture(1, prior=prior).fit(clusters(50, d=2) + 100.0)
+    np.testing.assert_allclose(fitted.means_[0], [1.0, 2.0], atol=1e-3)
+
+
+def test_a_mean_that_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="prior's mean has 3 coordinates, and the points have 2"):
+        GaussianMixture(1, prior=ConjugatePrior(mean=np.zeros(3))).fit(clusters(50, d=2))
+    for wrong in (0.0, [[1.0, 2.0]], [0.0, np.nan]):
+        with pytest.raises(ValueError, match=r"mean has shape .*; expected \(D,\) finite numbers"):
+            ConjugatePrior(mean=wrong)
 
 
 def binary(count: int = 200, d: int = 6) -> Tensor:

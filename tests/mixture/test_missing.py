@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from scipy import optimize, stats
 from scipy.special import logsumexp
+from sklearn.base import clone
 
 from pyvae.mixture import GaussianMixture
 from tests.mixture.drawing import KINDS, clusters, same_start
@@ -132,3 +134,22 @@ def test_nan_is_refused_unless_asked_for() -> None:
     for kind in (x, torch.from_numpy(x)):
         with pytest.raises(ValueError, match="infinity"):
             GaussianMixture(2, **MARGINALIZE).fit(kind)
+
+
+@each_kind
+def test_a_coordinate_that_nobody_observed(kind: str, tmp_path: Path) -> None:
+    """Nothing is known of it, so there is nothing to fit; a batch may leave one out."""
+    x = holes(clusters(40))
+    mixture = GaussianMixture(2, covariance_type=kind, random_state=0, **MARGINALIZE)
+    started = clone(mixture).partial_fit(x)
+    weight = np.where(np.isnan(x[:, 1]), 1.0, 0.0)
+    for fit in (mixture.fit, mixture.partial_fit):
+        with pytest.raises(ValueError, match=r"nothing but NaN in column\(s\) 1 .*weight zero"):
+            fit(x, sample_weight=weight)
+    x[:, [0, 2]] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    for stored in (x, torch.from_numpy(x), np.load(tmp_path / "x.npy", mmap_mode="r")):
+        with pytest.raises(ValueError, match=r"nothing but NaN in column\(s\) 0, 2 \(counted"):
+            mixture.fit(stored)
+    before = started.score(clusters(40))
+    assert started.partial_fit(x).score(clusters(40)) > before - 1.0

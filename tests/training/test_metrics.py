@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -115,6 +116,23 @@ def test_evaluate_without_labels_or_components():
     assert "baselines" not in evaluate(small_model(), blobs(), torch.arange(96), compare=False)
     with pytest.raises(ValueError, match=r"labels have shape \(3,\); expected one for each of the"):
         evaluate(small_model(), blobs(), labels=torch.arange(3))
+
+
+def test_labels_of_any_kind():
+    """Arrays, backwards or of few bits, lists, and names, as they come with data sets."""
+    labels = torch.arange(96) % 3
+    model = small_model()
+    expected = evaluate(model, blobs(), labels)
+    array = labels.numpy()
+    names = np.array(["cat", "dog", "fox"])[array]
+    given = (array, array[::-1].copy()[::-1], array.astype(np.uint16), array.tolist(),
+             names, names.astype(object), names.tolist())  # fmt: skip
+    for some in given:
+        assert evaluate(model, blobs(), some) == expected
+    with pytest.raises(ValueError, match="labels must be integers from 0 on"):
+        evaluate(model, blobs(), array.astype(float))
+    with pytest.raises(ValueError, match=r"labels have shape \(3,\); expected one for each of the"):
+        evaluate(model, blobs(), [0, 1, 2])
 
 
 def test_json_has_no_nan():
