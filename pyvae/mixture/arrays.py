@@ -56,7 +56,7 @@ def read(X: Source, required: Required) -> Source:
     """
     if isinstance(X, Tensor):
         return _tensor(X, required)
-    _require_size(X, required)
+    require_size(X, required)
     for at in range(0, len(X), _ROWS):
         _require_finite(rows(X, slice(at, at + _ROWS)), required.allow_nan, at)
     return X
@@ -84,6 +84,27 @@ def numbers(values: Array, device: torch.device | None = None) -> Tensor:
     if isinstance(values, Tensor):
         return values.detach().to(device, torch.float64)
     return as_tensor(np.asarray(values, dtype=np.float64)).to(device)
+
+
+def require_size(X: Source | np.ndarray, required: Required) -> None:
+    """Refuse too few points, or points of another dimension.
+
+    Raises
+    ------
+    ValueError
+        With scikit-learn's words.
+    """
+    count, dimension = X.shape
+    if count < required.least or dimension == 0:
+        raise ValueError(
+            f"Found array with {count} sample(s) and {dimension} feature(s) while a minimum of "
+            f"{required.least} and 1 is required"
+        )
+    if required.dimension is not None and dimension != required.dimension:
+        raise ValueError(
+            f"X has {dimension} features, but {required.estimator} is expecting "
+            f"{required.dimension} features as input"
+        )
 
 
 def column_sums(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -156,7 +177,7 @@ def _tensor(X: Tensor, required: Required) -> Tensor:
         raise ValueError(f"X has shape {tuple(X.shape)}; expected points (N, D)")
     if X.is_complex():
         raise ValueError(f"X is of {X.dtype}; expected real numbers")
-    _require_size(X, required)
+    require_size(X, required)
     X = X.detach()
     if not X.is_floating_point():
         X = X.double()
@@ -164,20 +185,6 @@ def _tensor(X: Tensor, required: Required) -> Tensor:
         X = X.float()
     _require_finite(X, required.allow_nan, 0)
     return X
-
-
-def _require_size(X: Source, required: Required) -> None:
-    count, dimension = X.shape
-    if count < required.least or dimension == 0:
-        raise ValueError(
-            f"Found array with {count} sample(s) and {dimension} feature(s) while a minimum of "
-            f"{required.least} and 1 is required"
-        )
-    if required.dimension is not None and dimension != required.dimension:
-        raise ValueError(
-            f"X has {dimension} features, but {required.estimator} is expecting "
-            f"{required.dimension} features as input"
-        )
 
 
 def _require_finite(part: Tensor, allow_nan: bool, first: int) -> None:

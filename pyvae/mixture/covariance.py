@@ -39,6 +39,14 @@ class Parameters(NamedTuple):
     means: Tensor
     covariances: Tensor
 
+    def centre(self) -> Tensor:
+        """Give the mean of the mixture, ``(D,)``, amid its points."""
+        return self.weights @ self.means / self.weights.sum()
+
+    def about(self, origin: Tensor) -> Parameters:
+        """Give the parameters of points from which an origin has been subtracted."""
+        return self._replace(means=self.means - origin.double())
+
 
 class Covariance(ABC):
     """A kind of covariance; ``name`` is scikit-learn's."""

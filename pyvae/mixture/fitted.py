@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from pyvae.mixture import arrays, missing
+from pyvae.mixture import arrays, missing, state
 from pyvae.mixture.arrays import Array, Required, Source
 from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
 from pyvae.mixture.points import Points
@@ -30,13 +31,16 @@ class FittedMixture(DensityMixin, BaseEstimator):
     weights_: Array
     means_: Array
     covariances_: Array
-    _origin: Tensor  # about which the points are taken
 
     @property
     def covariance_matrices_(self) -> Array:
-        """The matrix of every component, ``(K, D, D)``, whatever the covariance type."""
+        """``covariances_`` as a matrix of every component, ``(K, D, D)``, whatever their type."""
         check_is_fitted(self)
-        return arrays.as_given(self.covariances_, self._matrices(self._parameters()).contiguous())
+        p = self._parameters()
+        if "covariances_" in vars(self):
+            own = arrays.numbers(self.covariances_)
+            p = p._replace(covariances=own if own.shape == p.covariances.shape else p.covariances)
+        return arrays.as_given(self.means_, self._matrices(p).contiguous())
 
     def predict(self, X: Array) -> Array:
         """Most probable component of every point, ``(N,)``."""
@@ -59,7 +63,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
-        """Draw points.
+        """Draw points, from the mixture whose densities the methods above give.
 
         Returns
         -------
@@ -75,6 +79,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
             raise ValueError(f"n_samples={n_samples}; expected at least 1 for sample()")
         random = check_random_state(self.random_state)
         p = self._parameters()
+        if state.covariances_are_others(self, self._kind):
+            warnings.warn(
+                "covariances_ are of another mixture than precisions_cholesky_, which the points "
+                "are drawn by: set both, or del precisions_cholesky_",
+                stacklevel=2,
+            )
         k, d = p.means.shape
         factors = torch.linalg.cholesky(self._matrices(p))
         counts = random.multinomial(n_samples, p.weights.cpu().numpy())
@@ -92,20 +102,16 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return -2.0 * self.score(X) * len(X) + self._n_parameters() * math.log(len(X))
 
     def _n_parameters(self) -> int:
-        k, d = self.means_.shape
+        k, d = self._parameters().means.shape
         return self._kind.parameters(k, d) + k * d + k - 1
 
     @property
     def _kind(self) -> Covariance:
         return COVARIANCES[self.covariance_type]
 
-    def _parameters(self, origin: Tensor | None = None) -> Parameters:
-        """The fitted ones, about an origin."""
-        fitted = (self.weights_, self.means_, self.covariances_)
-        device = None if origin is None else origin.device
-        weights, means, covariances = (arrays.numbers(values, device) for values in fitted)
-        means = means if origin is None else means - origin.double()
-        return Parameters(weights, means, covariances)
+    def _parameters(self) -> Parameters:
+        """Give what the public attributes say, which is all there is to say."""
+        return state.parameters(self, self._kind)
 
     def _matrices(self, p: Parameters) -> Tensor:
         return self._kind.matrices(p.covariances, *p.means.shape)
@@ -118,10 +124,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _by_point(self, X: Array, function: Any) -> Array:
         """Apply a function to all points, some at a time."""
         check_is_fitted(self)
-        source = self._read(X, reset=False, least=1)
-        points = Points(source, None, self._origin.to(arrays.like(source)))
-        p = self._parameters(points.origin)
-        found, start = torch.empty(0), 0
+        p = self._parameters()
+        source = self._read(X, dimension=p.means.shape[1], least=1)
+        p = Parameters(*(values.to(arrays.like(source).device) for values in p))
+        points = Points(source, None, p.centre().to(arrays.like(source)))
+        p, found, start = p.about(points.origin), torch.empty(0), 0
         for x, _ in points.chunks():
             part = function(x, p)
             if not start:
@@ -130,24 +137,27 @@ class FittedMixture(DensityMixin, BaseEstimator):
             start += len(part)
         return arrays.as_given(X, found)
 
-    def _read(self, X: Array, *, reset: bool, least: int) -> Source:
-        """Check points; those of a fit (``reset``) say how many coordinates there are."""
-        allow_nan = self.missing_values == "marginalize"
-        if not arrays.is_source(X):
-            # scikit-learn keeps the number and the names of the columns on the estimator itself.
-            checked: Any = validate_data(
-                self,
-                X,
-                reset=reset,
-                dtype=[np.float64, np.float32],
-                ensure_all_finite="allow-nan" if allow_nan else True,
-                ensure_min_samples=least,
-            )
-            return arrays.as_tensor(checked)
-        dimension = None if reset else self.n_features_in_
-        source = arrays.read(X, Required(type(self).__name__, least, allow_nan, dimension))
-        self.n_features_in_ = source.shape[1]
-        return source
+    def _read(self, X: Array, *, dimension: int | None, least: int) -> Source:
+        """Check points; those of a new fit, of any dimension, say how many coordinates it has."""
+        allow_nan, fits = self.missing_values == "marginalize", dimension is None
+        required = Required(type(self).__name__, least, allow_nan, dimension)
+        if arrays.is_source(X):
+            source = arrays.read(X, required)
+            if fits:
+                self.n_features_in_ = source.shape[1]
+                vars(self).pop("feature_names_in_", None)  # of an earlier fit
+            return source
+        # scikit-learn keeps the number and the names of the columns on the estimator itself.
+        checked: Any = validate_data(
+            self,
+            X,
+            reset=fits,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan" if allow_nan else True,
+            ensure_min_samples=least,
+        )
+        arrays.require_size(checked, required)
+        return arrays.as_tensor(checked)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

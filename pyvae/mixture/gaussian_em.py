@@ -97,6 +97,11 @@ class GaussianEM:
         else:
             self.parameters = m_step(self.kind, q.sums, self.reg_covar)
 
+    def sums_behind(self, total: float) -> Sums:
+        """Give the sums of so many points of which the present parameters are the M step."""
+        prior = ConjugatePrior() if self.prior is None else self.prior  # that one is flat
+        return prior.sums_behind(self.kind, self.parameters, total, self.reg_covar)
+
     def free_energy(self, q: Posterior) -> float:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
         expected = self.kind.expected_log_joint(q.sums, self.parameters)

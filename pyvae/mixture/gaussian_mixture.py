@@ -9,16 +9,18 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from pyvae.mixture import state
 from pyvae.mixture.arrays import Array, as_given, column_sums, read_weight
 from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.fitted import FittedMixture
-from pyvae.mixture.gaussian_em import GaussianEM, m_step
+from pyvae.mixture.gaussian_em import GaussianEM
 from pyvae.mixture.missing import require_observed
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
@@ -26,7 +28,7 @@ from pyvae.mixture.processes import Processes
 from pyvae.mixture.progress import Progress
 from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.start import METHODS, Given, start
-from pyvae.mixture.sums import Sums
+from pyvae.mixture.stepwise import step
 
 
 class GaussianMixture(FittedMixture):
@@ -64,8 +66,12 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         The same covariances as matrices ``(K, D, D)``, whatever their type.
     converged_, n_iter_, lower_bound_, lower_bounds_
         How the best start went; bounds are mean log-likelihoods, in nats a point.
-    n_features_in_
-        D.
+    n_features_in_, n_samples_seen_
+        D, and the sum of the weights of the points behind the mixture.
+
+    These are all of its state. Set ``weights_``, ``means_`` and ``precisions_cholesky_`` by hand,
+    and it is that mixture, to be asked or to go on. As in scikit-learn densities read
+    ``precisions_cholesky_``; so do samples, with a warning where ``covariances_`` are others.
 
     References
     ----------
@@ -170,32 +176,8 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
             not positive definite; or if a parameter is out of its range.
         """
         self._validate_params()
-        processes = Processes(self.distributed)
-        points = self._points(X, sample_weight)
-        processes.agree(points.dimension, points.origin.device)
-        points = replace(points, origin=processes.of_the_first([points.origin])[0])
-        self._require_observed(points, processes)
-        random = check_random_state(self.random_state)
-        goes_on = self.warm_start and hasattr(self, "converged_")
-        best: tuple[Ascent, Parameters] | None = None
-        for number in range(1 if goes_on else self.n_init):
-            begin = processes.of_the_first(self._start(points, random, goes_on))
-            model = self._model(points, Parameters(*begin), processes)
-            with Progress(self.verbose, self.verbose_interval, self.max_iter, number) as progress:
-                mend = Reseeding(model, points, random) if self.reseed else None
-                ascent = ascend(
-                    model,
-                    points,
-                    max_iter=self.max_iter,
-                    tol=self.tol,
-                    start=self.lower_bound_ if goes_on else None,
-                    told=progress.told,
-                    **({} if mend is None else {"mended": mend}),
-                )
-            if best is None or ascent.bound > best[0].bound:
-                best = ascent, model.parameters
-        assert best is not None
-        self._keep(X, points.origin, *best)
+        with state.unchanged_on_failure(self):
+            self._fit(X, sample_weight)
         return self
 
     def fit_predict(self, X: Array, y: object = None, sample_weight: Array | None = None) -> Array:
@@ -205,50 +187,111 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
     def partial_fit(
         self, X: Array, y: object = None, sample_weight: Array | None = None
     ) -> GaussianMixture:
-        """Take one step of stepwise EM on a batch; the first call starts from it.
+        """Take one step of stepwise EM on a batch, from whatever mixture there is.
 
-        The sums behind the parameters become (1 - eta) of themselves and eta of the batch's, with
-        eta = (t + 2)^-0.6 in the t-th step.
+        That is from the last fit or batch, or what was set by hand; without any, the batch is what
+        the first starts from. The sums behind the parameters become (1 - eta) of themselves and
+        eta of the batch's, with eta = (t + 2)^-0.6 after t batches; ``n_samples_seen_`` points
+        count as so many batches of this size (where it was not set, ``n_iter_`` batches).
 
         Returns
         -------
         The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If the batch is no matrix of finite numbers, or the mixture does not fit it, or
+            ``n_components`` or ``covariance_type``; the estimator is then as it was.
         """
         self._validate_params()
-        first = not hasattr(self, "_sums")
-        points = self._points(X, sample_weight, None if first else self._origin)
-        if first:
-            self._require_observed(points, Processes(False))
-            random = check_random_state(self.random_state)
-            self._steps, parameters = 0, self._start(points, random, False)
-        else:
-            parameters = self._parameters(self._origin)
-        q = self._model(points, parameters).e_step(points)
-        batch = q.sums * (1.0 / q.sums.total.item())
-        if first:
-            self._sums: Sums = batch
-        else:
-            eta = (self._steps + 2.0) ** -0.6
-            self._sums = self._sums.about(batch.reference) * (1.0 - eta) + batch * eta
-        self._steps += 1
-        updated = self._m_step(self._sums)
-        bound = q.log_likelihood / q.sums.total.item()
-        self._keep(X, points.origin, Ascent([bound], converged=False), updated, warn=False)
-        self.n_iter_ = self._steps
+        with state.unchanged_on_failure(self):
+            self._step(X, sample_weight)
         return self
 
-    def _points(
-        self, X: Array, sample_weight: Array | None, origin: Tensor | None = None
-    ) -> Points:
-        source = self._read(X, reset=origin is None, least=2 if origin is None else 1)
+    def _fit(self, X: Array, sample_weight: Array | None) -> None:
+        processes = Processes(self.distributed)
+        present = self._present("warm_start=True") if self.warm_start else None
+        points = self._points(X, sample_weight, present)
+        processes.agree(points.dimension, points.origin.device)
+        points = replace(points, origin=processes.of_the_first([points.origin])[0])
+        self._require_observed(points, processes)
+        random = check_random_state(self.random_state)
+        goes_on = present is not None
+        best: tuple[Ascent, Parameters] | None = None
+        for number in range(1 if goes_on else self.n_init):
+            begin = processes.of_the_first(self._start(points, random, present))
+            model = self._model(points, Parameters(*begin), processes)
+            with Progress(self.verbose, self.verbose_interval, self.max_iter, number) as progress:
+                mend = Reseeding(model, points, random) if self.reseed else None
+                ascent = ascend(
+                    model,
+                    points,
+                    max_iter=self.max_iter,
+                    tol=self.tol,
+                    start=getattr(self, "lower_bound_", None) if goes_on else None,
+                    told=progress.told,
+                    **({} if mend is None else {"mended": mend}),
+                )
+            if best is None or ascent.bound > best[0].bound:
+                best = ascent, model.parameters
+        assert best is not None
+        seen = processes.total(points.origin.new_tensor(points.total, dtype=torch.float64))
+        self._keep(X, points.origin, *best, seen.item())
+        if not self.converged_ and self.max_iter > 0:
+            warnings.warn(
+                "the best start did not converge; increase max_iter or tol, try another "
+                "init_params, or look for degenerate data",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _step(self, X: Array, sample_weight: Array | None) -> None:
+        present = self._present("partial_fit")
+        points = self._points(X, sample_weight, present)
+        if present is None:
+            self._require_observed(points, Processes(False))
+            steps, seen = 0, 0.0
+        else:
+            points = replace(points, origin=present.centre().to(points.origin))
+            steps = int(getattr(self, "n_iter_", 1))
+            seen = float(getattr(self, "n_samples_seen_", max(steps, 1) * points.total))
+        start = self._start(points, check_random_state(self.random_state), present)
+        model = self._model(points, start)
+        q = step(model, points, seen)
+        ascent = Ascent([q.log_likelihood / q.sums.total.item()], converged=False)
+        self._keep(X, points.origin, ascent, model.parameters, seen + points.total)
+        self.n_iter_ = steps + 1
+
+    def _present(self, way: str) -> Parameters | None:
+        """Give the mixture to go on from, None where there is none yet.
+
+        Raises
+        ------
+        ValueError
+            If it has another number of components than asked for, or another kind of covariance.
+        """
+        if not state.is_mixture(self):
+            return None
+        found = self._parameters()
+        if len(found.weights) != self.n_components:
+            raise ValueError(
+                f"n_components={self.n_components}, and the mixture that {way} goes on from has "
+                f"{len(found.weights)}: set n_components to that, or call fit() with "
+                "warm_start=False to start anew"
+            )
+        return found
+
+    def _points(self, X: Array, sample_weight: Array | None, present: Parameters | None) -> Points:
+        dimension = None if present is None else present.means.shape[1]
+        source = self._read(X, dimension=dimension, least=2 if present is None else 1)
         weight = read_weight(sample_weight, source)
-        if origin is None and len(source) < self.n_components:
+        if present is None and len(source) < self.n_components:
             raise ValueError(
                 "Expected n_samples >= n_components but got n_components = "
                 f"{self.n_components}, n_samples = {len(source)}"
             )
-        found = Points.about_their_mean(source, weight)
-        return found if origin is None else Points(source, weight, origin.to(found.origin))
+        return Points.about_their_mean(source, weight)
 
     def _require_observed(self, points: Points, processes: Processes) -> None:
         if self.missing_values == "marginalize":
@@ -263,43 +306,27 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
             parameters,
             dtype=points.origin.dtype,
             reg_covar=float(self.reg_covar),
-            prior=self._prior_about(points.origin),
+            prior=None if self.prior is None else self.prior.about(points.origin),
             incomplete=self.missing_values == "marginalize",
             processes=processes,
         )
 
-    def _prior_about(self, origin: Tensor) -> ConjugatePrior | None:
-        return None if self.prior is None else self.prior.about(origin)
-
-    def _m_step(self, sums: Sums) -> Parameters:
-        prior = self._prior_about(self._origin)
-        if prior is not None:
-            return prior.m_step(self._kind, sums, float(self.reg_covar))
-        return m_step(self._kind, sums, float(self.reg_covar))
-
-    def _start(self, points: Points, random: np.random.RandomState, goes_on: bool) -> Parameters:
+    def _start(
+        self, points: Points, random: np.random.RandomState, present: Parameters | None
+    ) -> Parameters:
         """Parameters about the points' origin: the present ones, or those of a new start."""
-        self._origin = points.origin
-        if goes_on:
-            return self._parameters(points.origin)
+        if present is not None:
+            device = points.origin.device
+            return Parameters(*(values.to(device) for values in present)).about(points.origin)
         given = Given(self.weights_init, self.means_init, self.precisions_init)
         method, reg_covar = self.init_params, float(self.reg_covar)
         return start(given, self._kind, points, self.n_components, method, random, reg_covar)
 
-    def _keep(
-        self, X: Array, origin: Tensor, ascent: Ascent, p: Parameters, *, warn: bool = True
-    ) -> None:
+    def _keep(self, X: Array, origin: Tensor, ascent: Ascent, p: Parameters, seen: float) -> None:
         """Set what a fit to X has found, with parameters about an origin."""
         self.converged_, self.n_iter_ = ascent.converged, len(ascent.bounds)
         self.lower_bounds_, self.lower_bound_ = ascent.bounds, ascent.bound
-        if warn and not ascent.converged and self.max_iter > 0:
-            warnings.warn(
-                "the best start did not converge; increase max_iter or tol, try another "
-                "init_params, or look for degenerate data",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        self._origin = origin
+        self.n_samples_seen_, self.n_features_in_ = seen, len(origin)
         cholesky = self._kind.precisions_cholesky(p.covariances)
         self.weights_ = as_given(X, p.weights)
         self.means_ = as_given(X, p.means + origin.double())

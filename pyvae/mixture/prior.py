@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyvae.mixture.arrays import Array, numbers
 from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.inverses import second_sums
 from pyvae.mixture.sums import Sums
 
 
@@ -104,6 +105,17 @@ class ConjugatePrior:
         kind.precisions_cholesky(covariances)  # refuses what is none
         counts = sums.counts + (self.weight_concentration - 1.0)
         return Parameters(counts / counts.sum(), means, covariances)
+
+    def sums_behind(self, kind: Covariance, p: Parameters, total: float, reg_covar: float) -> Sums:
+        """Give the sums of so many points of which these parameters are the M step: its inverse."""
+        k, d = p.means.shape
+        more, zero = self.weight_concentration - 1.0, p.means.new_zeros(())
+        counts = p.weights / p.weights.sum() * (total + k * more) - more
+        counts = counts.clamp_min(0.0)
+        seen_before = self._points(kind, p.means)
+        divisor = kind.divisor(counts, d) + self._exponent(kind, k, d)
+        second = second_sums(kind, p.covariances, reg_covar, divisor) - seen_before.second
+        return Sums(zero, zero + total, counts, -seen_before.first, second, p.means)
 
     def log_density(self, kind: Covariance, p: Parameters) -> float:
         """Logarithm of the prior's density, up to a constant."""

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""Back from what a covariance gives: from precisions' factors, and from an M step to its sums."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyvae.mixture.covariance import Covariance, IllDefined
+
+
+def second_sums(kind: Covariance, covariances: Tensor, reg_covar: float, divisor: Tensor) -> Tensor:
+    """Give the second sums of which these covariances are the M step."""
+    if not kind.has_matrices:
+        variances = covariances - reg_covar
+        return divisor[:, None] * (variances[:, None] if variances.ndim == 1 else variances)
+    matrices = covariances[None] if kind.pooled else covariances
+    return (matrices - reg_covar * _identity(matrices)) * divisor[:, None, None]
+
+
+def from_precisions_cholesky(kind: Covariance, cholesky: Tensor) -> Tensor:
+    """Give the covariances of precisions' factors, upper (scikit-learn's) or lower.
+
+    Raises
+    ------
+    IllDefined
+        If they are no such factors.
+    """
+    if not kind.has_matrices:
+        kind.precisions_cholesky(cholesky)  # refuses what is not positive
+        return cholesky.square().reciprocal()
+    factors = cholesky[None] if kind.pooled else cholesky
+    positive = (torch.diagonal(factors, dim1=-2, dim2=-1) > 0).all(1)
+    upper = (factors.tril(-1) == 0.0).all(-1).all(-1)
+    lower = (factors.triu(1) == 0.0).all(-1).all(-1)
+    wrong = ~(positive & (upper | lower))
+    if wrong.any():
+        raise IllDefined(wrong.nonzero()[:, 0])
+    inverse = torch.linalg.inv(factors)
+    found = inverse.mT @ inverse
+    return found[0] if kind.pooled else found
+
+
+def misfit(kind: Covariance, covariances: Tensor, cholesky: Tensor) -> float:
+    """Give how far covariances are from those of such factors, in shares of them.
+
+    Raises
+    ------
+    IllDefined
+        If a covariance is not positive definite.
+    """
+    own = kind.precisions_cholesky(covariances)
+    if not kind.has_matrices:
+        return (cholesky / own - 1.0).abs().max().item()
+    product = torch.linalg.solve_triangular(own, cholesky, upper=True)
+    return (product - _identity(product)).abs().max().item()
+
+
+def _identity(matrices: Tensor) -> Tensor:
+    return torch.eye(matrices.shape[-1]).to(matrices)

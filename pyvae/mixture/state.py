@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""What a fitted mixture is made of: its public attributes, and nothing beside them.
+
+They may be set by hand, reordered, or come from a file: all that is computed is computed from them.
+Densities are those of ``precisions_cholesky_``, as scikit-learn's are; ``covariances_`` stand for
+them where they agree, for their digits, and where there are no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from sklearn.exceptions import NotFittedError
+from torch import Tensor
+
+from pyvae.mixture import arrays
+from pyvae.mixture.covariance import Covariance, IllDefined, Parameters
+from pyvae.mixture.inverses import from_precisions_cholesky, misfit
+
+_SPREADS = ("precisions_cholesky_", "covariances_", "precisions_")
+_ROUNDING = 1e-6  # within which covariances_ and precisions_cholesky_ agree
+_ANOTHER = 1e-2  # beyond which they are not of the same mixture
+
+
+@contextmanager
+def unchanged_on_failure(estimator: object) -> Iterator[None]:
+    """Put all attributes back where a call fails or is interrupted."""
+    attributes = vars(estimator)
+    before = dict(attributes)
+    try:
+        yield
+    except BaseException:
+        attributes.clear()
+        attributes.update(before)
+        raise
+
+
+def is_mixture(estimator: object) -> bool:
+    """Tell whether the attributes say all of a mixture, whoever set them."""
+    held = vars(estimator)
+    return {"weights_", "means_"} <= held.keys() and any(name in held for name in _SPREADS)
+
+
+def parameters(estimator: object, kind: Covariance) -> Parameters:
+    """Give the mixture that an estimator's attributes describe.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If some are missing.
+    ValueError
+        If they do not fit each other or the kind of covariance, or are no numbers of a mixture.
+    """
+    if not is_mixture(estimator):
+        missing = [name for name in ("weights_", "means_") if name not in vars(estimator)]
+        named = missing or [" or ".join(_SPREADS)]
+        raise NotFittedError(
+            f"This {type(estimator).__name__} instance has no {', '.join(named)}: call fit(), or "
+            "set weights_, means_ and precisions_cholesky_"
+        )
+    means = _finite(estimator, "means_", None)
+    if means.ndim != 2:
+        raise ValueError(f"means_ has shape {tuple(means.shape)}; expected (K, D)")
+    shape, reason = (len(means),), "one for each row of means_"
+    weights = _shaped(estimator, "weights_", shape, reason, means.device)
+    if not (weights >= 0).all() or not weights.sum() > 0:
+        raise ValueError("weights_ must not be negative, nor all zero")
+    return Parameters(weights, means, _covariances(estimator, kind, means))
+
+
+def covariances_are_others(estimator: object, kind: Covariance) -> bool:
+    """Tell whether ``covariances_`` and ``precisions_cholesky_`` are of different mixtures."""
+    held = vars(estimator)
+    if not {"covariances_", "precisions_cholesky_"} <= held.keys():
+        return False
+    covariances = arrays.numbers(held["covariances_"])
+    cholesky = arrays.numbers(held["precisions_cholesky_"], covariances.device)
+    return not _agree(kind, covariances, cholesky, _ANOTHER)
+
+
+def _covariances(estimator: object, kind: Covariance, means: Tensor) -> Tensor:
+    k, d = means.shape
+    reason = f"covariance_type={kind.name!r} of {k} components in {d} dimensions"
+    held, shape = vars(estimator), kind.shape(k, d)
+    name = next(name for name in _SPREADS if name in held)
+    found = _shaped(estimator, name, shape, reason, means.device)
+    try:
+        if name == "covariances_":
+            kind.precisions_cholesky(found)  # refuses what is none
+            return found
+        if name == "precisions_":
+            kind.precisions_cholesky(found)
+            return kind.from_precisions(found)
+        own = held.get("covariances_")
+        own = found if own is None else arrays.numbers(own, found.device)
+        if _agree(kind, own, found, _ROUNDING):
+            return own
+        return from_precisions_cholesky(kind, found)
+    except IllDefined as error:
+        raise ValueError(
+            f"{name} of components {error.components} are none of {reason}: set those of such a "
+            "mixture, or set covariance_type back, or call fit()"
+        ) from None
+
+
+def _agree(kind: Covariance, covariances: Tensor, cholesky: Tensor, tolerance: float) -> bool:
+    if covariances.shape != cholesky.shape:
+        return False
+    try:
+        return misfit(kind, covariances, cholesky) <= tolerance
+    except IllDefined:
+        return False
+
+
+def _shaped(
+    estimator: Any, name: str, shape: tuple[int, ...], reason: str, device: torch.device | None
+) -> Tensor:
+    found = _finite(estimator, name, device)
+    if found.shape != shape:
+        raise ValueError(
+            f"{name} has shape {tuple(found.shape)}; expected {shape}: {reason}. Set what was "
+            "changed back, or call fit()"
+        )
+    return found
+
+
+def _finite(estimator: object, name: str, device: torch.device | None) -> Tensor:
+    found = arrays.numbers(vars(estimator)[name], device)
+    if not found.isfinite().all():
+        raise ValueError(f"{name} holds NaN or infinity; a mixture's are finite")
+    return found
