@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from pyvae import ops
+from pyvae.mixture.em import NoMaximum
 from pyvae.mixture.sums import Sums
 
 LOG_2PI = math.log(2.0 * math.pi)
 _TINY = torch.finfo(torch.float64).tiny
 
 
-class IllDefined(ValueError):
+class IllDefined(NoMaximum):
     """Raised where a covariance is not positive definite; ``components`` are its components."""
 
     def __init__(self, components: Tensor) -> None:

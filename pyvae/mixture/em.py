@@ -33,11 +33,15 @@ class LatentVariableEM(Protocol[Data, Hidden]):
     exact
         Whether the M step is the argmax, so that a fall of F is an error.
     precision
-        Relative rounding of F.
+        Rounding of F relative to itself, and at least to one nat a point; it may depend on theta.
     """
 
     exact: bool
-    precision: float
+
+    @property
+    def precision(self) -> float:
+        """As above; a plain attribute will do."""
+        ...
 
     def e_step(self, data: Data) -> Hidden:
         """Give q = p_theta(z | x)."""
@@ -58,6 +62,10 @@ class LatentVariableEM(Protocol[Data, Hidden]):
     def weight(self, q: Hidden) -> float:
         """Give the number of points, by which ``tol`` is divided."""
         ...
+
+
+class NoMaximum(ValueError):
+    """Raised by an M step where F has no maximum over theta."""
 
 
 class FreeEnergyError(ArithmeticError):
@@ -115,13 +123,15 @@ def ascend(
     told
         Called after each iteration with its number, F by points, and the change.
     mended
-        Called after each E step; True where it changed the parameters itself (moved a component
-        that was lost), so that the next F may be lower and its change means nothing.
+        Called where an M step has no maximum; True where it set the parameters itself (moved the
+        component that has none), so that the next F may be lower and its change means nothing.
 
     Raises
     ------
     FreeEnergyError
         If F falls beyond rounding, or is not log p(x) after an E step.
+    NoMaximum
+        From the model's M step.
 
     Examples
     --------
@@ -138,11 +148,8 @@ def ascend(
     for iteration in range(1, max_iter + 1):
         q = model.e_step(data)
         reached = model.log_likelihood(q)
-        if mended(iteration, q):
-            ascent.bounds.append(reached / model.weight(q))
-            previous = free_energy = None
-            continue
-        slack = model.precision * max(model.weight(q), abs(reached))
+        scale = max(model.weight(q), abs(reached))
+        slack = model.precision * scale
         if free_energy is not None:
             _require(model, ascent, iteration, "the E step", reached - free_energy, slack)
         tight = model.free_energy(q)
@@ -151,8 +158,16 @@ def ascend(
                 f"iteration {iteration}: after the E step F is {tight:.10g} and log p(x) is "
                 f"{reached:.10g} nats; the posterior makes them equal"
             )
-        model.m_step(q)
+        try:
+            model.m_step(q)
+        except NoMaximum:
+            if not mended(iteration, q):
+                raise
+            ascent.bounds.append(reached / model.weight(q))
+            previous = free_energy = None
+            continue
         free_energy = model.free_energy(q)
+        slack = max(slack, model.precision * scale)  # whose covariances may be others
         _require(model, ascent, iteration, "the M step", free_energy - tight, slack)
         bound = reached / model.weight(q)
         change = float("inf") if previous is None else bound - previous

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pyvae.mixture import arrays, missing, state
 from pyvae.mixture.arrays import Array, Required, Source
+from pyvae.mixture.conditioning import working_dtype
 from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
 from pyvae.mixture.points import Points
 
@@ -129,8 +130,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
         p = Parameters(*(values.to(arrays.like(source).device) for values in p))
         points = Points(source, None, p.centre().to(arrays.like(source)))
         p, found, start = p.about(points.origin), torch.empty(0), 0
+        dtype = working_dtype(self._kind, p, points.origin.dtype)
         for x, _ in points.chunks():
-            part = function(x, p)
+            part = function(x.to(dtype), p)
+            part = part.to(x.dtype) if part.is_floating_point() else part
             if not start:
                 found = part.new_empty(len(points), *part.shape[1:])
             found[start : start + len(part)] = part

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pyvae.mixture import missing
+from pyvae.mixture.conditioning import UNIT, rounding, working_dtype
 from pyvae.mixture.covariance import Covariance, Parameters
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
@@ -18,8 +20,6 @@ from pyvae.mixture.sums import Sums
 # Up to so many responsibilities their entropy is summed by points, so that F = log p(x) after the
 # E step is a check; beyond, it is what log p(x) leaves of the expected log-joint.
 _MOST_SHARES = 2**20
-# Relative rounding of F: of scores in float32, and of sums in float64.
-_PRECISION = {torch.float32: 1e-5, torch.float64: 1e-9}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class GaussianEM:
         Whether NaN stands for what was not observed.
     processes
         Those that have the other points.
+
+    Attributes
+    ----------
+    last
+        q of the last E step, None before the first.
     """
 
     def __init__(
@@ -66,7 +71,18 @@ class GaussianEM:
         self.kind, self.parameters, self.reg_covar = kind, parameters, reg_covar
         self.prior, self.incomplete = prior, incomplete
         self.processes = Processes(False) if processes is None else processes
-        self.exact, self.precision = reg_covar == 0.0, _PRECISION[dtype]
+        self.last: Posterior | None = None
+        self.exact, self.dtype = reg_covar == 0.0, dtype  # of the points
+
+    @property
+    def precision(self) -> float:
+        """Rounding of F at the present parameters, where a fall would be an error."""
+        if not self.exact:
+            return UNIT[self.dtype]
+        return rounding(self.kind, self.parameters, self._dtype())
+
+    def _dtype(self) -> torch.dtype:
+        return working_dtype(self.kind, self.parameters, self.dtype)
 
     def sums(self, x: Tensor, weight: Tensor | None) -> Sums:
         """Give the sums of one chunk of points."""
@@ -76,7 +92,7 @@ class GaussianEM:
 
     def e_step(self, data: Points) -> Posterior:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
-        parts = [self.sums(x, weight) for x, weight in data.chunks()]
+        parts = [self.sums(x, weight) for x, weight in self._chunks(data)]
         sums = parts[0]
         for part in parts[1:]:
             sums = sums + part
@@ -86,9 +102,10 @@ class GaussianEM:
         entropy = reached - expected
         few = len(data) * len(self.parameters.weights) <= _MOST_SHARES
         if self.exact and few and not self.processes.several:
-            entropy = sum(self._entropy(x, weight) for x, weight in data.chunks())
+            entropy = sum(self._entropy(x, weight) for x, weight in self._chunks(data))
             entropy += missing.entropy(self.kind, data, self.parameters) if self.incomplete else 0.0
-        return Posterior(sums, entropy, reached + self._log_prior())
+        self.last = Posterior(sums, entropy, reached + self._log_prior())
+        return self.last
 
     def m_step(self, q: Posterior) -> None:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
@@ -117,6 +134,12 @@ class GaussianEM:
 
     def _log_prior(self) -> float:
         return 0.0 if self.prior is None else self.prior.log_density(self.kind, self.parameters)
+
+    def _chunks(self, data: Points) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Give the points in a dtype that has digits enough for the present covariances."""
+        dtype = self._dtype()
+        for x, weight in data.chunks():
+            yield x.to(dtype), None if weight is None else weight.to(dtype)
 
     def _entropy(self, x: Tensor, weight: Tensor | None) -> float:
         score = missing.posterior if self.incomplete else type(self.kind).posterior

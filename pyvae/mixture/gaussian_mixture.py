@@ -49,7 +49,8 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         integrated out exactly.
     reseed
         Whether a component that has lost its points, or all but copies of one, starts again amid
-        those explained worst, with a warning.
+        those explained worst, once EM has ended; with a warning, where that leads to a better end.
+        EM has ``max_iter`` iterations from there, and what is said of how it went is of these.
     prior
         A :class:`pyvae.mixture.ConjugatePrior` on the parameters: the fit is its posterior's mode.
     distributed
@@ -223,16 +224,16 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
             begin = processes.of_the_first(self._start(points, random, present))
             model = self._model(points, Parameters(*begin), processes)
             with Progress(self.verbose, self.verbose_interval, self.max_iter, number) as progress:
-                mend = Reseeding(model, points, random) if self.reseed else None
-                ascent = ascend(
-                    model,
-                    points,
-                    max_iter=self.max_iter,
-                    tol=self.tol,
-                    start=getattr(self, "lower_bound_", None) if goes_on else None,
-                    told=progress.told,
-                    **({} if mend is None else {"mended": mend}),
-                )
+                options = {
+                    "max_iter": self.max_iter,
+                    "tol": self.tol,
+                    "start": getattr(self, "lower_bound_", None) if goes_on else None,
+                    "told": progress.told,
+                }
+                if self.reseed:
+                    ascent = Reseeding(model, points, random).ascend(**options)
+                else:
+                    ascent = ascend(model, points, **options)
             if best is None or ascent.bound > best[0].bound:
                 best = ascent, model.parameters
         assert best is not None

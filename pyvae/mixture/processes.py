@@ -49,10 +49,6 @@ class Processes:
             _together(lambda copy=copy: dist.broadcast(copy, 0))
         return copies
 
-    def sums_of_the_first(self, sums: Sums) -> Sums:
-        """Give every process the sums of the first."""
-        return sums.from_flat(self.of_the_first([sums.flat()])[0])
-
     def agree(self, dimension: int, device: torch.device) -> None:
         """Refuse points of other dimensions than those of the first process.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.mixture
 import torch
 from scipy import optimize
 from torch import Tensor
@@ -152,6 +153,88 @@ def _log_posterior(
         of_one = volume / d if kind == "spherical" else volume
     terms = exponent * of_one + trace
     return total - 0.5 * (terms[0] if kind == "tied" else terms.sum())
+
+
+def collinear() -> dict[str, np.ndarray]:
+    """Columns that others tell nearly or all but exactly, as data have them."""
+    r = np.random.default_rng(0)
+    years, celsius = np.arange(2000, 2030, 0.1), r.normal(15, 8, 2000).round(1)
+    a, b = r.normal(size=(2, 500))
+    price = np.exp(r.normal(5, 1, 1000)).round(2)
+    return {
+        "powers": np.column_stack([years, years**2, years**3]),
+        "squares": np.column_stack([years, years**2]),
+        "degrees": np.column_stack([celsius, (1.8 * celsius + 32).round(1)]),
+        "rounded sums": np.column_stack([a, b, a + b]).round(3),
+        "near copies": np.column_stack([a, a + 1e-7 * b]),
+        "taxes": np.column_stack([price, (1.19 * price).round(2)]),
+        "far": np.column_stack([a, b]) * 1e6 + 1e9,
+        "units": np.column_stack([a, b, a + b + r.normal(size=500)]) * [1e-8, 1.0, 1e8],
+    }
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("name", collinear())
+def test_rounding_is_no_fall(name: str, k: int, kind: str) -> None:
+    """Checks know how far covariances amplify it; optima are scikit-learn's in float64."""
+    x = collinear()[name]
+    options: dict[str, Any] = {"covariance_type": kind, "reg_covar": 0.0, "random_state": 0}
+    for dtype in (np.float32, np.float64):
+        near = x.astype(dtype)
+        fitted = GaussianMixture(k, **options).fit(near)
+        assert np.isfinite(fitted.score(near))
+        if k == 1 and kind == "full":
+            wide = near.astype(np.float64)
+            want = sklearn.mixture.GaussianMixture(k, **options).fit(wide).score(wide)
+            assert fitted.score(near) == pytest.approx(
+                want, abs=2e-2 if name in ("powers", "near copies") else 1e-3
+            )
+
+
+class Wrong(GaussianEM):
+    """An M step that takes every variance for more than it is."""
+
+    factor = 1.0
+
+    def m_step(self, q: Any) -> None:
+        super().m_step(q)
+        p = self.parameters
+        self.parameters = p._replace(covariances=self.factor * p.covariances)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("name", "factor"), [("degrees", 1.1), ("squares", 1.1), ("taxes", 1.1), ("powers", 3.0)]
+)
+def test_a_wrong_step_is_a_fall_on_collinear_data(
+    name: str, factor: float, dtype: torch.dtype
+) -> None:
+    points = Points.about_their_mean(torch.from_numpy(collinear()[name]).to(dtype), None)
+    x = points.source.double() - points.origin.double()
+    p = Parameters(
+        torch.ones(1, dtype=torch.float64),
+        x.mean(0, keepdim=True),
+        torch.cov(x.T, correction=0)[None],
+    )
+    model = Wrong(COVARIANCES["full"], p, dtype=dtype)
+    ascend(model, points, max_iter=3, tol=0.0)
+    model.factor = factor
+    with pytest.raises(FreeEnergyError, match="the M step lowered the free energy"):
+        ascend(model, points)
+
+
+@each_kind
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_wrong_step_is_a_fall(kind: str, dtype: torch.dtype) -> None:
+    """By a few in a thousand, of clusters that lie apart."""
+    points, start = start_of(kind, clusters(100))
+    points = Points(points.source.to(dtype), None, points.origin.to(dtype))
+    model = Wrong(COVARIANCES[kind], start, dtype=dtype)
+    ascend(model, points, max_iter=500, tol=0.0 if dtype == torch.float64 else 1e-6)
+    model.factor = 1.03
+    with pytest.raises(FreeEnergyError, match="the M step lowered the free energy"):
+        ascend(model, points)
 
 
 def test_a_prior_out_of_range() -> None:
