@@ -80,10 +80,10 @@ def as_tensor(values: Array) -> Tensor:
 
 
 def numbers(values: Array, device: torch.device | None = None) -> Tensor:
-    """Give parameters, however they are stored, in float64."""
+    """Give parameters, however they are stored, in float64 and one after the other in memory."""
     if isinstance(values, Tensor):
-        return values.detach().to(device, torch.float64)
-    return as_tensor(np.asarray(values, dtype=np.float64)).to(device)
+        return values.detach().to(device, torch.float64).contiguous()
+    return as_tensor(np.asarray(values, dtype=np.float64)).to(device).contiguous()
 
 
 def require_size(X: Source | np.ndarray, required: Required) -> None:

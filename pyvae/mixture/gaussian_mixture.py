@@ -30,6 +30,11 @@ from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.start import METHODS, Given, start
 from pyvae.mixture.stepwise import step
 
+_NOT_CONVERGED = (
+    "the best start did not converge; increase max_iter or tol, try another init_params, or look "
+    "for degenerate data"
+)
+
 
 class GaussianMixture(FittedMixture):
     """Mixture of Gaussians fitted by EM, in place of ``sklearn.mixture.GaussianMixture``.
@@ -240,12 +245,7 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         seen = processes.total(points.origin.new_tensor(points.total, dtype=torch.float64))
         self._keep(X, points.origin, *best, seen.item())
         if not self.converged_ and self.max_iter > 0:
-            warnings.warn(
-                "the best start did not converge; increase max_iter or tol, try another "
-                "init_params, or look for degenerate data",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+            warnings.warn(_NOT_CONVERGED, ConvergenceWarning, stacklevel=3)
 
     def _step(self, X: Array, sample_weight: Array | None) -> None:
         present = self._present("partial_fit")
@@ -265,23 +265,10 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         self.n_iter_ = steps + 1
 
     def _present(self, way: str) -> Parameters | None:
-        """Give the mixture to go on from, None where there is none yet.
-
-        Raises
-        ------
-        ValueError
-            If it has another number of components than asked for, or another kind of covariance.
-        """
+        """Give the mixture to go on from, None where there is none yet."""
         if not state.is_mixture(self):
             return None
-        found = self._parameters()
-        if len(found.weights) != self.n_components:
-            raise ValueError(
-                f"n_components={self.n_components}, and the mixture that {way} goes on from has "
-                f"{len(found.weights)}: set n_components to that, or call fit() with "
-                "warm_start=False to start anew"
-            )
-        return found
+        return state.require_components(self._parameters(), self.n_components, way)
 
     def _points(self, X: Array, sample_weight: Array | None, present: Parameters | None) -> Points:
         dimension = None if present is None else present.means.shape[1]

@@ -71,6 +71,23 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
     return Parameters(weights, means, _covariances(estimator, kind, means))
 
 
+def require_components(present: Parameters, n_components: int, way: str) -> Parameters:
+    """Give the mixture that a fit goes on from, if it has as many components as asked for.
+
+    Raises
+    ------
+    ValueError
+        If it has another number of them.
+    """
+    if len(present.weights) != n_components:
+        raise ValueError(
+            f"n_components={n_components}, and the mixture that {way} goes on from has "
+            f"{len(present.weights)}: set n_components to that, or call fit() with "
+            "warm_start=False to start anew"
+        )
+    return present
+
+
 def covariances_are_others(estimator: object, kind: Covariance) -> bool:
     """Tell whether ``covariances_`` and ``precisions_cholesky_`` are of different mixtures."""
     held = vars(estimator)
