@@ -58,7 +58,7 @@ T exchange_value(Place place, const char* operation, unsigned mask, int source, 
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof(T));
   bits = exchange(place, operation, mask, source, bits);
-  std::memcpy(&value, &bits, sizeof(T));
+  std::memcpy(static_cast<void*>(&value), &bits, sizeof(T));  // T may be a class of numbers
   return value;
 }
 
