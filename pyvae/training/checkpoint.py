@@ -6,14 +6,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
+from pyvae.errors import NotFound, WrongValue
 from pyvae.settings import GMVAEOptions, TrainerSettings, VAEOptions, earlier
+from pyvae.storage.form import Place, said
+from pyvae.training.archive import load_archive
+from pyvae.training.checkpoint_form import DESCRIPTION, State
 from pyvae.training.files import write_atomically
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 LAST_FILE = "last.ckpt"
 BEST_FILE = "best.ckpt"
+_LONGEST = 200  # of a setting in a message
 _MAGIC = b"pyvae checkpoint 1 sha256 "
 _KEYS = ("run", "epoch", "model", "optimizer", "history", "best", "stale_epochs")
 # What descriptions of older runs lack.
@@ -43,7 +46,8 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return the state in a checkpoint file.
 
-    Nothing in the file is executed: it is read with ``weights_only=True``.
+    Nothing in the file is executed: it is read with ``weights_only=True``. What is in the state is
+    for the caller to compare with its form.
 
     Raises
     ------
@@ -53,24 +57,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         If the file is no checkpoint of this package, or damaged.
     """
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no checkpoint there to resume from; start with resume=False"
-        )
+        raise NotFound(f"{path}: no checkpoint there to resume from; start with resume=False")
     content = path.read_bytes()
     head, _, payload = content.partition(b"\n")
     if not head.startswith(_MAGIC):
-        raise ValueError(f"{path}: no checkpoint of pyvae; its first line says otherwise")
+        raise WrongValue(f"{path}: no checkpoint of pyvae; its first line says otherwise")
     if head[len(_MAGIC) :] != hashlib.sha256(payload).hexdigest().encode():
-        raise ValueError(
+        raise WrongValue(
             f"{path}: damaged checkpoint, its {len(payload)} bytes do not match their digest; "
             "resume from another one"
         )
-    try:
-        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: not readable by this torch ({error})") from error
+    state = load_archive(payload, path)
     if not isinstance(state, dict) or "model" not in state:
-        raise ValueError(f"{path}: no checkpoint of pyvae's trainer; it holds no model")
+        raise WrongValue(f"{path}: no checkpoint of pyvae's trainer; it holds no model")
     return state
 
 
@@ -85,7 +84,7 @@ def read_resumable(path: Path, run: dict[str, Any]) -> dict[str, Any]:
     state = read_checkpoint(path)
     missing = [key for key in _KEYS if key not in state]
     if missing:
-        raise ValueError(
+        raise WrongValue(
             f"{path}: holds a model but no state of its training ({', '.join(missing)}); "
             f"resume from {LAST_FILE}, or take the weights with load_weights"
         )
@@ -93,17 +92,18 @@ def read_resumable(path: Path, run: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def check_same_run(path: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:
+def check_same_run(path: Path, saved: Any, current: dict[str, Any]) -> None:
     """Raise where a checkpoint belongs to another model, data set or configuration.
 
     Both are what :func:`describe_run` returned.
     """
+    saved = DESCRIPTION.taken(saved, Place(path, ("run",)))
     for part in ("model", "data", "trainer"):
         old, new = ({**_EARLIER[part], **run.get(part, {})} for run in (saved, current))
         names = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
         if names:
-            changes = "; ".join(f"{n} was {old.get(n)!r}, is {new.get(n)!r}" for n in names)
-            raise ValueError(
+            changes = "; ".join(f"{n} was {_said(old, n)}, is {_said(new, n)}" for n in names)
+            raise WrongValue(
                 f"{path}: belongs to another {part}: {changes}. Resume with the same settings, or "
                 "choose another output folder"
             )
@@ -132,13 +132,12 @@ def load_weights(model: LatentVariableModel, path: str | Path) -> LatentVariable
     """
     path = Path(path)
     state = read_checkpoint(path)
-    restore_model(model, state["model"], path)
+    weights = State(model, same_dtype=False).taken(state["model"], Place(path, ("model",)))
+    model.load_state_dict(weights)
     return model
 
 
-def restore_model(model: LatentVariableModel, state: dict[str, Tensor], path: Path) -> None:
-    """Copy tensors into the model; all of them must fit."""
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: the tensors do not fit the model: {error}") from error
+def _said(part: dict[str, Any], name: str) -> str:
+    """Return a setting as Python writes it, where that fits into a message."""
+    text = repr(part.get(name))
+    return text if len(text) <= _LONGEST else said(part.get(name))

@@ -14,6 +14,8 @@ from torch.nn import Parameter
 
 from pyvae.models import GMVAE, LatentVariableModel
 from pyvae.optim import StepwiseEM
+from pyvae.storage.form import Fields
+from pyvae.training.checkpoint_form import optimizer_form
 from pyvae.training.objective import Objective
 
 if TYPE_CHECKING:
@@ -142,9 +144,21 @@ class Engine:
             state["mixture"] = self._mixture.state_dict()
         return state
 
+    def optimizer_form(self, most_steps: int) -> Fields:
+        """Return the form of what :meth:`optimizer_state` returns after so many steps at most."""
+        form = optimizer_form(self._optimizer.optimizer, most_steps)
+        if self._mixture is None:
+            return form
+        return Fields({**form.required, "mixture": optimizer_form(self._mixture, most_steps)})
+
     def load_optimizer_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the optimizer."""
-        state = dict(state)
+        """Go on from a state that has the form."""
+        optimizers: dict[str, torch.optim.Optimizer] = {"": self._optimizer.optimizer}
+        parts = {"": state}
         if self._mixture is not None:
-            self._mixture.load_state_dict(state.pop("mixture"))
-        self._optimizer.optimizer.load_state_dict(state)
+            optimizers["mixture"], parts["mixture"] = self._mixture, state["mixture"]
+        for name, optimizer in optimizers.items():
+            # What an older torch did not write of a group is as the run has it.
+            own, saved = optimizer.state_dict()["param_groups"], parts[name]["param_groups"]
+            groups = [group | taken for group, taken in zip(own, saved, strict=True)]
+            optimizer.load_state_dict({"state": parts[name]["state"], "param_groups": groups})

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from pyvae.models import GMVAE, Elbo, LatentVariableModel
+from pyvae.storage.form import Integer, Place
 from pyvae.training.checkpoint import (
     BEST_FILE,
+    check_same_run,
     describe_run,
     read_checkpoint,
     read_resumable,
-    restore_model,
 )
+from pyvae.training.checkpoint_form import State, highest_bound, run_form
 from pyvae.training.engine import Engine
 from pyvae.training.history import History
 from pyvae.training.monitor import bound_figures, latent_figures, mean_bound
@@ -64,14 +66,33 @@ class Run:
 
     def restore(self, path: Path) -> None:
         """Go on from the end of the epoch that a checkpoint holds."""
-        state = read_resumable(path, self.description)
-        restore_model(self.model, state["model"], path)
+        state = self._checked(read_resumable(path, self.description), path)
+        best = path.with_name(BEST_FILE)
+        if best.is_file() and state["best"] > -math.inf:
+            self.best_weights = self._best_weights(best)
+        # All of it is known to fit: from here on nothing is refused, and nothing half-restored.
+        self.model.load_state_dict(state["model"])
         self.engine.load_optimizer_state(state["optimizer"])
         self.history = History(state["history"])
         self.best, self.stale_epochs = state["best"], state["stale_epochs"]
-        best = path.with_name(BEST_FILE)
-        if best.is_file() and self.best > -math.inf:
-            self.best_weights = read_checkpoint(best)["model"]
+
+    def _checked(self, state: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Compare a checkpoint with what this run would have written."""
+        place = Place(path)
+        epochs = Integer(0).taken(state["epoch"], place.of("epoch"))
+        steps = epochs * math.ceil(len(self.train) / self.settings.batch_size)
+        optimizer = self.engine.optimizer_form(steps)
+        form = run_form(self.model, optimizer, epochs, self.pretrain_epochs)
+        state = form.taken(state, place)
+        highest = highest_bound(state["history"])
+        if state["best"] != highest:
+            place.of("best").refuse(state["best"], f"{highest}, the highest bound of its history")
+        return state
+
+    def _best_weights(self, path: Path) -> dict[str, Tensor]:
+        state = read_checkpoint(path)
+        check_same_run(path, state.get("run"), self.description)
+        return State(self.model).taken(state["model"], Place(path, ("model",)))
 
     def complete(self) -> History:
         """Run the epochs that are left."""
