@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyvae.cli.errors import UserError
+from pyvae.cli.files import write_picture
 from pyvae.cli.terminal import output, say, show, table
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def fit_kl(weights: str, means: str, sigmas: str, picture: str) -> None:
     panels = [found, fitted(*APART)]
     _print(console, found)
     target.parent.mkdir(parents=True, exist_ok=True)
-    plots.kl_directions(panels, sweep()).savefig(target)
+    write_picture(target, plots.kl_directions(panels, sweep()))
     say(console, f"wrote {target}")
 
 

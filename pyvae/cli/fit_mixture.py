@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import UserError
+from pyvae.cli.files import write_array, write_arrays, write_picture
 from pyvae.cli.terminal import output, say, show, table
+from pyvae.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,8 +174,6 @@ def _write(
     labels: np.ndarray,
     criterion: dict[int, float],
 ) -> None:
-    import numpy as np
-
     from pyvae import plots
 
     k, d = mixture.means_.shape
@@ -190,13 +190,13 @@ def _write(
         "seed": options.seed,
     }
     arrays = {name: getattr(mixture, f"{name}_") for name in ("weights", "means", "covariances")}
-    np.savez(folder / "mixture.npz", **arrays)
-    np.save(folder / "labels.npy", labels)
+    write_arrays(folder / "mixture.npz", arrays)
+    write_array(folder / "labels.npy", labels)
     matrices = mixture.covariance_matrices_
     picture = plots.mixture(data.x.numpy(), labels, mixture.weights_, mixture.means_, matrices)
-    picture.savefig(folder / "mixture.png")
+    write_picture(folder / "mixture.png", picture)
     if len(criterion) > 1:
         curve = plots.information_criterion(list(criterion), list(criterion.values()), "BIC")
-        curve.savefig(folder / "bic.png")
+        write_picture(folder / "bic.png", curve)
     text = json.dumps(summary, indent=2) + "\n"
-    (folder / "mixture.json").write_text(text, encoding="utf-8")
+    write_atomically(folder / "mixture.json", text.encode())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pyvae import plots
+from pyvae.cli.files import write_picture
 from pyvae.models import GMVAE
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def draw(
             components, labels, num_components=len(model.component_means)
         )
     for name, figure in drawn.items():
-        figure.savefig(folder / name)
+        write_picture(folder / name, figure)
     return list(drawn)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pyvae.cli.errors import UserError
+from pyvae.storage.lock import locked
+from pyvae.storage.writing import write_atomically
 
 _FORMAT = "pyvae.run"
 _CHECKPOINTS = ("last.ckpt", "best.ckpt")
@@ -55,17 +59,28 @@ class RunFolder:
         if others and not self.holds_run:
             raise UserError(f"--output: {self} holds other files; name a new or an empty folder")
 
-    def begin(self) -> None:
-        """Make the folder, without what another run left in it."""
+    @contextmanager
+    def begun(self, *, overwrite: bool) -> Iterator[None]:
+        """Make the folder, without what another run left in it, and hold it against others."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.clear()
+        with locked(self.path):
+            self.check_free(overwrite=overwrite)  # once more: another may have been quicker
+            self.clear()
+            yield
 
     def clear(self) -> None:
         """Delete what a run leaves, and nothing else."""
         for name in _FILES:
             (self.path / name).unlink(missing_ok=True)
+        self.drop_links()
         for name in _FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def drop_links(self) -> None:
+        """Delete links in the place of the run's own folders: what they point to is not its own."""
+        for name in _FOLDERS:
+            if (self.path / name).is_symlink():
+                (self.path / name).unlink()
 
     def read_settings(self) -> dict[str, Any]:
         """Return the content of ``run.json``."""
@@ -79,8 +94,6 @@ class RunFolder:
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Write a file of the folder, whole or not at all."""
-        from pyvae.training.files import write_atomically
-
         text = json.dumps(content, indent=2, allow_nan=False)
         write_atomically(path, (text + "\n").encode())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pyvae.cli.errors import UserError
 from pyvae.cli.evaluate import load_model
+from pyvae.cli.files import write_array, write_picture
 
 _MOST_DRAWN = 400
 
@@ -18,7 +19,6 @@ def sample(path: str, *, count: int, component: int | None, output: str | None, 
         raise UserError(f"--output: {target} must end in .png (a picture) or .npy (an array)")
     if target.suffix == ".png" and count > _MOST_DRAWN:
         raise UserError(f"-n: a picture shows {_MOST_DRAWN} at most, got {count}; write a .npy")
-    import numpy as np
     import torch
 
     from pyvae import plots
@@ -27,11 +27,12 @@ def sample(path: str, *, count: int, component: int | None, output: str | None, 
     generator = torch.Generator().manual_seed(seed)
     x = model.sample(count, component, generator)
     if target.suffix == ".npy":
-        np.save(target, x.numpy())
+        write_array(target, x.numpy())
     else:
         shape = run.get("image_shape")
         title = "the prior" if component is None else f"component {component}"
-        plots.component_samples(
+        picture = plots.component_samples(
             x.numpy()[None], shape and tuple(shape), title=f"Samples of {title}, decoded"
-        ).savefig(target)
+        )
+        write_picture(target, picture)
     print(f"{count} samples in {target}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from pyvae.cli.run_folder import RunFolder, default_output
 from pyvae.cli.settings import OPTIONS, arguments, check, flag
 from pyvae.cli.terminal import output, say
 from pyvae.settings import NEVER, GMVAEOptions, TrainerSettings, VAEOptions, changeable
+from pyvae.storage.lock import locked
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -40,21 +42,26 @@ def train(options: dict[str, Any], given: set[str]) -> None:
         Names of the options that stood on the command line.
     """
     folder = RunFolder(options["output"] or default_output(options["data"], options["model"]))
-    if options["resume"]:
-        options = _resumed(folder, options, given)
-    else:
-        _check_belongs(options, given)
-        check(options)
-        if options["objective"] != "elbo" and "warmup_epochs" not in given:
-            options = {**options, "warmup_epochs": 0}
-        folder.check_free(overwrite=options["overwrite"])
     try:
-        _train(folder, options)
+        with ExitStack() as held:
+            if options["resume"]:
+                _check_resumable(folder, options)
+                held.enter_context(locked(folder.path))
+                options = _resumed(folder, options, given)
+            else:
+                _check_belongs(options, given)
+                check(options)
+                if options["objective"] != "elbo" and "warmup_epochs" not in given:
+                    options = {**options, "warmup_epochs": 0}
+                folder.check_free(overwrite=options["overwrite"])
+                if folder.holds_run:  # told now, and not after the data were read
+                    held.enter_context(locked(folder.path))
+            _train(folder, options, held)
     except KeyboardInterrupt:
         raise Interrupted(_way_on(folder)) from None
 
 
-def _train(folder: RunFolder, options: dict[str, Any]) -> None:
+def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     import torch
 
     console = output(quiet=options["quiet"])
@@ -75,7 +82,7 @@ def _train(folder: RunFolder, options: dict[str, Any]) -> None:
         progress="silent" if options["quiet"] else "auto",
     )
     if not options["resume"]:
-        folder.begin()
+        held.enter_context(folder.begun(overwrite=options["overwrite"]))
         _record(folder, options, data)
     report.opening(console, data, model, device, options["threads"])
     try:
@@ -87,6 +94,7 @@ def _train(folder: RunFolder, options: dict[str, Any]) -> None:
             raise RunFailed(str(error)) from error
         raise
     _record(folder, options, data)  # once more: a resumed run may have been given more epochs
+    folder.drop_links()
     model.cpu().save_pretrained(folder.model)
     seconds = sum(row["seconds"] for row in history)
     say(console, f"{len(history)} epochs took {seconds:.0f} s")
@@ -123,12 +131,15 @@ def choose_device(name: str) -> str:
     return "cuda" if name != "cpu" and usable else "cpu"
 
 
-def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dict[str, Any]:
-    """Return the options of the run in the folder, with those of this call."""
+def _check_resumable(folder: RunFolder, options: dict[str, Any]) -> None:
     if options["overwrite"]:
         raise UserError("--resume and --overwrite exclude each other; give one of them")
     if not folder.settings.is_file():
         raise UserError(f"--resume: {folder} holds no run; leave out --resume to start one there")
+
+
+def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    """Return the options of the run in the folder, with those of this call."""
     saved = {**_EARLIER, **folder.read_settings().get("options", {})}
     missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
     if missing:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
+
+from pyvae.storage.lock import MODEL, locked
+from pyvae.storage.writing import write_atomically
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -49,8 +51,10 @@ def save(
     state = _plain_state(model)
     header = {"config": text, "sha256": _digest(state)}
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / CONFIG_FILE, (text + "\n").encode())
-    write_atomically(folder / WEIGHTS_FILE, safetensors_bytes(state, metadata=header))
+    # Two that save at once would leave the config of one and the weights of the other.
+    with locked(folder, MODEL, wait=True):
+        write_atomically(folder / CONFIG_FILE, (text + "\n").encode())
+        write_atomically(folder / WEIGHTS_FILE, safetensors_bytes(state, metadata=header))
 
 
 def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None]) -> Model:
@@ -97,26 +101,6 @@ def read_config(folder: Path) -> dict[str, Any]:
         if not isinstance(saved.get(key), kind):
             raise ValueError(f"{path} is damaged: it has no {kind.__name__} {key!r}")
     return saved
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that whoever looks sees the old content or the new, and never a part."""
-    # One fixed name: what a killed process leaves is overwritten by the next, and never piles up.
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # the new name is in the folder, which has to reach the disk too
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 def _existing(path: Path) -> Path:

@@ -14,9 +14,9 @@ import torch
 from pyvae.errors import NotFound, WrongValue
 from pyvae.settings import GMVAEOptions, TrainerSettings, VAEOptions, earlier
 from pyvae.storage.form import Place, said
+from pyvae.storage.writing import write_atomically
 from pyvae.training.archive import load_archive
 from pyvae.training.checkpoint_form import DESCRIPTION, State
-from pyvae.training.files import write_atomically
 
 if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel

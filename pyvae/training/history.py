@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from pyvae.training.files import write_atomically
+from pyvae.storage.writing import write_atomically
 from pyvae.training.metrics import as_json
 
 CSV_FILE = "history.csv"

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+from pyvae.errors import WrongValue
+from pyvae.storage.lock import locked
 from pyvae.training.checkpoint import BEST_FILE, LAST_FILE, write_checkpoint
-from pyvae.training.files import make_output_folder
 
 if TYPE_CHECKING:
     from pyvae.settings import TrainerSettings
@@ -25,10 +30,8 @@ class RunFolder:
     resume from as another, so what a kill costs is time and never a different result.
     """
 
-    def __init__(self, settings: TrainerSettings, *, resume: bool) -> None:
-        if settings.output_dir is None:
-            raise ValueError("a run folder needs output_dir")
-        self.path = make_output_folder(settings.output_dir)
+    def __init__(self, settings: TrainerSettings, path: Path, *, resume: bool) -> None:
+        self.path = path
         if not resume:
             self._refuse_another_run()
         self._pause = settings.checkpoint_seconds
@@ -77,18 +80,48 @@ class RunFolder:
     def _refuse_another_run(self) -> None:
         found = [name for name in _BEGUN if (self.path / name).exists()]
         if found:
-            raise ValueError(
+            raise WrongValue(
                 f"output folder {self.path} holds another run ({', '.join(found)}); go on with it "
                 "(resume=True) or choose another folder"
             )
 
 
+@contextmanager
+def run_folder(settings: TrainerSettings, *, resume: bool) -> Iterator[RunFolder | None]:
+    """Hold the run's folder, made where it is missing, against all other runs; None for none.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made or written to, or a run is going there, or has been.
+    """
+    if settings.output_dir is None:
+        yield None
+        return
+    path = Path(settings.output_dir).expanduser()
+    # Of several processes that train together the first one writes, and holds the lock for all.
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    with ExitStack() as held:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if first:
+                held.enter_context(locked(path))
+        except OSError as error:
+            raise WrongValue(
+                f"output folder {path} cannot be written to ({error.strerror}); choose another"
+            ) from error
+        yield RunFolder(settings, path, resume=resume)
+
+
 def _tensorboard(folder: Path, wanted: bool | None) -> Any:
     installed = importlib.util.find_spec("tensorboard") is not None
     if wanted and not installed:
-        raise ValueError("tensorboard=True, but it is not installed; pip install tensorboard")
+        raise WrongValue("tensorboard=True, but it is not installed; pip install tensorboard")
     if wanted is False or not installed:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder / "tensorboard"))
+    log = folder / "tensorboard"
+    if log.is_symlink():
+        raise WrongValue(f"{log} is a symbolic link, which no run of pyvae made; delete it")
+    return SummaryWriter(str(log))

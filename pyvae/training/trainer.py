@@ -15,7 +15,7 @@ from pyvae.settings import TrainerSettings, documented
 from pyvae.training.batches import Batches
 from pyvae.training.checkpoint import LAST_FILE
 from pyvae.training.run import Run
-from pyvae.training.run_folder import RunFolder
+from pyvae.training.run_folder import run_folder
 
 if TYPE_CHECKING:
     from pyvae.data import Data
@@ -76,7 +76,7 @@ class Trainer(TrainerSettings):
             If there is no checkpoint to resume from.
         ValueError
             If the data are empty or do not fit the model, the output folder holds another run or
-            cannot be written to, or the checkpoint is damaged or of another run.
+            has one going, or cannot be written to, or the checkpoint is damaged or of another run.
         """
         if self.early_stopping is not None and validation is None:
             raise ValueError("early_stopping watches the validation bound; pass validation data")
@@ -84,12 +84,9 @@ class Trainer(TrainerSettings):
         train = Batches(data, self.num_workers)
         held_out = None if validation is None else Batches(validation, self.num_workers)
         checkpoint = self._checkpoint_to_resume(resume)
-        folder = None
-        if self.output_dir is not None:
-            folder = RunFolder(self, resume=bool(resume))
         devices = range(torch.cuda.device_count())
         # The run seeds torch for its own ends; the caller's random numbers go on as they were.
-        with torch.random.fork_rng(devices=devices):
+        with run_folder(self, resume=bool(resume)) as folder, torch.random.fork_rng(devices):
             run = Run(self, model, train, held_out, folder)
             try:
                 if checkpoint is not None:
