@@ -6,6 +6,7 @@ TORCH ?= 2.13.0
 WERROR ?= OFF
 OUTPUT ?= runs/demo
 BENCH_FLAGS ?=
+FUZZ_FLAGS ?= --seconds 600
 RESULTS ?= $(firstword $(wildcard benchmarks/results/*.json))
 PYTEST_FLAGS ?= -n auto --maxprocesses=4
 TORCH_VERSIONS ?= 2.10.0 2.13.0 newest
@@ -20,7 +21,7 @@ export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo theory test test-gpu sanitize lint format bench bench-gpu bench-document bench-loop test-torch-versions clean
+.PHONY: help demo theory test test-gpu fuzz sanitize lint format bench bench-gpu bench-document bench-loop test-torch-versions clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -38,6 +39,9 @@ test: .venv/.ready  ## run the whole test suite
 
 test-gpu: .venv/.ready  ## run what needs a GPU, on the installed ops; skipped where there is none
 	$(BIN)/pytest -m gpu -n 0 tests/ops tests/cuda
+
+fuzz: .venv/.ready  ## spoil files of every kind at random for ten minutes; FUZZ_FLAGS='--seconds N --seed N'
+	$(BIN)/python -m tests.fuzz $(FUZZ_FLAGS)
 
 sanitize: .venv/.ready  ## run the kernels under the address, undefined-behaviour and thread sanitizers
 	PYVAE_SANITIZERS='address,undefined thread' $(BIN)/pytest $(PYTEST_FLAGS) tests/native tests/cuda

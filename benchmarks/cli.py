@@ -22,7 +22,7 @@ class Device(str, Enum):
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    return manners.run(app, PROGRAM, args, package="benchmarks")
+    return manners.run(app, PROGRAM, args)
 
 
 @app.command()

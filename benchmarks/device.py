@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from pyvae import ops
+from pyvae.errors import WrongValue
 from tests.memory import peak_growth
 
 _PACKAGES = ("pyvae", "torch", "numpy", "scikit-learn", "jax", "pykeops")
@@ -121,11 +122,11 @@ def device_of(name: str) -> Device:
         If it is a GPU, and there is none that torch and pyvae can use.
     """
     if name == GPU.name and not torch.cuda.is_available():
-        raise ValueError(
+        raise WrongValue(
             "--device cuda: torch finds no CUDA device; leave it out to measure the processor"
         )
     if name == GPU.name and ops.CUDA_MISSING:
-        raise ValueError(f"--device cuda: pyvae has no CUDA kernels {ops.CUDA_MISSING}")
+        raise WrongValue(f"--device cuda: pyvae has no CUDA kernels {ops.CUDA_MISSING}")
     return DEVICES[name]
 
 

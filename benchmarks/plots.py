@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from pyvae.errors import WrongValue
 from pyvae.plots import style
 
 _ROW = 0.27  # inches
@@ -31,7 +32,7 @@ def ratios(
     """
     rows = list(dict.fromkeys(case for cases in panels.values() for case in cases))
     if not rows:
-        raise ValueError("ratios: expected at least one case, got none; measure one first")
+        raise WrongValue("ratios: expected at least one case, got none; measure one first")
     found = [peers for cases in panels.values() for peers in cases.values()]
     peers = list(dict.fromkeys(name for each in found for name in each))
     figure, grid = _with_legend_below(

@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pyvae.errors import WrongValue
+
 SCHEMA = 1
 FORWARD, BOTH = "forward", "forward + backward"
 _FACTS, _SOFTWARE = {"processor", "instruction_set", "system"}, {"pyvae", "torch"}
@@ -48,7 +50,7 @@ class Figure:
     def __post_init__(self) -> None:
         times = (self.median, self.low, self.high)
         if self.skipped is None and not all(0 < time < math.inf for time in times):
-            raise ValueError("a time that is no positive number")
+            raise WrongValue("a time that is no positive number")
 
 
 @dataclass
@@ -145,12 +147,12 @@ def load(path: str | Path) -> Results:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not JSON, or damaged: {error}") from None
+        raise WrongValue(f"{path}: not JSON, or damaged: {error}") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema is None:
-        raise ValueError(f"{path}: no results of the benchmarks; expected an object with a schema")
+        raise WrongValue(f"{path}: no results of the benchmarks; expected an object with a schema")
     if schema != SCHEMA:
-        raise ValueError(
+        raise WrongValue(
             f"{path}: results of schema {schema!r}, this version reads {SCHEMA}; measure again"
         )
     try:
@@ -158,10 +160,10 @@ def load(path: str | Path) -> Results:
     except ValidationError as error:
         first = error.errors()[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise ValueError(f"{path}: damaged results ({what}); measure again") from None
+        raise WrongValue(f"{path}: damaged results ({what}); measure again") from None
     missing = _FACTS - results.machine.keys() | _SOFTWARE - results.software.keys()
     if missing:
-        raise ValueError(f"{path}: damaged results (no {min(missing)}); measure again")
+        raise WrongValue(f"{path}: damaged results (no {min(missing)}); measure again")
     return results
 
 

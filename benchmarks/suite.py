@@ -10,6 +10,7 @@ from benchmarks.cases import Case
 from benchmarks.fits import FITS, fit
 from benchmarks.rates import COPY, FMA, SGEMM
 from benchmarks.variants import ONE_THREAD, PYVAE, Variant, by_position, in_torch
+from pyvae.errors import WrongValue
 from tests.ops.cases import MEASURED
 from tests.ops.draws import Size, sizes_of
 
@@ -61,10 +62,10 @@ def select(only: Sequence[str], device: str = "cpu") -> tuple[Case, ...]:
     for name in only:
         op, _, size = name.partition(":")
         if op not in names:
-            raise ValueError(f"--only: no op {op!r} in the suite; it has {', '.join(names)}")
+            raise WrongValue(f"--only: no op {op!r} in the suite; it has {', '.join(names)}")
         found = [case for case in every if case.op == op and size in ("", case.label)]
         if not found:
             sizes = ", ".join(case.label for case in every if case.op == op)
-            raise ValueError(f"--only: {op} is not measured at {size!r}; its sizes are {sizes}")
+            raise WrongValue(f"--only: {op} is not measured at {size!r}; its sizes are {sizes}")
         chosen += [case for case in found if case not in chosen]
     return tuple(chosen) if only else every

@@ -25,8 +25,8 @@ PYTHON: dict[str, set[str]] = {
     "settings": {"errors"},
     "models": {"errors", "storage", "ops", "settings"},
     "mixture": {"errors", "ops"},
-    "distributions": {"ops"},
-    "inference": {"distributions", "models", "ops"},
+    "distributions": {"errors", "ops"},
+    "inference": {"errors", "distributions", "models", "ops"},
     "optim": {"errors", "mixture", "models"},
     "training": {
         "errors",

@@ -54,4 +54,4 @@ def main(
 
 
 if __name__ == "__main__":
-    manners.main(app, "python -m benchmarks.studies.digits_seeds", "benchmarks")
+    manners.main(app, "python -m benchmarks.studies.digits_seeds")

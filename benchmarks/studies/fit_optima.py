@@ -44,4 +44,4 @@ def main(
 
 
 if __name__ == "__main__":
-    manners.main(app, "python -m benchmarks.studies.fit_optima", "benchmarks")
+    manners.main(app, "python -m benchmarks.studies.fit_optima")

@@ -79,4 +79,4 @@ def main(
 
 
 if __name__ == "__main__":
-    manners.main(app, "python -m benchmarks.studies.prior_updates", "benchmarks")
+    manners.main(app, "python -m benchmarks.studies.prior_updates")

@@ -94,4 +94,4 @@ def main(
 
 
 if __name__ == "__main__":
-    manners.main(app, "python -m benchmarks.studies.small_calls", "benchmarks")
+    manners.main(app, "python -m benchmarks.studies.small_calls")

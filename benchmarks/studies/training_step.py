@@ -84,4 +84,4 @@ def main(
 
 
 if __name__ == "__main__":
-    manners.main(app, "python -m benchmarks.studies.training_step", "benchmarks")
+    manners.main(app, "python -m benchmarks.studies.training_step")

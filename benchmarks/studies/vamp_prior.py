@@ -96,4 +96,4 @@ def main(
 
 
 if __name__ == "__main__":
-    manners.main(app, "python -m benchmarks.studies.vamp_prior", "benchmarks")
+    manners.main(app, "python -m benchmarks.studies.vamp_prior")

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-OK, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+from pyvae.errors import UserError
 
-
-class UserError(Exception):
-    """A mistake of the user's; its text is the one line to show."""
+OK, FAILED, MISTAKE, DEFECT, INTERRUPTED = 0, 1, 2, 70, 130
+REPORT = (
+    "this is a defect of the program and no mistake of yours; please report it, with the lines "
+    "above and what you typed"
+)
 
 
 class RunFailed(Exception):
@@ -23,31 +24,31 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def mistakes(package: str = "pyvae") -> Iterator[None]:
-    """Turn the library's complaints about its input into :class:`UserError`.
+def mistakes() -> Iterator[None]:
+    """Turn complaints of the operating system and of the build into :class:`UserError`.
 
-    A ``ValueError`` or ``TypeError`` counts where pyvae raised it itself, or the ``package`` that
-    the command line is of: their texts name what was expected and what came. The same from deep
-    within another library is a defect of ours, and keeps its traceback. Errors of the file system
-    are the user's wherever they arise.
+    What the library raises for users is one already, wherever it is raised
+    (:mod:`pyvae.errors`). Everything else, whatever its type and whoever raised it, is a defect.
     """
     try:
         yield
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise RunFailed("out of memory; ask for less, or take a larger machine") from error
     except OSError as error:
+        if error.errno is None:  # the system gives every complaint of its own a number
+            raise
         raise UserError(_file_error(error)) from error
     except ImportError as error:
-        if error.name is not None and not error.name.startswith("pyvae"):
-            raise
         if error.name == "pyvae._C":
             raise UserError(
                 "the compiled part of pyvae is not there; install the package (pip install .) "
                 "instead of running it from its sources"
             ) from error
-        raise UserError(str(error)) from error  # a wrong PYVAE_CPU_ISA, say
-    except (ValueError, TypeError) as error:
-        if not _raised_by(error, ("pyvae.", f"{package}.")):
-            raise
-        raise UserError(str(error)) from error
+        if str(error).startswith("PYVAE_"):  # a wrong PYVAE_CPU_ISA, say
+            raise UserError(str(error)) from error
+        raise
 
 
 def one_line(text: str) -> str:
@@ -68,8 +69,3 @@ def _file_error(error: OSError) -> str:
     if error.filename is None or error.strerror is None:
         return str(error)
     return f"{error.filename}: {error.strerror.lower()}"
-
-
-def _raised_by(error: BaseException, packages: tuple[str, ...]) -> bool:
-    frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and frames[-1][0].f_globals.get("__name__", "").startswith(packages)

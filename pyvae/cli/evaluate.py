@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import UserError
@@ -67,4 +68,11 @@ def load_model(path: str) -> tuple[LatentVariableModel, dict[str, Any]]:
             f"{path}: the run has not come to its end; `pyvae train --output {path} --resume` "
             "goes on with it"
         )
-    return from_pretrained(folder.model), folder.read_settings()
+    model, run = from_pretrained(folder.model), folder.read_settings()
+    shape = run.get("image_shape")
+    if shape is not None and math.prod(shape) != model.input_dim:
+        raise UserError(
+            f"{folder.settings}: image_shape is {shape}, and the model beside it has "
+            f"{model.input_dim} features"
+        )
+    return model, run

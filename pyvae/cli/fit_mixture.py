@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyvae.cli.errors import UserError
 from pyvae.cli.files import write_array, write_arrays, write_picture
 from pyvae.cli.terminal import output, say, show, table
+from pyvae.storage.lock import locked
 from pyvae.storage.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -64,9 +65,10 @@ def fit_mixture(options: Options) -> None:
     labels = fitted[best].predict(x)
     _show_components(console, fitted[best], labels)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _FILES:
-        (folder / name).unlink(missing_ok=True)
-    _write(folder, options, data, fitted[best], labels, criterion)
+    with locked(folder):
+        for name in _FILES:
+            (folder / name).unlink(missing_ok=True)
+        _write(folder, options, data, fitted[best], labels, criterion)
     say(console, f"wrote {', '.join(n for n in _FILES if (folder / n).exists())} in {folder}")
 
 

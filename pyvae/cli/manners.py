@@ -2,6 +2,7 @@
 """How a command line of ours behaves: one line for a mistake, exit codes, Ctrl-C."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,15 +27,15 @@ def application() -> typer.Typer:
     )
 
 
-def main(app: typer.Typer, program: str, package: str = "pyvae") -> None:
+def main(app: typer.Typer, program: str) -> None:
     """Run the command line of this process and exit with its code."""
-    sys.exit(run(app, program, package=package))
+    sys.exit(run(app, program))
 
 
-def run(
-    app: typer.Typer, program: str, args: Sequence[str] | None = None, package: str = "pyvae"
-) -> int:
-    """Run a command line and return its exit code; mistakes become one line on stderr.
+def run(app: typer.Typer, program: str, args: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    Mistakes become one line on stderr, defects a traceback and a line that asks to report it.
 
     Parameters
     ----------
@@ -44,13 +45,11 @@ def run(
         What a user types to run it, such as ``pyvae``.
     args
         What follows on the command line; of this process where it is None.
-    package
-        The package that the commands are in: what it and pyvae object to is the user's mistake.
     """
     command = typer.main.get_command(app)
     arguments = list(sys.argv[1:] if args is None else args)
     try:
-        with errors.mistakes(package):
+        with errors.mistakes():
             result = command.main(args=arguments, prog_name=program, standalone_mode=False)
         return result if isinstance(result, int) else errors.OK
     except _CLICK_ERROR as error:
@@ -70,3 +69,7 @@ def run(
     except (KeyboardInterrupt, typer.Abort):
         errors.complain("nothing was left half-written", program, label="interrupted")
         return errors.INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        errors.complain(errors.REPORT, program, label="internal error")
+        return errors.DEFECT

@@ -25,6 +25,7 @@ _RECONSTRUCTED = 24
 _SAMPLES_A_COMPONENT = 12
 _SAMPLES_OF_ONE = 64
 _MOST_CONTOURS = 64
+_MOST_LABELS = 100
 
 
 @torch.no_grad()
@@ -37,6 +38,8 @@ def draw(
     # Of a prior with hundreds of components the contours only hide the points.
     contours = {"means": means, "logvars": logvars} if len(means) <= _MOST_CONTOURS else {}
     labels = None if data.labels is None else data.labels.numpy()
+    if labels is not None and len(np.unique(labels)) > _MOST_LABELS:
+        labels = None  # names of examples, as it seems, and no picture has room for them
     drawn: dict[str, Figure] = {}
     if rows:
         drawn["history.png"] = plots.history(rows)

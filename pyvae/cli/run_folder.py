@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pyvae.cli.errors import UserError
+from pyvae.cli.run_form import run_form
+from pyvae.storage.form import Place
 from pyvae.storage.lock import locked
 from pyvae.storage.writing import write_atomically
 
@@ -21,6 +23,7 @@ _FILES = (
     "latent_space.png", "reconstructions.png", "component_samples.png", "samples.png",
     "confusion.png",
 )  # fmt: skip
+_MOST_SETTINGS = 1 << 16  # bytes of run.json, which has some thousands
 _FOLDERS = ("model", "tensorboard")
 
 
@@ -84,13 +87,17 @@ class RunFolder:
 
     def read_settings(self) -> dict[str, Any]:
         """Return the content of ``run.json``."""
+        with self.settings.open("rb") as file:
+            content = file.read(_MOST_SETTINGS + 1)
         try:
-            saved = json.loads(self.settings.read_text(encoding="utf-8"))
+            saved = json.loads(content) if len(content) <= _MOST_SETTINGS else None
+        except RecursionError:
+            raise UserError(f"{self.settings}: damaged, it is nested too deeply") from None
         except ValueError as error:
             raise UserError(f"{self.settings}: damaged, it is no JSON ({error})") from error
         if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
             raise UserError(f"{self.settings}: describes no run of pyvae")
-        return saved
+        return run_form().taken(saved, Place(self.settings))
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Write a file of the folder, whole or not at all."""

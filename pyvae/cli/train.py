@@ -87,7 +87,7 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     report.opening(console, data, model, device, options["threads"])
     try:
         history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
-    except (TrainingDivergedError, ValueError, TypeError) as error:
+    except Exception as error:
         if not folder.holds_checkpoint:
             folder.clear()  # nothing in it is worth keeping the next attempt out
         if isinstance(error, TrainingDivergedError):
@@ -144,6 +144,10 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
     missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
     if missing:
         raise UserError(f"{folder.settings}: damaged, it lacks {', '.join(missing)}")
+    try:
+        check(saved)
+    except UserError as error:
+        raise UserError(f"{folder.settings}: {error}") from error
     free = {*_OF_THE_CALL, "threads", *changeable(saved["schedule"])}
     for name in sorted(given - free):
         asked = _absolute(options[name]) if name in _PATHS else options[name]

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
-import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from pyvae.data.headers import MOST_PACKED, check_size, npy_header, size_of
+from pyvae.errors import WrongValue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,27 +28,10 @@ def read_npy(path: Path) -> np.ndarray:
         If the header is damaged, the type is not a real number, or the file is longer or shorter
         than its header says.
     """
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read_header = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            shape, _, dtype = read_header(file)
-            header = file.tell()
-    except Exception as error:  # the header is a Python literal: a damaged one raises almost any
-        raise ValueError(f"{path}: no readable .npy header at byte 0 ({error})") from error
-    check_real(path, dtype)
-    size, expected = path.stat().st_size, header + dtype.itemsize * math.prod(shape)
-    if size != expected:
-        raise ValueError(
-            f"{path}: the header promises shape {shape} of {dtype}, {expected} bytes in all, "
-            f"but the file {'ends at' if size < expected else 'goes on to'} byte {size}"
-        )
-    if math.prod(shape) == 0:  # an empty range cannot be mapped
-        return np.empty(shape, dtype)
+    with path.open("rb") as file:
+        header = npy_header(str(path), file)
+        check_real(str(path), header.dtype)
+        check_size(str(path), header, size_of(file))
     return np.load(path, mmap_mode="r")
 
 
@@ -56,27 +40,52 @@ def read_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
 
     The arrays are found by name: ``x`` and ``y`` (or ``labels``), with ``_train``, ``_test``,
     ``_val`` behind them where the file holds several parts.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, an array is longer or shorter than its header or the archive's
+        directory says, or is of no real numbers, or there is none for the split.
     """
     try:
-        # numpy.load takes a file without a zip's end record for a pickle, and says so.
-        with path.open("rb") as file, zipfile.ZipFile(file), np.load(path) as archive:
-            pairs = _pairs(path, list(archive.files), split)
-            arrays = {name: archive[name] for pair in pairs for name in pair if name}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{path}: damaged .npz file ({error})") from error
-    except ValueError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise ValueError(f"{path}: {error}; expected arrays of numbers") from error
-    parts = [(arrays[x], arrays[y] if y else None) for x, y in pairs]
-    for x, y in parts:
-        for array in (x, y):
-            if array is not None and not isinstance(
-                array, np.ndarray
-            ):  # numpy hands over raw bytes
-                raise ValueError(f"{path}: damaged .npz file (a member is no array)")
-        check_real(path, x.dtype)
-    return join(path, parts)
+        with zipfile.ZipFile(path) as archive:
+            members = {_array_name(member): member for member in archive.infolist()}
+            pairs = _pairs(path, list(members), split)
+            arrays = {
+                name: _member(path, archive, name, members[name])
+                for name in dict.fromkeys(name for pair in pairs for name in pair if name)
+            }
+    except WrongValue:
+        raise
+    except Exception as error:  # a damaged archive raises almost any
+        reason = " ".join(str(error).split())[:200]
+        raise WrongValue(f"{path}: damaged .npz file ({reason})") from error
+    return join(path, [(arrays[x], arrays[y] if y else None) for x, y in pairs])
+
+
+def _array_name(member: zipfile.ZipInfo) -> str:
+    return member.filename.removesuffix(".npy")
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> np.ndarray:
+    """Read an array that its header, the archive's directory and the file's length agree on."""
+    called = f"{path}: array {name!r}"
+    packing = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MOST_PACKED}.get(member.compress_type)
+    if packing is None:
+        raise WrongValue(f"{called} is packed in a way that NumPy does not write; save it again")
+    if member.file_size > packing * min(member.compress_size, path.stat().st_size):
+        raise WrongValue(
+            f"{called} takes {member.file_size} bytes by the archive's directory, more than "
+            f"{member.compress_size} packed ones can hold"
+        )
+    with archive.open(member) as file:
+        header = npy_header(called, file)  # type: ignore[arg-type]
+        if header.dtype.hasobject:
+            raise WrongValue(f"{called}: Object arrays are not read; expected arrays of numbers")
+        check_real(called, header.dtype)
+        check_size(called, header, member.file_size, "archive's member")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def join(
@@ -86,7 +95,7 @@ def join(
     if len(parts) == 1:
         return parts[0]
     if len({x.shape[1:] for x, _ in parts}) > 1:
-        raise ValueError(
+        raise WrongValue(
             f"{path}: the parts' examples have different shapes, "
             f"{' and '.join(str(x.shape[1:]) for x, _ in parts)}; load one split"
         )
@@ -97,11 +106,11 @@ def join(
     )
 
 
-def check_real(path: Path, dtype: np.dtype) -> None:
+def check_real(name: str, dtype: np.dtype) -> None:
     """Refuse a type that is not a real number."""
     if dtype.kind not in "buif":
-        raise ValueError(
-            f"{path}: holds numbers of type {dtype}; expected booleans, integers or floats"
+        raise WrongValue(
+            f"{name}: holds numbers of type {dtype}; expected booleans, integers or floats"
         )
 
 
@@ -118,7 +127,7 @@ def _pairs(path: Path, names: list[str], split: str) -> list[tuple[str, str | No
     if not found and split in ("train", "all"):
         found = [(x, next((n for n in _LABELS if n in names), None)) for x in _X if x in names][:1]
     if not found:
-        raise ValueError(
+        raise WrongValue(
             f"{path}: no examples for split {split!r} among its arrays "
             f"{', '.join(names) or '(none)'}; expected x, or x_{split}, and y or labels"
         )

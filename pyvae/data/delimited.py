@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pyvae.data.idx import read_bytes
+from pyvae.errors import WrongValue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def read_delimited(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(
+        raise WrongValue(
             f"{path}: byte {error.start} is no UTF-8 text; save the table as UTF-8"
         ) from error
     delimiter = "\t" if ".tsv" in path.suffixes else ","
@@ -53,9 +54,9 @@ def read_delimited(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                     continue
             values.append(_row(path, reader.line_num, cells, width, header))
     except csv.Error as error:
-        raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
+        raise WrongValue(f"{path}: line {reader.line_num}: {error}") from error
     if not values:
-        raise ValueError(f"{path}: holds no row of numbers")
+        raise WrongValue(f"{path}: holds no row of numbers")
     return _split_labels(np.stack(values), header)
 
 
@@ -63,17 +64,18 @@ def _row(
     path: Path, line: int, cells: list[str], width: int, header: list[str] | None
 ) -> np.ndarray:
     if len(cells) != width:
-        raise ValueError(f"{path}: line {line} has {len(cells)} cells where the first has {width}")
+        raise WrongValue(f"{path}: line {line} has {len(cells)} cells where the first has {width}")
     try:
         row = np.array(cells, dtype=np.float64)
         if np.isfinite(row).all():
             return row
     except ValueError:
         pass
-    at = next(i for i, c in enumerate(cells) if not _is_number(c) or not math.isfinite(float(c)))
+    wrong = (i for i, c in enumerate(cells) if not _is_number(c) or not math.isfinite(float(c)))
+    at = next(wrong, 0)  # what Python takes for a number and NumPy does not, as 1_0
     column = f"{at + 1}" + (f" ({header[at]})" if header else "")
-    raise ValueError(
-        f"{path}: line {line}, column {column} is {cells[at]!r}; expected a finite number"
+    raise WrongValue(
+        f"{path}: line {line}, column {column} is {cells[at][:80]!r}; expected a finite number"
     )
 
 

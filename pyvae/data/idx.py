@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import gzip
-import math
 import re
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+
+from pyvae.data.headers import MOST_PACKED, Header, check_size, checked_shape, size_of
+from pyvae.errors import WrongValue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 # Third byte of the magic number -> type, as http://yann.lecun.com/exdb/mnist described them.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_RANK = 8
+_DAMAGED_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -27,10 +30,14 @@ def read_bytes(path: Path) -> bytes:
     try:
         with gzip.open(path) as file:
             return file.read()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"{path}: damaged gzip file of {path.stat().st_size} bytes ({error}); fetch it again"
-        ) from error
+    except _DAMAGED_GZIP as error:
+        raise _damaged_gzip(path, error) from error
+
+
+def _damaged_gzip(path: Path, error: Exception) -> WrongValue:
+    return WrongValue(
+        f"{path}: damaged gzip file of {path.stat().st_size} bytes ({error}); fetch it again"
+    )
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -42,31 +49,53 @@ def read_idx(path: Path) -> np.ndarray:
         If the file is damaged, has another magic number, or is longer or shorter than its header
         says; the message names the byte.
     """
-    content = read_bytes(path)
-    if len(content) < 4:
-        raise ValueError(f"{path}: ends at byte {len(content)}, inside the 4 bytes of the header")
-    zero, code, rank = struct.unpack(">HBB", content[:4])
+    packed = path.suffix.lower() == ".gz"
+    try:
+        with path.open("rb") as file:
+            size = size_of(file)
+            if not packed:
+                return _array(path, file, size)
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                return _array(path, unpacked, None, MOST_PACKED * size)  # type: ignore[arg-type]
+    except _DAMAGED_GZIP as error:
+        raise _damaged_gzip(path, error) from error
+
+
+def _array(path: Path, file: BinaryIO, size: int | None, most: int | None = None) -> np.ndarray:
+    """Read header and numbers of a file of a length, or of at most so many bytes unpacked."""
+    name, header = str(path), _header(path, file)
+    what = "unpacked file" if size is None else "file"
+    if most is not None and header.promised > most:
+        raise WrongValue(
+            f"{path}: the header promises shape {header.shape}, {header.promised} bytes in all, "
+            f"and no more than {most} can be unpacked"
+        )
+    if size is not None:
+        check_size(name, header, size, what)
+    content = file.read(header.promised - header.length)
+    length = header.length + len(content) + len(file.read(1))
+    check_size(name, header, length, what)
+    array = np.frombuffer(content, dtype=header.dtype).reshape(header.shape)
+    return array.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+def _header(path: Path, file: BinaryIO) -> Header:
+    start = file.read(4)
+    if len(start) < 4:
+        raise WrongValue(f"{path}: ends at byte {len(start)}, inside the 4 bytes of the header")
+    zero, code, rank = struct.unpack(">HBB", start)
     if zero != 0 or code not in _TYPES or not 1 <= rank <= _MAX_RANK:
-        raise ValueError(
-            f"{path}: bytes 0 to 3 are 0x{content[:4].hex()}, no IDX magic number; expected "
+        raise WrongValue(
+            f"{path}: bytes 0 to 3 are 0x{start.hex()}, no IDX magic number; expected "
             "0x0000, a type from 0x08 to 0x0e and a rank, as 0x00000803 for images"
         )
-    header = 4 + 4 * rank
-    if len(content) < header:
-        raise ValueError(
-            f"{path}: ends at byte {len(content)}, inside the {header} bytes of the header"
+    length, sizes = 4 + 4 * rank, file.read(4 * rank)
+    if len(sizes) < 4 * rank:
+        raise WrongValue(
+            f"{path}: ends at byte {4 + len(sizes)}, inside the {length} bytes of the header"
         )
-    shape = struct.unpack(f">{rank}I", content[4:header])
-    dtype = np.dtype(_TYPES[code])
-    expected = header + dtype.itemsize * math.prod(shape)
-    if len(content) != expected:
-        raise ValueError(
-            f"{path}: the header promises shape {shape}, {expected} bytes in all, but the "
-            f"{'unpacked ' if path.suffix.lower() == '.gz' else ''}file "
-            f"{'ends at' if len(content) < expected else 'goes on to'} byte {len(content)}"
-        )
-    array = np.frombuffer(content, dtype=dtype, offset=header).reshape(shape)
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    shape = checked_shape(str(path), struct.unpack(f">{rank}I", sizes))
+    return Header(shape, np.dtype(_TYPES[code]), length)
 
 
 def find_idx(directory: Path, part: str, content: str) -> Path | None:

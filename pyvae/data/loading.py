@@ -16,6 +16,7 @@ from pyvae.data.arrays import join, read_npy, read_npz
 from pyvae.data.delimited import read_delimited
 from pyvae.data.idx import find_idx, label_neighbour, read_idx
 from pyvae.data.table import Data
+from pyvae.errors import NotFound, WrongValue
 
 _SPLITS = ("train", "test", "all")
 _SUPPORTED = (
@@ -66,7 +67,7 @@ def load(source: str | Path, *, split: str = "train", labels: str | Path | None 
         message names the file and the byte or row.
     """
     if split not in _SPLITS:
-        raise ValueError(f"split is {split!r}; expected one of {', '.join(_SPLITS)}")
+        raise WrongValue(f"split is {split!r}; expected one of {', '.join(_SPLITS)}")
     data = _source(str(source), split)
     return data if labels is None else _with_labels(data, Path(labels).expanduser())
 
@@ -76,14 +77,14 @@ def _source(source: str, split: str) -> Data:
     if source == "digits" and not path.exists():
         return _one_part(digits(), split)
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or directory; expected {_SUPPORTED}")
+        raise NotFound(f"{path}: no such file or directory; expected {_SUPPORTED}")
     return _idx_directory(path, split) if path.is_dir() else _file(path, split)
 
 
 def _file(path: Path, split: str) -> Data:
     kind = _kind(path)
     if path.stat().st_size == 0:
-        raise ValueError(f"{path}: empty file (0 bytes)")
+        raise WrongValue(f"{path}: empty file (0 bytes)")
     if kind == "npz":
         return _build(path, *read_npz(path, split))
     if kind == "idx":
@@ -105,7 +106,7 @@ def _kind(path: Path) -> str:
         return name[-3:]
     if re.search(r"idx\d?\b", plain):
         return "idx"
-    raise ValueError(f"{path}: unsupported kind of file; expected {_SUPPORTED}")
+    raise WrongValue(f"{path}: unsupported kind of file; expected {_SUPPORTED}")
 
 
 def _idx_directory(path: Path, split: str) -> Data:
@@ -113,7 +114,7 @@ def _idx_directory(path: Path, split: str) -> Data:
     for part in ("train", "test") if split == "all" else (split,):
         images, labels = find_idx(path, part, "images"), find_idx(path, part, "labels")
         if images is None:
-            raise FileNotFoundError(
+            raise NotFound(
                 f"{path}: holds no {part} images; expected an IDX file named as MNIST's, "
                 f"{'train' if part == 'train' else 't10k'}-images-idx3-ubyte or the same with .gz"
             )
@@ -147,17 +148,18 @@ def _labels(label_path: Path, values: np.ndarray, path: Path, count: int) -> Ten
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.shape != (count,):
-        raise ValueError(
+        raise WrongValue(
             f"{label_path}: labels of shape {values.shape} for the {count} examples of {path}; "
             "expected one label per example"
         )
     if values.dtype.kind not in "buif":
-        raise ValueError(f"{label_path}: labels of type {values.dtype}; expected integers")
-    codes = values.astype(np.int64) if np.isfinite(values).all() else np.zeros(count, np.int64)
+        raise WrongValue(f"{label_path}: labels of type {values.dtype}; expected integers")
+    with np.errstate(invalid="ignore"):  # what no integer can hold differs from its code below
+        codes = values.astype(np.int64) if np.isfinite(values).all() else np.zeros(count, np.int64)
     wrong = (codes != values) | (codes < 0)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(
+        raise WrongValue(
             f"{label_path}: label of row {row} (counted from 0) is {values[row]}; "
             "expected integers from 0 on"
         )
@@ -166,12 +168,12 @@ def _labels(label_path: Path, values: np.ndarray, path: Path, count: int) -> Ten
 
 def _with_labels(data: Data, path: Path) -> Data:
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such label file")
+        raise NotFound(f"{path}: no such label file")
     kind = _kind(path)
     if kind == "npz":
-        raise ValueError(f"{path}: labels come as IDX, .npy or .csv; put them into the data's .npz")
+        raise WrongValue(f"{path}: labels come as IDX, .npy or .csv; put them into the data's .npz")
     if path.stat().st_size == 0:
-        raise ValueError(f"{path}: empty file (0 bytes)")
+        raise WrongValue(f"{path}: empty file (0 bytes)")
     if kind == "csv":
         values, column = read_delimited(path)
         values = values if column is None else column
@@ -182,7 +184,7 @@ def _with_labels(data: Data, path: Path) -> Data:
 
 def _one_part(data: Data, split: str) -> Data:
     if split == "test":
-        raise ValueError(f"{data.name}: is not split into parts; load it with split='train'")
+        raise WrongValue(f"{data.name}: is not split into parts; load it with split='train'")
     return data
 
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pyvae.errors import WrongValue
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -66,17 +68,17 @@ class Data(Dataset):
 
     def __post_init__(self) -> None:
         if self.stored.ndim < 2:
-            raise ValueError(
+            raise WrongValue(
                 f"{self.name}: expected one example a row, (N, D), got an array of shape "
                 f"{self.stored.shape}; reshape it to (N, 1) if each example is one number"
             )
         if self.stored.shape[0] == 0 or self.num_features == 0:
-            raise ValueError(
+            raise WrongValue(
                 f"{self.name}: holds no numbers (shape {self.stored.shape}); "
                 "at least one example with one feature is needed"
             )
         if self.labels is not None and self.labels.shape != (len(self),):
-            raise ValueError(
+            raise WrongValue(
                 f"{self.name}: {len(self)} examples but labels of shape "
                 f"{tuple(self.labels.shape)}; pass one label per example"
             )
@@ -117,7 +119,7 @@ class Data(Dataset):
         if not self.checked and not np.isfinite(flat).all():
             bad_row, column = np.argwhere(~np.isfinite(flat))[0]
             row = np.arange(len(self))[index][bad_row]
-            raise ValueError(
+            raise WrongValue(
                 f"{self.name}: row {row}, column {column} (counted from 0) is "
                 f"{flat[bad_row, column]}; expected finite float32 numbers: "
                 "drop or impute such rows first"

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyvae.errors import WrongValue
+
 
 class _Weights(constraints.Constraint):
     """Of normalised log-weights, which are NaN where there was nothing to normalise."""
@@ -35,7 +37,7 @@ def check_shapes(log_weights: Tensor, means: Tensor, spread: Tensor, core: int) 
     """Raise ValueError unless the shapes fit; ``core`` is the rank of one mixture's ``spread``."""
     name = "logvars" if core == 2 else "scale_tril"
     if log_weights.ndim < 1 or means.ndim < 2 or spread.ndim < core:
-        raise ValueError(
+        raise WrongValue(
             f"GaussianMixture: log_weights {tuple(log_weights.shape)}, means {tuple(means.shape)} "
             f"and {name} {tuple(spread.shape)}; expected (..., K), (..., K, D) and "
             + ("(..., K, D)" if core == 2 else "(..., K, D, D)")
@@ -45,7 +47,7 @@ def check_shapes(log_weights: Tensor, means: Tensor, spread: Tensor, core: int) 
     k, d = means.shape[-2:]
     allowed = ((k, d), (k, 1)) if core == 2 else ((k, d, d), (1, d, d))
     if log_weights.shape[-1] != k or tuple(spread.shape[-core:]) not in allowed:
-        raise ValueError(
+        raise WrongValue(
             f"GaussianMixture: log_weights {tuple(log_weights.shape)} and {name} "
             f"{tuple(spread.shape)} do not fit means {tuple(means.shape)}, which have K = {k} "
             f"components in D = {d} dimensions"

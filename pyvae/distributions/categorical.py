@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pyvae.errors import WrongValue
+
 
 def categorical_kl(
     log_p: Float[Tensor, "*#batch k"], log_q: Float[Tensor, "*#batch k"]
@@ -42,7 +44,7 @@ def categorical_kl(
     tensor(0.1438)
     """
     if log_p.shape[-1:] != log_q.shape[-1:]:
-        raise ValueError(
+        raise WrongValue(
             f"categorical_kl: log_p has {log_p.shape[-1]} categories and log_q "
             f"{log_q.shape[-1]}; expected as many"
         )

@@ -16,6 +16,8 @@ from torch.distributions import (
     Normal,
 )
 
+from pyvae.errors import WrongType
+
 Parameters = dict[str, Tensor]
 
 
@@ -50,7 +52,7 @@ def mixture_parameters(mixture: MixtureSameFamily, caller: str) -> Parameters:
     parts = mixture.component_distribution if is_mixture else mixture
     found = gaussian_parameters(parts) if is_mixture else None
     if found is None or not parts.event_shape:
-        raise TypeError(
+        raise WrongType(
             f"{caller}: got {type(mixture).__name__} of {type(parts).__name__}; expected "
             "MixtureSameFamily of MultivariateNormal or Independent(Normal(...), 1)"
         )

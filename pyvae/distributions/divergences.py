@@ -16,6 +16,7 @@ from pyvae.distributions.arguments import CORES
 from pyvae.distributions.components import gaussian_parameters, log_weights_of
 from pyvae.distributions.gaussian_mixture import GaussianMixture
 from pyvae.distributions.monte_carlo import estimated_kl, kl_samples
+from pyvae.errors import WrongType, WrongValue
 
 METHODS = ("monte-carlo", "upper", "variational")
 _ROUNDS = 200  # of the upper bound's updates, at most
@@ -80,7 +81,7 @@ def kl_mixture(
     (tensor(0.5000), tensor(0.))
     """
     if method not in METHODS:
-        raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
+        raise WrongValue(f"method is {method!r}; expected one of {', '.join(METHODS)}")
     first, second = _as_mixtures(p, q)
     if first.means.shape[-2] == second.means.shape[-2] == 1:
         return _pairwise(first, second)[..., 0, 0]
@@ -145,7 +146,7 @@ def _as_mixtures(p: Distribution, q: Distribution) -> tuple[GaussianMixture, Gau
     p, q = _as_vectors(p, q), _as_vectors(q, p)
     first, second = _as_mixture(p, "p"), _as_mixture(q, "q")
     if first.event_shape != second.event_shape:
-        raise ValueError(
+        raise WrongValue(
             f"kl_mixture: p has the event shape {tuple(p.event_shape)} and q "
             f"{tuple(q.event_shape)}; expected the same"
         )
@@ -170,7 +171,7 @@ def _as_mixture(distribution: Distribution, name: str) -> GaussianMixture:
         found = gaussian_parameters(distribution)
         log_weights = None
     if found is None:
-        raise TypeError(
+        raise WrongType(
             f"kl_mixture: {name} is {_described(distribution)}; expected GaussianMixture, "
             "MultivariateNormal, Normal, Independent(Normal(...), 1) or MixtureSameFamily of these"
         )

@@ -17,6 +17,7 @@ from pyvae.distributions.components import gaussians, mixture_parameters
 from pyvae.distributions.implicit import reparameterized
 from pyvae.distributions.precision import outside_autocast
 from pyvae.distributions.sampling import draw
+from pyvae.errors import WrongValue
 from pyvae.ops.folding import Folding, narrowed, shared_dimensions
 
 
@@ -79,7 +80,7 @@ class GaussianMixture(Distribution):
         validate_args: bool | None = None,
     ) -> None:
         if (logvars is None) == (scale_tril is None):
-            raise ValueError("GaussianMixture: expected one of logvars and scale_tril, not both")
+            raise WrongValue("GaussianMixture: expected one of logvars and scale_tril, not both")
         spread = logvars if scale_tril is None else scale_tril
         assert spread is not None
         self.has_matrices = scale_tril is not None

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyvae.distributions.gaussian_mixture import GaussianMixture
 from pyvae.distributions.precision import outside_autocast
+from pyvae.errors import WrongValue
 
 _POINTS = 10_000  # of a whole batch, where no number of samples is set
 _FEWEST = 30  # of one entry of it
@@ -107,6 +108,6 @@ def _gaussian_sampled(
 
 def _check(num_samples: int, caller: str) -> None:
     if isinstance(num_samples, bool) or not isinstance(num_samples, Integral):
-        raise ValueError(f"{caller}: num_samples is {num_samples!r}; expected an integer")
+        raise WrongValue(f"{caller}: num_samples is {num_samples!r}; expected an integer")
     if num_samples < 1:
-        raise ValueError(f"{caller}: num_samples is {num_samples}; expected at least 1")
+        raise WrongValue(f"{caller}: num_samples is {num_samples}; expected at least 1")

@@ -18,6 +18,7 @@ from pyvae import ops
 from pyvae.distributions.components import is_diagonal
 from pyvae.distributions.divergences import kl_mixture
 from pyvae.distributions.gaussian_mixture import GaussianMixture
+from pyvae.errors import WrongValue
 
 _MIXTURES = (GaussianMixture, MixtureSameFamily)
 _GAUSSIANS = (Normal, Independent, MultivariateNormal)
@@ -57,7 +58,7 @@ def register_gaussian_kl() -> None:
 
     def full(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
         if p.event_shape != q.event_shape:
-            raise ValueError("KL divergence of Gaussians with different event shapes is undefined")
+            raise WrongValue("KL divergence of Gaussians with different event shapes is undefined")
         return ops.gaussian_kl_tril(p.loc, p.scale_tril, q.loc, q.scale_tril)
 
     def diagonal(p: Independent, q: Independent) -> Tensor:

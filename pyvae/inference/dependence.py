@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from pyvae.errors import WrongType, WrongValue
 from pyvae.models import checks
 from pyvae.models.posterior import draw_noise, move_noise
 from pyvae.ops import mixture_log_prob
@@ -138,14 +139,14 @@ def total_correlation(
     """
     mean, logvar = _doubles(mean, logvar)
     if method not in _METHODS:
-        raise ValueError(f"method={method!r}; expected one of {', '.join(_METHODS)}")
+        raise WrongValue(f"method={method!r}; expected one of {', '.join(_METHODS)}")
     num_samples = checks.at_least(1, "num_samples", num_samples)
     if dataset_size is not None and method != "minibatch":
-        raise ValueError(f"dataset_size belongs to method='minibatch', not to {method!r}")
+        raise WrongValue(f"dataset_size belongs to method='minibatch', not to {method!r}")
     count = len(mean)
     size = count if dataset_size is None else checks.at_least(1, "dataset_size", dataset_size)
     if size < count:
-        raise ValueError(f"dataset_size={size}; expected at least the {count} examples given")
+        raise WrongValue(f"dataset_size={size}; expected at least the {count} examples given")
     if method == "aggregate":
         picked = torch.randint(count, (num_samples,), generator=generator, device=mean.device)
         log_weight = -math.log(count)
@@ -166,11 +167,11 @@ def _doubles(mean: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
     for name, value in (("mean", mean), ("logvar", logvar)):
         if not isinstance(value, Tensor) or not value.is_floating_point():
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
-            raise TypeError(
+            raise WrongType(
                 f"{name} must be a floating tensor, as model.encode(x) returns it, got {kind}"
             )
     if mean.ndim != 2 or mean.shape != logvar.shape or mean.numel() == 0:
-        raise ValueError(
+        raise WrongValue(
             f"mean has shape {tuple(mean.shape)} and logvar {tuple(logvar.shape)}; expected both "
             "(N, L) with N, L >= 1, as model.encode(x) returns them"
         )

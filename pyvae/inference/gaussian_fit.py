@@ -13,6 +13,7 @@ from scipy import optimize
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
+from pyvae.errors import WrongValue
 from pyvae.inference.target import Target, line
 
 DIRECTIONS = ("inclusive", "exclusive")
@@ -101,7 +102,7 @@ def fit_gaussian(
     (0.3333, 1.8889)
     """
     if direction not in DIRECTIONS:
-        raise ValueError(f"direction is {direction!r}; expected one of {', '.join(DIRECTIONS)}")
+        raise WrongValue(f"direction is {direction!r}; expected one of {', '.join(DIRECTIONS)}")
     p = Target(target, dimension)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -122,7 +123,7 @@ def _moments(p: Target, num_samples: int) -> tuple[Tensor, Tensor]:
         return p.grid_moments()
     x = p.sample(64 * num_samples)
     if x is None:
-        raise ValueError(
+        raise WrongValue(
             "target has neither mean and covariance_matrix nor sample(); one of them is needed in "
             f"{p.dimension} dimensions"
         )
@@ -175,7 +176,7 @@ def _exclusive(
         if math.isfinite(done.fun) and fresh:
             found.append((float(done.fun), done.x))
     if not found:
-        raise ValueError("target's log_prob is not finite at any start; is its support bounded?")
+        raise WrongValue("target's log_prob is not finite at any start; is its support bounded?")
     found.sort(key=lambda pair: pair[0])
     return tuple(
         Optimum(_gaussian(p, *_unpacked(torch.from_numpy(free), p.dimension)), value)

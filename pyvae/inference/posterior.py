@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.inference.proposal import propose
 from pyvae.models import posterior
 
@@ -150,12 +151,12 @@ def posterior_on_grid(
     (torch.Size([3, 3721]), True)
     """
     if len(limits) != model.latent_dim:
-        raise ValueError(
+        raise WrongValue(
             f"limits has {len(limits)} entries and the model {model.latent_dim} latent dimensions; "
             "expected as many"
         )
     if points < 2 or points ** len(limits) > _MOST_GRID:
-        raise ValueError(
+        raise WrongValue(
             f"points={points} in {len(limits)} dimensions are {points ** len(limits):,}; expected "
             f"at least 2, and at most {_MOST_GRID:,} in all"
         )

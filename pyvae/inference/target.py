@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pyvae.distributions import GaussianMixture
+from pyvae.errors import WrongType, WrongValue
 
 _WIDE = 18.0  # sinh of it is 3e7: how far from zero a density in one dimension is looked for
 _POINTS = 200_001
@@ -36,7 +37,7 @@ class Target:
 
     def __init__(self, target: Any, dimension: int | None = None) -> None:
         if not callable(getattr(target, "log_prob", None)):
-            raise TypeError(
+            raise WrongType(
                 f"target is {type(target).__name__}, which has no log_prob(x); expected a "
                 "distribution of torch's, or any object with one"
             )
@@ -46,16 +47,16 @@ class Target:
         self._target = target
         shape = getattr(target, "event_shape", None)
         if getattr(target, "batch_shape", ()):
-            raise ValueError(
+            raise WrongValue(
                 f"target has the batch shape {tuple(target.batch_shape)}; fit one at a time"
             )
         if shape is None and dimension is None:
-            raise ValueError("target has no event_shape; pass dimension=D")
+            raise WrongValue("target has no event_shape; pass dimension=D")
         self.scalar = shape is not None and len(shape) == 0
         given = dimension if shape is None else (1 if self.scalar else int(shape[0]))
         self.dimension = 0 if given is None else given
         if self.dimension < 1:
-            raise ValueError(f"target has {self.dimension} dimensions; expected at least 1")
+            raise WrongValue(f"target has {self.dimension} dimensions; expected at least 1")
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density at ``(N, D)``, ``(N,)``, in float64."""
@@ -92,7 +93,7 @@ class Target:
     def _integrated(self, x: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         log_mass = self.log_prob(x[:, None]).nan_to_num(nan=-math.inf) + cell.log()
         if not (log_mass > -math.inf).any():
-            raise ValueError("target has no density on the line; is its log_prob -inf everywhere?")
+            raise WrongValue("target has no density on the line; is its log_prob -inf everywhere?")
         shares = torch.softmax(log_mass, 0)
         mean = shares @ x
         return mean, shares @ (x - mean).square()

@@ -11,6 +11,8 @@ import torch
 from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
 
+from pyvae.errors import WrongValue
+
 Array = Any  # whatever scikit-learn takes as an array, or a torch tensor
 Source = Tensor | np.memmap
 _ROWS = 2**16  # looked at at a time
@@ -96,12 +98,12 @@ def require_size(X: Source | np.ndarray, required: Required) -> None:
     """
     count, dimension = X.shape
     if count < required.least or dimension == 0:
-        raise ValueError(
+        raise WrongValue(
             f"Found array with {count} sample(s) and {dimension} feature(s) while a minimum of "
             f"{required.least} and 1 is required"
         )
     if required.dimension is not None and dimension != required.dimension:
-        raise ValueError(
+        raise WrongValue(
             f"X has {dimension} features, but {required.estimator} is expecting "
             f"{required.dimension} features as input"
         )
@@ -158,7 +160,7 @@ def read_weight(weight: Array | None, source: Source) -> Tensor | None:
     if isinstance(weight, Tensor):
         found = weight.detach()
         if found.shape != (len(source),):
-            raise ValueError(
+            raise WrongValue(
                 f"sample_weight has shape {tuple(found.shape)}; expected ({len(source)},)"
             )
     else:
@@ -166,17 +168,17 @@ def read_weight(weight: Array | None, source: Source) -> Tensor | None:
         found = as_tensor(_check_sample_weight(weight, shaped))
     found = found.to(like(source))
     if not (found >= 0).all() or not found.isfinite().all():
-        raise ValueError("sample_weight must be finite and not negative")
+        raise WrongValue("sample_weight must be finite and not negative")
     if not found.sum() > 0:
-        raise ValueError("sample_weight is zero for every point; expected some above zero")
+        raise WrongValue("sample_weight is zero for every point; expected some above zero")
     return found
 
 
 def _tensor(X: Tensor, required: Required) -> Tensor:
     if X.ndim != 2:
-        raise ValueError(f"X has shape {tuple(X.shape)}; expected points (N, D)")
+        raise WrongValue(f"X has shape {tuple(X.shape)}; expected points (N, D)")
     if X.is_complex():
-        raise ValueError(f"X is of {X.dtype}; expected real numbers")
+        raise WrongValue(f"X is of {X.dtype}; expected real numbers")
     require_size(X, required)
     X = X.detach()
     if not X.is_floating_point():
@@ -192,7 +194,7 @@ def _require_finite(part: Tensor, allow_nan: bool, first: int) -> None:
     if wrong.any():
         row = first + int(wrong.any(1).int().argmax())
         way_out = "" if allow_nan else '; missing_values="marginalize" takes NaN for unobserved'
-        raise ValueError(
+        raise WrongValue(
             f"X holds {'infinity' if allow_nan else 'NaN or infinity'} in row {row} (counted from "
             f"0){way_out}"
         )

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.mixture.em import ascend
 
 
@@ -73,10 +74,10 @@ class BernoulliMixture:
         seed: int = 0,
     ) -> None:
         if num_components < 1:
-            raise ValueError(f"num_components={num_components}; expected at least 1")
+            raise WrongValue(f"num_components={num_components}; expected at least 1")
         for name, value in (("weight_prior", weight_prior), ("pixel_prior", pixel_prior)):
             if not value >= 1.0:
-                raise ValueError(f"{name}={value}; expected at least 1, where a mode exists")
+                raise WrongValue(f"{name}={value}; expected at least 1, where a mode exists")
         self.num_components, self.seed = num_components, seed
         self.weight_prior, self.pixel_prior = weight_prior, pixel_prior
         self.weights = self.probabilities = torch.empty(0, dtype=torch.float64)
@@ -97,7 +98,7 @@ class BernoulliMixture:
             If ``x`` is not a matrix of zeros and ones.
         """
         if x.ndim != 2 or not ((x == 0) | (x == 1)).all():
-            raise ValueError(
+            raise WrongValue(
                 f"x of shape {tuple(x.shape)} must be a matrix of zeros and ones; binarise it, as "
                 "by (x > 0.5).double()"
             )

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
+from pyvae.errors import WrongValue
+
 Data = TypeVar("Data", contravariant=True)
 Hidden = TypeVar("Hidden")
 
@@ -64,7 +66,7 @@ class LatentVariableEM(Protocol[Data, Hidden]):
         ...
 
 
-class NoMaximum(ValueError):
+class NoMaximum(WrongValue):
     """Raised by an M step where F has no maximum over theta."""
 
 

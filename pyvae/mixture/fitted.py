@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.mixture import arrays, missing, state
 from pyvae.mixture.arrays import Array, Required, Source
 from pyvae.mixture.conditioning import working_dtype
@@ -77,7 +78,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if n_samples < 1:
-            raise ValueError(f"n_samples={n_samples}; expected at least 1 for sample()")
+            raise WrongValue(f"n_samples={n_samples}; expected at least 1 for sample()")
         random = check_random_state(self.random_state)
         p = self._parameters()
         if state.covariances_are_others(self, self._kind):

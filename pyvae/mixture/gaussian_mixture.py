@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.mixture import state
 from pyvae.mixture.arrays import Array, as_given, column_sums, read_weight
 from pyvae.mixture.covariance import COVARIANCES, Parameters
@@ -275,7 +276,7 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         source = self._read(X, dimension=dimension, least=2 if present is None else 1)
         weight = read_weight(sample_weight, source)
         if present is None and len(source) < self.n_components:
-            raise ValueError(
+            raise WrongValue(
                 "Expected n_samples >= n_components but got n_components = "
                 f"{self.n_components}, n_samples = {len(source)}"
             )

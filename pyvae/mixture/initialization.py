@@ -15,6 +15,8 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from pyvae.errors import WrongValue
+
 # A component's variance is at least this share of the data's: where a cluster holds one point, or
 # copies of one, its own variance is zero and its density without bound.
 _LEAST_VARIANCE_SHARE = 1e-3
@@ -146,20 +148,20 @@ def _checked(
         ("method", method, _METHODS),
     ):
         if value not in options:
-            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(options)}")
+            raise WrongValue(f"{name} is {value!r}; expected one of {', '.join(options)}")
     if points.ndim != 2 or points.shape[1] == 0:
-        raise ValueError(f"points have shape {tuple(points.shape)}; expected (N, L)")
+        raise WrongValue(f"points have shape {tuple(points.shape)}; expected (N, L)")
     if num_components < 1 or restarts < 1:
-        raise ValueError(
+        raise WrongValue(
             f"num_components={num_components} and restarts={restarts}; both must be at least 1"
         )
     if len(points) < num_components:
-        raise ValueError(
+        raise WrongValue(
             f"{len(points)} points are too few for {num_components} components; "
             "pass more points or a smaller num_components"
         )
     array = points.detach().double().cpu().numpy()
     if not np.isfinite(array).all():
         row = int(np.argmax(~np.isfinite(array).all(1)))
-        raise ValueError(f"point {row} (counted from 0) is not finite: the encoder has diverged")
+        raise WrongValue(f"point {row} (counted from 0) is not finite: the encoder has diverged")
     return array

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.mixture.covariance import LOG_2PI, Covariance, Parameters
 from pyvae.mixture.points import Points
 from pyvae.mixture.sums import Sums
@@ -83,7 +84,7 @@ def require_observed(observed: Tensor) -> None:
     never = (observed == 0).nonzero()[:, 0].tolist()
     if never:
         listed = ", ".join(map(str, never[:8])) + ", ..." * (len(never) > 8)
-        raise ValueError(
+        raise WrongValue(
             f"X holds nothing but NaN in column(s) {listed} (counted from 0), or only in rows of "
             "weight zero anything else: nothing is known of them. Leave them out"
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.mixture.arrays import Array, numbers
 from pyvae.mixture.covariance import Covariance, Parameters
 from pyvae.mixture.inverses import second_sums
@@ -60,11 +61,11 @@ class ConjugatePrior:
         ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not value >= least:
-                raise ValueError(f"{name}={value}; expected at least {least:g}")
+                raise WrongValue(f"{name}={value}; expected at least {least:g}")
         if self.mean is not None:
             mean = numbers(self.mean)
             if mean.ndim != 1 or not mean.isfinite().all():
-                raise ValueError(
+                raise WrongValue(
                     f"mean has shape {tuple(mean.shape)}; expected (D,) finite numbers, one a "
                     "coordinate"
                 )
@@ -82,7 +83,7 @@ class ConjugatePrior:
         if self.mean is None:
             return self
         if len(self.mean) != len(origin):
-            raise ValueError(
+            raise WrongValue(
                 f"the prior's mean has {len(self.mean)} coordinates, and the points have "
                 f"{len(origin)}; give ConjugatePrior a mean of {len(origin)}"
             )

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.mixture.sums import Sums
 
 
@@ -59,7 +60,7 @@ class Processes:
         """
         (first,) = self.of_the_first([torch.tensor(dimension, device=device)])
         if int(first) != dimension:
-            raise ValueError(
+            raise WrongValue(
                 f"rank {dist.get_rank()}: X has {dimension} coordinates, that of rank 0 {first}"
             )
 

@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.mixture.arrays import Array, numbers
 from pyvae.mixture.covariance import Covariance, IllDefined, Parameters
 from pyvae.mixture.gaussian_em import m_step
@@ -53,9 +54,9 @@ class Given(NamedTuple):
             for name, value, shape in zip(self._fields, self, shapes, strict=True)
         )
         if weights is not None and not ((weights >= 0) & (weights <= 1)).all():
-            raise ValueError("The parameter 'weights' should be in the range [0, 1]")
+            raise WrongValue("The parameter 'weights' should be in the range [0, 1]")
         if weights is not None and abs(weights.sum().item() - 1.0) > 1e-6:
-            raise ValueError(
+            raise WrongValue(
                 "The parameter 'weights' should be normalized, but got sum(weights) = "
                 f"{weights.sum()}"
             )
@@ -114,7 +115,7 @@ def _most_rows(count: int, dimension: int, num_components: int) -> int:
 def _shaped(name: str, value: Array, shape: tuple[int, ...], device: torch.device) -> Tensor:
     found = numbers(value, device)
     if found.shape != shape:
-        raise ValueError(
+        raise WrongValue(
             f"The parameter '{name}' should have the shape of {shape}, but got {tuple(found.shape)}"
         )
     return found
@@ -125,9 +126,9 @@ def _covariances(kind: Covariance, precisions: Tensor) -> Tensor:
     try:
         kind.precisions_cholesky(precisions)
     except IllDefined:
-        raise ValueError(f"{message} definite" * kind.has_matrices or message) from None
+        raise WrongValue(f"{message} definite" * kind.has_matrices or message) from None
     if kind.has_matrices and not torch.allclose(precisions, precisions.mT):
-        raise ValueError(f"The parameter '{kind.name} precision' should be symmetric")
+        raise WrongValue(f"The parameter '{kind.name} precision' should be symmetric")
     return kind.from_precisions(precisions)
 
 

@@ -16,6 +16,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.mixture import arrays
 from pyvae.mixture.covariance import Covariance, IllDefined, Parameters
 from pyvae.mixture.inverses import from_precisions_cholesky, misfit
@@ -63,11 +64,11 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
         )
     means = _finite(estimator, "means_", None)
     if means.ndim != 2:
-        raise ValueError(f"means_ has shape {tuple(means.shape)}; expected (K, D)")
+        raise WrongValue(f"means_ has shape {tuple(means.shape)}; expected (K, D)")
     shape, reason = (len(means),), "one for each row of means_"
     weights = _shaped(estimator, "weights_", shape, reason, means.device)
     if not (weights >= 0).all() or not weights.sum() > 0:
-        raise ValueError("weights_ must not be negative, nor all zero")
+        raise WrongValue("weights_ must not be negative, nor all zero")
     return Parameters(weights, means, _covariances(estimator, kind, means))
 
 
@@ -80,7 +81,7 @@ def require_components(present: Parameters, n_components: int, way: str) -> Para
         If it has another number of them.
     """
     if len(present.weights) != n_components:
-        raise ValueError(
+        raise WrongValue(
             f"n_components={n_components}, and the mixture that {way} goes on from has "
             f"{len(present.weights)}: set n_components to that, or call fit() with "
             "warm_start=False to start anew"
@@ -117,7 +118,7 @@ def _covariances(estimator: object, kind: Covariance, means: Tensor) -> Tensor:
             return own
         return from_precisions_cholesky(kind, found)
     except IllDefined as error:
-        raise ValueError(
+        raise WrongValue(
             f"{name} of components {error.components} are none of {reason}: set those of such a "
             "mixture, or set covariance_type back, or call fit()"
         ) from None
@@ -137,7 +138,7 @@ def _shaped(
 ) -> Tensor:
     found = _finite(estimator, name, device)
     if found.shape != shape:
-        raise ValueError(
+        raise WrongValue(
             f"{name} has shape {tuple(found.shape)}; expected {shape}: {reason}. Set what was "
             "changed back, or call fit()"
         )
@@ -147,5 +148,5 @@ def _shaped(
 def _finite(estimator: object, name: str, device: torch.device | None) -> Tensor:
     found = arrays.numbers(vars(estimator)[name], device)
     if not found.isfinite().all():
-        raise ValueError(f"{name} holds NaN or infinity; a mixture's are finite")
+        raise WrongValue(f"{name} holds NaN or infinity; a mixture's are finite")
     return found

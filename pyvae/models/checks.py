@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pyvae.errors import WrongType, WrongValue
+
 
 def at_least(least: int, name: str, value: object) -> int:
     """Return ``value`` as an int, or raise where it is no integer or below ``least``."""
@@ -18,9 +20,9 @@ def at_least(least: int, name: str, value: object) -> int:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         kind = type(value).__name__
-        raise TypeError(f"{name} must be an integer, got {value!r} ({kind})") from None
+        raise WrongType(f"{name} must be an integer, got {value!r} ({kind})") from None
     if number < least:
-        raise ValueError(f"{name} must be at least {least}, got {number}")
+        raise WrongValue(f"{name} must be at least {least}, got {number}")
     return number
 
 
@@ -28,7 +30,7 @@ def index_below(count: int, name: str, value: object) -> int:
     """Return ``value`` as an int, or raise where it is no index from 0 to ``count - 1``."""
     number = at_least(0, name, value)
     if number >= count:
-        raise ValueError(f"{name} must be from 0 to {count - 1}, got {number}")
+        raise WrongValue(f"{name} must be from 0 to {count - 1}, got {number}")
     return number
 
 
@@ -37,7 +39,7 @@ def is_module(name: str, value: object) -> bool:
     if value is None or isinstance(value, nn.Module):
         return value is not None
     advice = "; pass an instance, not the class" if isinstance(value, type) else ""
-    raise TypeError(f"{name} must be an nn.Module or None, got {value!r}{advice}")
+    raise WrongType(f"{name} must be an nn.Module or None, got {value!r}{advice}")
 
 
 def floating(name: str, value: Tensor, like: Tensor, advice: str) -> Tensor:
@@ -46,13 +48,13 @@ def floating(name: str, value: Tensor, like: Tensor, advice: str) -> Tensor:
     ``advice`` ends the message about a wrong dtype.
     """
     if not isinstance(value, Tensor):
-        raise TypeError(
+        raise WrongType(
             f"{name} must be a torch.Tensor, got {type(value).__name__}; use torch.as_tensor"
         )
     if not value.is_floating_point():
-        raise TypeError(f"{name} must be a floating tensor, got {value.dtype}; {advice}")
+        raise WrongType(f"{name} must be a floating tensor, got {value.dtype}; {advice}")
     if value.device != like.device:
-        raise ValueError(
+        raise WrongValue(
             f"{name} is on {value.device} but the model is on {like.device}; "
             f"pass {name}.to({str(like.device)!r}) or move the model"
         )
@@ -62,7 +64,7 @@ def floating(name: str, value: Tensor, like: Tensor, advice: str) -> Tensor:
 def shaped(name: str, value: Tensor, shape: Sequence[int], meaning: str) -> Tensor:
     """Return ``value``, or raise where its shape is not ``shape``."""
     if value.shape != torch.Size(shape):
-        raise ValueError(
+        raise WrongValue(
             f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}: {meaning}"
         )
     return value
@@ -72,7 +74,7 @@ def examples(name: str, value: Tensor, features: int) -> Tensor:
     """Return ``value``, or raise where it is no batch of examples with that many features."""
     if value.ndim < 2 or value.shape[1:].numel() != features:
         single = value.ndim < 2 and value.numel() == features
-        raise ValueError(
+        raise WrongValue(
             f"{name} has shape {tuple(value.shape)}, expected (N, ...) with {features} features an "
             f"example (input_dim={features})"
             + (f"; for one example pass {name}.unsqueeze(0)" if single else "")
@@ -83,7 +85,7 @@ def examples(name: str, value: Tensor, features: int) -> Tensor:
 def vectors(name: str, value: Tensor, length: int, setting: str) -> Tensor:
     """Return ``value``, or raise where it is no batch of vectors of that length."""
     if value.ndim < 2 or value.shape[-1] != length:
-        raise ValueError(
+        raise WrongValue(
             f"{name} has shape {tuple(value.shape)}, expected (..., N, {length}): "
             f"{setting} is {length}"
         )

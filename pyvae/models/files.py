@@ -7,7 +7,6 @@ byte and two files of different saves are both seen.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 from collections.abc import Iterable
@@ -15,10 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
+from pyvae.errors import NotFound, UserError, WrongType, WrongValue
+from pyvae.models import weights
+from pyvae.models.states import Declared, bad_number, misfit
+from pyvae.storage.form import said
 from pyvae.storage.lock import MODEL, locked
 from pyvae.storage.writing import write_atomically
 
@@ -26,6 +28,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 _FORMAT = "pyvae.model"
 _VERSION = 1
+_MOST_CONFIG = 1 << 16  # bytes; a config has some hundreds
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -49,7 +52,7 @@ def save(
         allow_nan=False,
     )
     state = _plain_state(model)
-    header = {"config": text, "sha256": _digest(state)}
+    header = {"config": text, "sha256": weights.digest(state)}
     folder.mkdir(parents=True, exist_ok=True)
     # Two that save at once would leave the config of one and the weights of the other.
     with locked(folder, MODEL, wait=True):
@@ -61,59 +64,105 @@ def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None
     """Return the ``cls`` that was saved in ``folder``, in evaluation mode."""
     saved = read_config(folder)
     if saved["model"] != cls.__name__:
-        raise ValueError(
+        raise WrongValue(
             f"{folder} holds a {saved['model']}, not a {cls.__name__}; load it with "
             f"{saved['model']}.from_pretrained or pyvae.models.from_pretrained"
         )
-    state = _read_weights(folder, saved)
     given = {name: module for name, module in own_modules.items() if module is not None}
     _check_own_modules(folder, set(saved["own_modules"]), set(given))
-    # Building draws initial values, which the saved ones replace: leave the user's seed alone.
-    with torch.random.fork_rng(devices=[]):
-        try:
-            model = cls(**saved["config"], **given)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{folder / CONFIG_FILE}: bad config: {error}") from error
-    _restore(model, state, folder / WEIGHTS_FILE)
+    path = _existing(folder / WEIGHTS_FILE)
+    with weights.opened(path) as file:
+        header, declared = weights.header(path, file), weights.declared(file)
+        if _parsed(header["config"], path) != saved:
+            raise WrongValue(
+                f"{path} belongs to another save than {CONFIG_FILE} beside it; save the model "
+                "again, or change settings on the loaded model instead of in the file"
+            )
+        # What the config asks for takes no memory before the weights are known to be as large.
+        with torch.device("meta"):
+            _check_fit(path, _built(cls, saved, given, folder), declared)
+        state = weights.read(path, file, header["sha256"], declared)
+    model = _built(cls, saved, given, folder)
+    if model is None:
+        raise RuntimeError(f"a {cls.__name__} can be built on no device but meta")
+    _check_fit(path, model, declared)
+    reason = bad_number(model, state)
+    if reason is not None:
+        raise WrongValue(f"{path} holds no trained model: {reason}")
+    _restore(model, state)
     return model.eval()
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the content of ``config.json`` of a saved model, checked for its form."""
     if not folder.is_dir():
-        raise FileNotFoundError(
+        raise NotFound(
             f"{folder} is {'a file' if folder.exists() else 'not there'}; "
             "pass the folder that save_pretrained wrote"
         )
     path = _existing(folder / CONFIG_FILE)
-    saved = _parsed(path.read_bytes(), path)
+    with path.open("rb") as file:
+        content = file.read(_MOST_CONFIG + 1)
+    if len(content) > _MOST_CONFIG:
+        raise WrongValue(f"{path} is no config of pyvae's: it goes beyond {_MOST_CONFIG} bytes")
+    saved = _parsed(content, path)
     if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
-        raise ValueError(
+        raise WrongValue(
             f"{path} does not describe a pyvae model; was it written by another library?"
         )
     if saved.get("version") != _VERSION:
-        raise ValueError(
-            f"{path} has format version {saved.get('version')}, this pyvae reads {_VERSION}; "
+        raise WrongValue(
+            f"{path} has format version {said(saved.get('version'))}, this pyvae reads {_VERSION}; "
             "install a newer pyvae"
         )
     expected = {"model": str, "config": dict, "own_modules": list}
     for key, kind in expected.items():
         if not isinstance(saved.get(key), kind):
-            raise ValueError(f"{path} is damaged: it has no {kind.__name__} {key!r}")
+            raise WrongValue(f"{path} is damaged: it has no {kind.__name__} {key!r}")
+    if not all(name in ("encoder", "decoder") for name in saved["own_modules"]):
+        raise WrongValue(f"{path} is damaged: own_modules names others than encoder and decoder")
     return saved
 
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; save_pretrained writes it")
+        raise NotFound(f"{path} is missing; save_pretrained writes it")
     return path
 
 
 def _parsed(text: str | bytes, path: Path) -> Any:
     try:
         return json.loads(text)
+    except RecursionError:
+        raise WrongValue(f"{path} is damaged: its config is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: its config is no JSON ({error})") from error
+        raise WrongValue(f"{path} is damaged: its config is no JSON ({error})") from error
+
+
+def _built(
+    cls: type[Model], saved: dict[str, Any], given: dict[str, nn.Module], folder: Path
+) -> Model | None:
+    """Build the model that a config describes; None where its class cannot be built on meta."""
+    path = folder / CONFIG_FILE
+    # Building draws initial values, which the saved ones replace: leave the user's seed alone.
+    with torch.random.fork_rng(devices=[]):
+        try:
+            return cls(**saved["config"], **given)
+        except UserError as error:
+            raise WrongValue(f"{path}: bad config: {error}") from error
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+            # A class of the user's own may look at numbers, which there are none of on meta. What
+            # else torch objects to here are sizes.
+            if isinstance(error, NotImplementedError) or "meta" in str(error):
+                return None
+            reason = " ".join(str(error).split())[:300]
+            raise WrongValue(f"{path}: bad config: {reason}") from error
+
+
+def _check_fit(path: Path, model: nn.Module | None, declared: dict[str, Declared]) -> None:
+    reason = None if model is None else misfit(model, declared)
+    if reason is not None:
+        raise WrongValue(f"the weights of {path} do not fit the modules: {reason}")
 
 
 def _plain_state(model: nn.Module) -> dict[str, Tensor]:
@@ -121,7 +170,7 @@ def _plain_state(model: nn.Module) -> dict[str, Tensor]:
     state = model.state_dict()
     for name, value in state.items():
         if not isinstance(value, Tensor):
-            raise TypeError(
+            raise WrongType(
                 f"{name} in the state of the model is a {type(value).__name__}; only tensors "
                 "can be saved, so keep such things out of get_extra_state"
             )
@@ -131,51 +180,19 @@ def _plain_state(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _digest(state: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _read_weights(folder: Path, saved: dict[str, Any]) -> dict[str, Tensor]:
-    path = _existing(folder / WEIGHTS_FILE)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file ({error})") from error
-    if "config" not in header or "sha256" not in header:
-        raise ValueError(f"{path} was not written by save_pretrained of pyvae")
-    if header["sha256"] != _digest(state):
-        raise ValueError(f"{path} is damaged: its tensors do not match their digest")
-    if _parsed(header["config"], path) != saved:
-        raise ValueError(
-            f"{path} belongs to another save than {CONFIG_FILE} beside it; save the model again, "
-            "or change settings on the loaded model instead of in the file"
-        )
-    return state
-
-
 def _check_own_modules(folder: Path, saved: set[str], given: set[str]) -> None:
     for name in sorted(saved - given):
-        raise ValueError(
+        raise WrongValue(
             f"{folder} was saved with a module of your own as {name}; pass one of the same "
             f"architecture: from_pretrained(path, {name}=...)"
         )
     for name in sorted(given - saved):
-        raise ValueError(f"{folder} was saved with the built-in {name}; leave out {name}=")
+        raise WrongValue(f"{folder} was saved with the built-in {name}; leave out {name}=")
 
 
-def _restore(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+def _restore(model: nn.Module, state: dict[str, Tensor]) -> None:
     """Copy ``state`` into ``model``, tensor by tensor in the dtype that was saved."""
     for name, value in itertools.chain(model.named_parameters(), model.named_buffers()):
         if name in state:
             value.data = value.data.to(state[name].dtype)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"the weights of {path} do not fit the modules: {reason}") from error
+    model.load_state_dict(state)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from pyvae.errors import WrongValue
 from pyvae.models import checks
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.mlp import MLP
@@ -123,7 +124,7 @@ class GMVAE(LatentVariableModel):
             without ``learn_weights``.
         """
         if weights is not None and not self.learn_weights:
-            raise ValueError(
+            raise WrongValue(
                 "weights were given but pi is uniform; pass weights=None or build the model with "
                 "learn_weights=True"
             )
@@ -135,9 +136,9 @@ class GMVAE(LatentVariableModel):
         for (name, value), parameter in zip(new.items(), old, strict=True):
             checks.shaped(name, value, parameter.shape, meaning)
             if not torch.isfinite(value).all():
-                raise ValueError(f"{name} must be finite numbers, got {value.tolist()}")
+                raise WrongValue(f"{name} must be finite numbers, got {value.tolist()}")
         if (weights < 0).any() or not (weights > 0).any():
-            raise ValueError(
+            raise WrongValue(
                 f"weights must be >= 0 with a sum above 0, got {weights.tolist()}; pass "
                 "probabilities, not their logarithms"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from torch import Tensor, cat
 
+from pyvae.errors import WrongType
 from pyvae.models import checks
 
 
@@ -18,7 +19,7 @@ def posterior_parts(output: object, count: int, latent_dim: int) -> tuple[Tensor
         mean, logvar = output.chunk(2, dim=-1)
         return mean, logvar
     if not (isinstance(output, (tuple, list)) and len(output) == 2):
-        raise TypeError(
+        raise WrongType(
             "encoder(x) must be a tensor (N, 2 * latent_dim) or a tuple (mean, logvar), "
             f"got {_described(output)}"
         )
@@ -34,7 +35,7 @@ def decoder_output(output: object, count: int, width: int, meaning: str) -> Tens
     parts = output if isinstance(output, (tuple, list)) else (output,)
     flat = [part.flatten(1) for part in parts if isinstance(part, Tensor) and part.ndim >= 2]
     if not flat or len(flat) < len(parts):
-        raise TypeError(
+        raise WrongType(
             "decoder(w) must be a tensor (N, ...) or a tuple of such tensors, "
             f"got {_described(output)}"
         )

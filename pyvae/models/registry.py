@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from pyvae.errors import WrongValue
 from pyvae.models import files
 from pyvae.models.gmvae import GMVAE
 from pyvae.models.latent_variable_model import LatentVariableModel
@@ -37,7 +38,7 @@ def from_pretrained(
     folder = Path(path)
     name = files.read_config(folder)["model"]
     if name not in _MODELS:
-        raise ValueError(
+        raise WrongValue(
             f"{folder} holds a {name}, which is none of {', '.join(_MODELS)}; "
             f"load it with {name}.from_pretrained"
         )

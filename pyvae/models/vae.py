@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyvae.errors import WrongType
 from pyvae.models import checks, posterior
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.vamp_prior import VampPrior
@@ -58,7 +59,7 @@ class VAE(LatentVariableModel):
             prior = VampPrior.from_config(prior)
         if prior is not None:
             if not isinstance(prior, VampPrior):
-                raise TypeError(f"prior must be a VampPrior or None, got {type(prior).__name__}")
+                raise WrongType(f"prior must be a VampPrior or None, got {type(prior).__name__}")
             checks.examples("pseudo_inputs", prior.pseudo_inputs, self.input_dim)
             prior = prior.to(torch.get_default_dtype())  # as all else in a new model
         self.vamp_prior = prior

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pyvae.errors import WrongType, WrongValue
+
 _KEYS = {"pseudo_inputs", "learn_weights"}
 
 
@@ -52,17 +54,17 @@ class VampPrior(nn.Module):
         if not isinstance(pseudo_inputs, Tensor) or not pseudo_inputs.is_floating_point():
             is_tensor = isinstance(pseudo_inputs, Tensor)
             kind = pseudo_inputs.dtype if is_tensor else type(pseudo_inputs).__name__
-            raise TypeError(
+            raise WrongType(
                 f"pseudo_inputs must be a floating torch.Tensor (K, ...), got {kind}; "
                 "use torch.as_tensor and .float()"
             )
         if pseudo_inputs.ndim < 2 or len(pseudo_inputs) == 0:
-            raise ValueError(
+            raise WrongValue(
                 f"pseudo_inputs has shape {tuple(pseudo_inputs.shape)}, expected (K, ...) with "
                 "K >= 1 in the shape of the data; pass some of the examples"
             )
-        if not torch.isfinite(pseudo_inputs).all():
-            raise ValueError("pseudo_inputs must be finite numbers, got NaN or infinity")
+        if not pseudo_inputs.is_meta and not torch.isfinite(pseudo_inputs).all():
+            raise WrongValue("pseudo_inputs must be finite numbers, got NaN or infinity")
         self.learn_weights = bool(learn_weights)
         self.pseudo_inputs = nn.Parameter(pseudo_inputs.detach().clone())
         logits = torch.zeros(len(pseudo_inputs)).to(self.pseudo_inputs)
@@ -80,15 +82,15 @@ class VampPrior(nn.Module):
         ValueError
             If the config is of something else.
         """
-        if set(config) != _KEYS:
-            raise ValueError(
+        if set(config) != _KEYS or type(config["learn_weights"]) is not bool:
+            raise WrongValue(
                 f"prior must be a VampPrior or the config of one ({', '.join(sorted(_KEYS))}), "
                 f"got {dict(config)!r}"
             )
         shape = config["pseudo_inputs"]
         sizes = isinstance(shape, Sequence) and all(type(n) is int and n > 0 for n in shape)
         if not sizes or len(shape) < 2:
-            raise ValueError(
+            raise WrongValue(
                 f"the prior's pseudo_inputs must be their shape, as [500, 784], got {shape!r}"
             )
         return cls(torch.zeros(*shape), config["learn_weights"])

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pyvae.errors import WrongType, WrongValue
 from pyvae.mixture.covariance import COVARIANCES
 from pyvae.mixture.sums import Sums
 
@@ -81,14 +82,14 @@ class StepwiseEM(torch.optim.Optimizer):
         self, model: GMVAE, lr: float = 0.02, power: float = 0.0, beta: float | None = None
     ) -> None:
         if not hasattr(model, "mixture_parameters"):
-            raise TypeError(f"a {type(model).__name__} has no mixture to move; pass a GMVAE")
+            raise WrongType(f"a {type(model).__name__} has no mixture to move; pass a GMVAE")
         if not 0 < lr <= 1:
-            raise ValueError(f"lr={lr}; expected a share in (0, 1]")
+            raise WrongValue(f"lr={lr}; expected a share in (0, 1]")
         if not 0 <= power <= 1:
-            raise ValueError(f"power={power}; expected a number from 0 to 1")
+            raise WrongValue(f"power={power}; expected a number from 0 to 1")
         beta = model.beta if beta is None else beta
         if not 0 <= beta < math.inf:
-            raise ValueError(f"beta={beta}; expected a number >= 0")
+            raise WrongValue(f"beta={beta}; expected a number >= 0")
         self._model = model
         model.weight_logits.requires_grad_(True)
         super().__init__(model.mixture_parameters, {"lr": lr, "power": power, "beta": beta})

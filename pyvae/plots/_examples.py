@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from pyvae.errors import WrongValue
+
 from .style import FAINT, INK, LABEL, PALETTE, color, dress, legend_above, new_figure
 
 
@@ -32,7 +34,7 @@ def reconstructions(
     """
     x, x_hat = np.asarray(x, dtype=float), np.asarray(x_hat, dtype=float)
     if x.ndim != 2 or x.shape != x_hat.shape or not x.size:
-        raise ValueError(
+        raise WrongValue(
             "reconstructions: x and x_hat must have the same shape (N, D) with N, D > 0, got "
             f"{x.shape} and {x_hat.shape}"
         )
@@ -66,7 +68,7 @@ def component_samples(
     """
     samples = np.asarray(samples, dtype=float)
     if samples.ndim != 3 or not samples.size:
-        raise ValueError(
+        raise WrongValue(
             f"component_samples: expected shape (K, n, D) with none of them 0, got {samples.shape}"
         )
     names = [_name(k, shares) for k in range(len(samples))]
@@ -90,7 +92,7 @@ def _name(component: int, shares: NDArray | None) -> str:
 def _as_images(x: NDArray, image_shape: tuple[int, int]) -> NDArray:
     height, width = image_shape
     if height * width != x.shape[-1]:
-        raise ValueError(
+        raise WrongValue(
             f"image_shape {height}x{width} needs {height * width} features, got {x.shape[-1]}"
         )
     return x.reshape(*x.shape[:-1], height, width)

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from pyvae.errors import WrongValue
+
 from .style import FAINT, INK, PALETTE, QUIET, TICK, dress, legend_above, new_figure, number
 
 _UNITS = "Nats per example: summed over features and latent dimensions, averaged over examples."
@@ -34,7 +36,7 @@ def history(rows: Sequence[Mapping[str, Any]]) -> Figure:
         and values that are None or not finite, are left out of the picture.
     """
     if not rows:
-        raise ValueError("history: expected at least one row, got none; train one epoch first")
+        raise WrongValue("history: expected at least one row, got none; train one epoch first")
     epochs = np.array([row["epoch"] for row in rows], dtype=float)
     phases = _phases(rows, epochs)
     figure = new_figure(

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
+from pyvae.errors import WrongValue
+
 from ._matching import check_pair, match
 from .style import FAINT, color, dress, marker, new_figure, write_numbers
 
@@ -53,9 +55,9 @@ def latent_space(
     """
     w = np.asarray(w, dtype=float)
     if w.ndim != 2 or not w.size:
-        raise ValueError(f"latent_space: w must have shape (N, L) with N, L > 0, got {w.shape}")
+        raise WrongValue(f"latent_space: w must have shape (N, L) with N, L > 0, got {w.shape}")
     if not np.isfinite(w).all():
-        raise ValueError("latent_space: w must be finite; it holds NaN or infinite values")
+        raise WrongValue("latent_space: w must be finite; it holds NaN or infinite values")
     covariances = None
     if means is not None and logvars is not None:
         variances = np.broadcast_to(np.exp(np.asarray(logvars, float)), np.shape(means))
@@ -113,7 +115,7 @@ def _panels(
         names = {row: str(value) for row, value in enumerate(values)}
         panels.append(Panel("coloured by label", groups, names, tints, False))
     if any(p.groups is not None and len(p.groups) != count for p in panels):
-        raise ValueError(
+        raise WrongValue(
             f"latent_space: expected one component or label for each of {count} points"
         )
     return panels

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from pyvae.errors import WrongValue
+
 
 class Matching(NamedTuple):
     """A contingency table and its best one-to-one matching."""
@@ -39,7 +41,7 @@ def check_pair(name: str, components: NDArray, labels: NDArray | None) -> tuple[
     components = np.asarray(components)
     labels = components if labels is None else np.asarray(labels)
     if components.ndim != 1 or components.shape != labels.shape:
-        raise ValueError(
+        raise WrongValue(
             f"{name}: expected one component and one label for each example, got shapes "
             f"{components.shape} and {labels.shape}"
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Concatenate, ParamSpec, TypeVar
 
+from pyvae.errors import WrongType
 from pyvae.settings.setting import Setting
 
 P = ParamSpec("P")
@@ -46,7 +47,7 @@ def takes(
             try:
                 signature.bind(*args, **kwargs)
             except TypeError as error:
-                raise TypeError(f"{type(self).__name__}: {error}") from None
+                raise WrongType(f"{type(self).__name__}: {error}") from None
             build(self, home(*args, **kwargs))
 
         construct.__signature__ = whole  # type: ignore[attr-defined]

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-E = TypeVar("E", ValueError, TypeError)
+from pyvae.errors import WrongType, WrongValue
+
+E = TypeVar("E", WrongValue, WrongType)
 
 
 class Wording(NamedTuple):
@@ -20,8 +22,8 @@ class Wording(NamedTuple):
     choice: str = "{}"
 
     def refusal(self, error: type[E], name: str, value: object, expected: str) -> E:
-        """Return the error to raise, a ValueError or a TypeError."""
-        form = self.wrong_type if error is TypeError else self.wrong_value
+        """Return the error to raise, a WrongValue or a WrongType."""
+        form = self.wrong_type if issubclass(error, TypeError) else self.wrong_value
         kind = type(value).__name__
         return error(form.format(name=name, value=value, expected=expected, kind=kind))
 
@@ -63,7 +65,7 @@ class Flag(Kind):
         except (ValueError, RuntimeError):  # an array or a tensor of several
             wrong = True
         if wrong:
-            raise say.refusal(TypeError, name, value, self.expected)
+            raise say.refusal(WrongType, name, value, self.expected)
         return bool(value)
 
 
@@ -84,9 +86,9 @@ class Count(Kind):
                 raise TypeError
             number = operator.index(value)
         except TypeError:
-            raise say.refusal(TypeError, name, value, "an integer") from None
+            raise say.refusal(WrongType, name, value, "an integer") from None
         if number < self.least:
-            raise say.refusal(ValueError, name, number, self.expected)
+            raise say.refusal(WrongValue, name, number, self.expected)
         return number
 
 
@@ -109,12 +111,12 @@ class Number(Kind):
             if isinstance(value, (bool, str)):
                 raise TypeError
             number = float(value)
-        except (TypeError, ValueError):
-            raise say.refusal(TypeError, name, value, self.expected) from None
+        except (TypeError, ValueError, OverflowError):
+            raise say.refusal(WrongType, name, value, self.expected) from None
         least = -math.inf if self.least is None else self.least
         within = least <= number <= self.most and self.above < number
         if not (within and math.isfinite(number)):
-            raise say.refusal(ValueError, name, value, self.expected)
+            raise say.refusal(WrongValue, name, value, self.expected)
         return number
 
 
@@ -134,9 +136,9 @@ class OneOf(Kind):
 
     def checked(self, name: str, value: Any, say: Wording) -> str:  # noqa: D102
         if not isinstance(value, str):
-            raise say.refusal(TypeError, name, value, self.among(say.choice))
+            raise say.refusal(WrongType, name, value, self.among(say.choice))
         if value not in self.choices:
-            raise say.refusal(ValueError, name, value, self.among(say.choice))
+            raise say.refusal(WrongValue, name, value, self.among(say.choice))
         return value
 
 
@@ -148,7 +150,7 @@ class Widths(Kind):
 
     def checked(self, name: str, value: Any, say: Wording) -> tuple[int, ...]:  # noqa: D102
         if isinstance(value, str) or not isinstance(value, Sequence):
-            raise say.refusal(TypeError, name, value, "a sequence of integers like (256, 256)")
+            raise say.refusal(WrongType, name, value, "a sequence of integers like (256, 256)")
         widths = (Count(1).checked(f"{name}[{i}]", width, say) for i, width in enumerate(value))
         return tuple(widths)
 

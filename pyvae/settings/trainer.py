@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pyvae.errors import WrongValue
 from pyvae.settings.kinds import ANYTHING, Count, Flag, Number, OneOf
 from pyvae.settings.setting import Home, Needs, setting, settings_of
 
@@ -202,14 +203,14 @@ class TrainerSettings(Home):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.capacity is not None and self.objective != "elbo":
-            raise ValueError(f"capacity belongs to objective 'elbo', not to {self.objective!r}")
+            raise WrongValue(f"capacity belongs to objective 'elbo', not to {self.objective!r}")
         if self.prior_update == "em" and self.capacity is not None:
-            raise ValueError(
+            raise WrongValue(
                 "below its capacity the divergence is pushed up, which no step of EM does; leave "
                 "out capacity, or take prior_update='gradient'"
             )
         if self.prior_update == "em" and self.precision == "16-mixed":
-            raise ValueError(
+            raise WrongValue(
                 "prior_update 'em' reads the gradients, which precision '16-mixed' scales; take "
                 "'bf16-mixed'"
             )

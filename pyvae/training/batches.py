@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pyvae.data import Data
+from pyvae.errors import WrongType, WrongValue
 
 _FINGERPRINT_ROWS = 64
 _EVALUATION_BATCH = 1024
@@ -38,17 +39,17 @@ class Batches:
         elif isinstance(source, Tensor):
             self.dataset = _TensorRows(source)
         elif isinstance(source, IterableDataset) or not isinstance(source, Dataset):
-            raise TypeError(
+            raise WrongType(
                 f"data are a {type(source).__name__}; expected pyvae.data.Data (pyvae.data.load), "
                 "a tensor (N, ...) or a map-style torch Dataset"
             )
         else:
             self.dataset = source
         if not isinstance(self.dataset, Sized):
-            raise TypeError(f"the {type(source).__name__} has no length; give it __len__")
+            raise WrongType(f"the {type(source).__name__} has no length; give it __len__")
         self.size = len(self.dataset)
         if self.size == 0:
-            raise ValueError("the data hold no examples; at least one is needed")
+            raise WrongValue("the data hold no examples; at least one is needed")
         self.num_workers = num_workers
 
     def __len__(self) -> int:
@@ -114,7 +115,7 @@ class _Fixed:
 class _TensorRows(Dataset):
     def __init__(self, x: Tensor) -> None:
         if x.ndim < 2:
-            raise ValueError(f"data have shape {tuple(x.shape)}; expected (N, ...)")
+            raise WrongValue(f"data have shape {tuple(x.shape)}; expected (N, ...)")
         self.x = x
 
     def __len__(self) -> int:
@@ -134,7 +135,7 @@ def _collate(items: Tensor | list[Any]) -> Tensor:
     try:
         return torch.stack([torch.as_tensor(example) for example in examples])
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(
+        raise WrongValue(
             f"the data's items cannot be stacked into a batch ({error}); expected tensors of one "
             "shape, or tuples that begin with one"
         ) from error

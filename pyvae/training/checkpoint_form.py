@@ -58,7 +58,9 @@ class Like(Form):
             )
         value = _copied(found)
         if self.name == "step":
-            good = (value >= 0) & (value <= self.most_steps) & (value == value.floor())
+            good = (
+                (value >= 0) & (value.double() <= float(self.most_steps)) & (value == value.floor())
+            )
         elif self.name in _NOT_NEGATIVE:
             good = value >= 0
         else:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pyvae.data import Data
+from pyvae.errors import WrongValue
 from pyvae.models import GMVAE, LatentVariableModel
 from pyvae.training.batches import Batches
 from pyvae.training.metrics import as_json, baselines, clustering_metrics
@@ -67,7 +68,7 @@ def evaluate(
     if labels is not None and not isinstance(labels, Tensor):
         labels = _integers(np.asarray(labels))
     if labels is not None and labels.shape != (len(batches),):
-        raise ValueError(
+        raise WrongValue(
             f"labels have shape {tuple(labels.shape)}; expected one for each of the "
             f"{len(batches)} examples"
         )

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from pyvae.errors import NotFound, WrongValue
+from pyvae.storage.form import Fields, Place, Plain, Rows
 from pyvae.storage.writing import write_atomically
 from pyvae.training.metrics import as_json
 
@@ -77,8 +79,9 @@ class History(Sequence[dict[str, Any]]):
         """Read what :meth:`save` wrote."""
         path = Path(folder) / JSON_FILE
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing; a run with output_dir writes it")
+            raise NotFound(f"{path} is missing; a run with output_dir writes it")
         try:
-            return cls(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is damaged ({error})") from error
+            rows = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise WrongValue(f"{path} is damaged ({error})") from error
+        return cls(Rows(lambda _: Fields(others=Plain())).taken(rows, Place(path)))

@@ -14,6 +14,8 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from pyvae.errors import WrongValue
+
 ACTIVE_VARIANCE = 0.01
 """Variance of the posterior mean above which a latent dimension counts as active."""
 
@@ -30,7 +32,9 @@ def clustering_accuracy(labels: Int[Tensor, "n"], clusters: Int[Tensor, "n"]) ->
     0.75
     """
     y, c = _pair(labels, clusters)
-    counts = np.zeros((c.max() + 1, y.max() + 1), dtype=np.int64)
+    # By those that occur: a label may be any number, and a table of all up to it any size.
+    (found, y), (also, c) = (np.unique(values, return_inverse=True) for values in (y, c))
+    counts = np.zeros((len(also), len(found)), dtype=np.int64)
     np.add.at(counts, (c, y), 1)
     rows, columns = linear_sum_assignment(counts, maximize=True)
     return float(counts[rows, columns].sum() / len(y))
@@ -108,13 +112,13 @@ def active_units(means: Float[Tensor, "n l"]) -> int:
 
 def _pair(labels: Tensor, clusters: Tensor) -> tuple[np.ndarray, np.ndarray]:
     if labels.shape != clusters.shape or labels.ndim != 1 or len(labels) == 0:
-        raise ValueError(
+        raise WrongValue(
             f"labels have shape {tuple(labels.shape)} and clusters {tuple(clusters.shape)}; "
             "expected one of each per example, (N,) with N > 0"
         )
     for name, value in (("labels", labels), ("clusters", clusters)):
         if value.is_floating_point() or value.min() < 0:
-            raise ValueError(f"{name} must be integers from 0 on, got {value.dtype} and less")
+            raise WrongValue(f"{name} must be integers from 0 on, got {value.dtype} and less")
     return labels.cpu().numpy(), clusters.cpu().numpy()
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _MONITORED_EXAMPLES = 10_000
 _STARTING_EXAMPLES = 10_000
+_MOST_EPOCHS = 2**31
 
 
 class TrainingDivergedError(RuntimeError):
@@ -79,7 +80,7 @@ class Run:
     def _checked(self, state: dict[str, Any], path: Path) -> dict[str, Any]:
         """Compare a checkpoint with what this run would have written."""
         place = Place(path)
-        epochs = Integer(0).taken(state["epoch"], place.of("epoch"))
+        epochs = Integer(0, _MOST_EPOCHS).taken(state["epoch"], place.of("epoch"))
         steps = epochs * math.ceil(len(self.train) / self.settings.batch_size)
         optimizer = self.engine.optimizer_form(steps)
         form = run_form(self.model, optimizer, epochs, self.pretrain_epochs)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pyvae.errors import NotFound, WrongValue
 from pyvae.models import GMVAE
 from pyvae.settings import TrainerSettings, documented
 from pyvae.training.batches import Batches
@@ -79,7 +80,7 @@ class Trainer(TrainerSettings):
             has one going, or cannot be written to, or the checkpoint is damaged or of another run.
         """
         if self.early_stopping is not None and validation is None:
-            raise ValueError("early_stopping watches the validation bound; pass validation data")
+            raise WrongValue("early_stopping watches the validation bound; pass validation data")
         self._check_objective(model)
         train = Batches(data, self.num_workers)
         held_out = None if validation is None else Batches(validation, self.num_workers)
@@ -97,29 +98,29 @@ class Trainer(TrainerSettings):
 
     def _check_objective(self, model: LatentVariableModel) -> None:
         if self.prior_update == "em" and not isinstance(model, GMVAE):
-            raise ValueError(
+            raise WrongValue(
                 f"prior_update 'em' moves a mixture, and a {type(model).__name__} has none that "
                 "EM could move; pass a GMVAE, or take prior_update='gradient'"
             )
         if self.objective == "elbo":
             return
         if model.beta != 1.0 or self.warmup_epochs > 0:
-            raise ValueError(
+            raise WrongValue(
                 f"objective {self.objective!r} has no beta to scale; build the model with beta=1 "
                 f"(it has {model.beta:g}) and set warmup_epochs=0 (it is {self.warmup_epochs})"
             )
         if self.objective == "reweighted-wake-sleep" and model.num_samples < 2:
-            raise ValueError(
+            raise WrongValue(
                 "objective 'reweighted-wake-sleep' weighs samples against one another, and the "
                 "model has num_samples=1; build it with 2 or more (8, say)"
             )
         if "wake-sleep" in self.objective and getattr(model, "vamp_prior", None) is not None:
-            raise ValueError(
+            raise WrongValue(
                 f"objective {self.objective!r} trains prior and encoder apart, and a VampPrior is "
                 "both; take objective='elbo' or 'iwae', or a VAE without it"
             )
         if getattr(model, "posterior", "exact") != "exact" or getattr(model, "closed_form", False):
-            raise ValueError(
+            raise WrongValue(
                 f"objective {self.objective!r} sums z out; build the model with posterior='exact' "
                 "and closed_form=False"
             )
@@ -131,12 +132,10 @@ class Trainer(TrainerSettings):
             path = Path(str(resume)).expanduser()
             return path / LAST_FILE if path.is_dir() else path
         if self.output_dir is None:
-            raise ValueError("resume needs output_dir, the folder of the run, or a path")
+            raise WrongValue("resume needs output_dir, the folder of the run, or a path")
         path = Path(self.output_dir).expanduser() / LAST_FILE
         if resume == "auto" and not path.exists():
             return None
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no checkpoint there to resume from; start with resume=False"
-            )
+            raise NotFound(f"{path}: no checkpoint there to resume from; start with resume=False")
         return path

@@ -20,7 +20,7 @@ NAMES = sorted(
 
 def run(name: str, *args: str) -> int:
     study = import_module(f"benchmarks.studies.{name}")
-    return manners.run(study.app, name, args, package="benchmarks")
+    return manners.run(study.app, name, args)
 
 
 @pytest.mark.parametrize("name", NAMES)

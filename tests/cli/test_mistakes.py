@@ -26,6 +26,18 @@ def is_mistake(result: Result, *words: str) -> None:
         assert word in result.err
 
 
+def is_defect(result: Result, *words: str) -> None:
+    """With a traceback, and a last line that asks for a report."""
+    assert result.code == 70
+    lines = result.err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1].startswith("pyvae: internal error: this is a defect of the program")
+    assert "error: " in lines[-1]
+    assert "pyvae: error" not in result.err
+    for word in words:
+        assert word in result.err
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -152,8 +164,29 @@ def test_a_bug_keeps_its_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch):
         np.zeros(3).reshape(2)
 
     monkeypatch.setattr(data, "load", broken)
-    with pytest.raises(ValueError, match="reshape"):
-        cli("train", "--output", "nowhere")
+    is_defect(cli("train", "--output", "nowhere"), "cannot reshape")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("a value"),
+        TypeError("'list' object is not a mapping"),
+        KeyError("name"),
+        OSError("made up"),
+        ImportError("cannot import name", name="pyvae.ops"),
+        RecursionError("too deep"),
+    ],
+)
+def test_an_error_of_pyvae_itself_is_no_mistake(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    """Whatever its type, and though it comes from a module of the package."""
+
+    module: dict[str, object] = {"__name__": "pyvae.data.loading", "error": error}
+    exec("def broken(*_, **__):\n    raise error", module)
+    monkeypatch.setattr(data, "load", module["broken"])
+    is_defect(cli("train", "--output", "nowhere"), str(error))
 
 
 def test_messages_become_one_line(capsys: pytest.CaptureFixture[str]):

@@ -227,7 +227,10 @@ def test_a_damaged_file_is_named_with_the_place(tmp_path, name):
         (lambda v: write_npz("a.npz", x=v.astype(str)), "numbers of type <U"),
         (lambda v: write_npz("a.npz", x=v, y=LABELS[:3]), r"labels of shape \(3,\) for the 4"),
         (lambda v: write_npz("a.npz", x=v, y=LABELS / 2), "label of row 0 .* is 1.5"),
-        (lambda v: write_npz("a.npz", x=v, y=LABELS.astype(str)), "labels of type <U"),
+        (
+            lambda v: write_npz("a.npz", x=v, y=LABELS.astype(str)),
+            "'y': .* numbers of type <U",
+        ),
         (lambda v: write_npz("a.npz", x=np.where(v == 3, np.nan, v)), "row 1, column 1 .* is nan"),
         (lambda v: write_npz("a.npz", x=np.where(v == 7, 1e39, v)), "row 3, column 1 .* is inf"),
     ],

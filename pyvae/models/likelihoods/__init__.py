@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pyvae.errors import WrongValue
 from pyvae.models.likelihoods.bernoulli import BernoulliLikelihood
 from pyvae.models.likelihoods.gaussian import DEFAULT_MIN_SCALE, GaussianLikelihood
 from pyvae.models.likelihoods.likelihood import Likelihood
@@ -28,4 +29,4 @@ def make_likelihood(name: str, min_scale: float = DEFAULT_MIN_SCALE) -> Likeliho
         return BernoulliLikelihood()
     if name == GaussianLikelihood.name:
         return GaussianLikelihood(min_scale)
-    raise ValueError(f"likelihood must be 'bernoulli' or 'gaussian', got {name!r}")
+    raise WrongValue(f"likelihood must be 'bernoulli' or 'gaussian', got {name!r}")

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Bernoulli
 
+from pyvae.errors import WrongValue
 from pyvae.models.likelihoods.likelihood import Likelihood
 
 
@@ -33,7 +34,7 @@ class BernoulliLikelihood(Likelihood):
             return
         low, high = (bound.item() for bound in x.aminmax())
         if low < 0 or high > 1:
-            raise ValueError(
+            raise WrongValue(
                 f"x has values from {low:g} to {high:g}, but likelihood='bernoulli' takes [0, 1]; "
                 "scale x (8-bit images: x / 255) or build the model with likelihood='gaussian'"
             )

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Normal
 from torch.nn.functional import softplus
 
+from pyvae.errors import WrongValue
 from pyvae.models.likelihoods.likelihood import Likelihood
 from pyvae.settings import NetworkOptions
 
@@ -47,7 +48,7 @@ class GaussianLikelihood(Likelihood):
 
     def __init__(self, min_scale: float = DEFAULT_MIN_SCALE) -> None:
         if not (math.isfinite(min_scale) and min_scale > 0):
-            raise ValueError(
+            raise WrongValue(
                 f"min_scale must be a positive number, got {min_scale}; without a floor a constant "
                 "feature makes the likelihood unbounded"
             )

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""The form of ``run.json``: the options by what the command line takes for them."""
+
+from __future__ import annotations
+
+from pyvae.cli.settings import OPTIONS, Option
+from pyvae.settings.kinds import OneOf
+from pyvae.storage.form import Fields, Form, Integer, Maybe, Plain, Real, Rows, Text, Truth
+
+# Of the command itself; the others are described where the settings are.
+_OWN: dict[str, Form] = {
+    "data": Text(),
+    "labels": Maybe(Text()),
+    "split": Text(("train", "test", "all")),
+    "validation": Real(0),
+    "model": Text(("gmvae", "vae")),
+    "likelihood": Text(("auto", "bernoulli", "gaussian")),
+    "pseudo_inputs": Integer(0),
+    "device": Text(("auto", "cpu", "cuda")),
+    "threads": Maybe(Integer(1, 1 << 16)),
+}
+_TYPES: dict[type | None, Form] = {bool: Truth(), int: Integer(), float: Real(), str: Text()}
+
+
+def run_form() -> Fields:
+    """Return the form of a run's description; what an older run lacks is for the caller to add."""
+    options = {name: _form_of(o) for name, o in OPTIONS.items() if name not in _OWN}
+    return Fields(
+        {"format": Text()},
+        {
+            "options": Fields(optional={**options, **_OWN}, others=Plain()),
+            "image_shape": Maybe(Rows(lambda _: Integer(1, 1 << 31), 2)),
+        },
+        Plain(),
+    )
+
+
+def _form_of(option: Option) -> Form:
+    kind = option.kind
+    form = Text(kind.choices) if isinstance(kind, OneOf) else _TYPES[kind.option_type]
+    return Maybe(form) if option.default is None else form

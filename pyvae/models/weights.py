@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""``model.safetensors``: what its header says, and its tensors once that is known to fit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from pyvae.errors import WrongValue
+from pyvae.models.states import Declared
+
+# The types of the format that a model may have; integers are for buffers of modules of one's own.
+_TYPES = {
+    "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64,
+    "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
+    "I32": torch.int32, "I64": torch.int64, "C64": torch.complex64,
+}  # fmt: skip
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open the file; whatever its reader objects to names it."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise WrongValue(f"{path} is damaged or no safetensors file ({error})") from error
+
+
+def header(path: Path, file: Any) -> dict[str, str]:
+    """Return what :func:`pyvae.models.files.save` put beside the tensors."""
+    found = file.metadata() or {}
+    if "config" not in found or "sha256" not in found:
+        raise WrongValue(f"{path} was not written by save_pretrained of pyvae")
+    return found
+
+
+def declared(file: Any) -> dict[str, Declared]:
+    """Return shapes and types of the tensors, of which none is read."""
+    found = {}
+    for name in file.keys():  # noqa: SIM118
+        part = file.get_slice(name)
+        kind = str(part.get_dtype())
+        dtype = _TYPES.get(kind)
+        words = kind if dtype is None else str(dtype).removeprefix("torch.")
+        found[name] = Declared(tuple(part.get_shape()), dtype, words)
+    return found
+
+
+def read(path: Path, file: Any, sha256: str, expected: dict[str, Declared]) -> dict[str, Tensor]:
+    """Return the tensors, checked against their digest."""
+    state = {name: file.get_tensor(name) for name in expected}
+    if sha256 != digest(state):
+        raise WrongValue(f"{path} is damaged: its tensors do not match their digest")
+    return state
+
+
+def digest(state: dict[str, Tensor]) -> str:
+    """Return the digest of names, types, shapes and bytes."""
+    found = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
