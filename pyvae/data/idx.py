@@ -25,11 +25,17 @@ _DAMAGED_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 
 def read_bytes(path: Path) -> bytes:
     """Return a file's content, unpacked where its name ends in ``.gz``."""
-    if path.suffix.lower() != ".gz":
-        return path.read_bytes()
     try:
+        if path.suffix.lower() != ".gz":
+            return path.read_bytes()
         with gzip.open(path) as file:
             return file.read()
+    except MemoryError:
+        size = path.stat().st_size
+        raise WrongValue(
+            f"{path}: what its {size} bytes hold does not fit into memory; save it as .npy, which "
+            "is mapped"
+        ) from None
     except _DAMAGED_GZIP as error:
         raise _damaged_gzip(path, error) from error
 

@@ -58,10 +58,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise NotFound(f"{path}: no checkpoint there to resume from; start with resume=False")
-    content = path.read_bytes()
-    head, _, payload = content.partition(b"\n")
-    if not head.startswith(_MAGIC):
-        raise WrongValue(f"{path}: no checkpoint of pyvae; its first line says otherwise")
+    try:
+        with path.open("rb") as file:
+            head = file.readline(len(_MAGIC) + 65).rstrip(b"\n")
+            if not head.startswith(_MAGIC):
+                raise WrongValue(f"{path}: no checkpoint of pyvae; its first line says otherwise")
+            payload = file.read()
+    except MemoryError:
+        size = path.stat().st_size
+        raise WrongValue(f"{path}: {size} bytes, which do not fit into memory") from None
     if head[len(_MAGIC) :] != hashlib.sha256(payload).hexdigest().encode():
         raise WrongValue(
             f"{path}: damaged checkpoint, its {len(payload)} bytes do not match their digest; "

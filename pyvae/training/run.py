@@ -85,6 +85,9 @@ class Run:
         optimizer = self.engine.optimizer_form(steps)
         form = run_form(self.model, optimizer, epochs, self.pretrain_epochs)
         state = form.taken(state, place)
+        # With scaled gradients a run may have passed over every step so far.
+        if epochs and not state["optimizer"]["state"] and self.settings.precision != "16-mixed":
+            place.of("optimizer").of("state").refuse({}, f"that of {epochs} epochs")
         highest = highest_bound(state["history"])
         if state["best"] != highest:
             place.of("best").refuse(state["best"], f"{highest}, the highest bound of its history")

@@ -79,6 +79,15 @@ def test_a_hostile_header_is_refused_by_name(tmp_path: Path, name: str) -> None:
     assert peak_growth(refused) < 64 << 20
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.npy", "a.idx3", "a.npz"])
+def test_a_file_that_is_a_hole_beyond_any_memory(tmp_path: Path, name: str) -> None:
+    """Ten terabytes by its length, and nothing on the disk."""
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(10**13)
+    with pytest.raises(UserError, match=name):
+        load(tmp_path / name)
+
+
 def test_a_label_of_any_size_is_a_label(tmp_path: Path) -> None:
     from pyvae.training.metrics import clustering_metrics
 

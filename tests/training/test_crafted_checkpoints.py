@@ -160,6 +160,7 @@ def test_a_moment_without_memory_of_its_own(runs, tmp_path) -> None:
         (("model",), [1], "model is a list of 1"),
         (("optimizer",), None, "optimizer is None"),
         (("optimizer", "state"), [], "optimizer.state is a list"),
+        (("optimizer", "state"), {}, "optimizer.state is a dict of 0; expected that of 6 epochs"),
         (("optimizer", "state"), {99: {}}, "optimizer.state.99 has no place there"),
         (("optimizer", "state", 0), {}, "optimizer.state.0 is damaged, it lacks step"),
         (("optimizer", "state", 0, "step"), torch.tensor(-1.0), "step holds other numbers"),
