@@ -137,14 +137,11 @@ class Load:
     """
 
     def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._busy = _busy()
-        self._own = _own()
+        self._started, self._busy, self._own = time.perf_counter(), _busy(), _own()
 
     def cores(self) -> float | None:
         """Give the cores that others kept busy on average, those of the machine's host included."""
-        busy = _busy()
-        elapsed = time.perf_counter() - self._started
+        busy, elapsed = _busy(), time.perf_counter() - self._started
         if busy is None or self._busy is None or elapsed <= 0:
             return None
         return max(0.0, (busy - self._busy - _own() + self._own) / elapsed)
