@@ -7,5 +7,5 @@ from torch.distributions import Distribution
 
 @pytest.fixture(autouse=True)
 def _torch_validates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As by default: the first compilation of a process turns torch's validation off for good."""
+    """On, as by default, and put back: a process's first compilation turns it off for good."""
     monkeypatch.setattr(Distribution, "_validate_args", True)

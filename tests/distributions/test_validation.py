@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -19,15 +18,6 @@ each_form = pytest.mark.parametrize("form", FORMS)
 IMPOSSIBLE = torch.full((3,), -torch.inf)
 
 
-@pytest.fixture
-def switch() -> Iterator[None]:
-    """Put torch's switch back."""
-    before = Distribution._validate_args
-    yield
-    Distribution.set_default_validate_args(before)
-
-
-@pytest.mark.usefixtures("switch")
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_the_switch_and_the_argument(batch: tuple[int, ...]) -> None:
     bad = (IMPOSSIBLE.expand(*batch, 3), torch.zeros(3, 2), torch.zeros(3, 2))
@@ -47,7 +37,6 @@ def test_the_switch_and_the_argument(batch: tuple[int, ...]) -> None:
         GaussianMixture(torch.zeros(4), *bad[1:], validate_args=False)
 
 
-@pytest.mark.usefixtures("switch")
 @pytest.mark.parametrize("argument", [None, False])
 @each_form
 def test_compiled(form: str, argument: bool | None) -> None:
@@ -73,7 +62,6 @@ def test_compiled(form: str, argument: bool | None) -> None:
     torch.compiler.reset()
 
 
-@pytest.mark.usefixtures("switch")
 @pytest.mark.parametrize("own", [(), (4,)])
 @each_form
 def test_traced(form: str, own: tuple[int, ...]) -> None:
@@ -100,7 +88,6 @@ def test_traced(form: str, own: tuple[int, ...]) -> None:
         torch.testing.assert_close(have, truth)
 
 
-@pytest.mark.usefixtures("switch")
 @each_form
 def test_traced_samples(form: str) -> None:
     Distribution.set_default_validate_args(False)
