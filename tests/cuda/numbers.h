@@ -2,7 +2,8 @@
 // Numbers as a GPU computes them: whatever NaN goes into an operation, the same one comes out, with
 // all bits of its mantissa set. A host's arithmetic hands a NaN's bits on, and so hides from a
 // formula that looks at bits what it would meet on a GPU. NVIDIA's GPUs do so in float; double has
-// it here alike, which no NaN is harder than.
+// it here alike, which no NaN is harder than. With PYVAE_HOST_NUMBERS they are the host's after all:
+// the sanitizers look at memory and order, and are slow enough.
 #pragma once
 
 #include <cstdint>
@@ -76,6 +77,10 @@ class Number {
 namespace pyvae {
 namespace {
 
+#ifdef PYVAE_HOST_NUMBERS
+using Float = float;
+using Double = double;
+#else
 using Float = emulation::Number<float>;
 using Double = emulation::Number<double>;
 
@@ -95,6 +100,7 @@ template <>
 struct LogTable<Float> : LogTable<float> {};
 template <>
 struct LogTable<Double> : LogTable<double> {};
+#endif
 
 }  // namespace
 }  // namespace pyvae
