@@ -62,6 +62,7 @@ def train(
     overwrite: options.Overwrite = False,
     baselines: options.Baselines = True,
     pictures: options.Pictures = True,
+    picture_format: options.PictureFormatOption = options.PictureFormat.png,
     quiet: options.Quiet = False,
     **settings: Any,
 ) -> None:
@@ -116,7 +117,9 @@ def sample(
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A .png or .npy file; RUN/samples.png if left out."),
+        typer.Option(
+            metavar="FILE", help="A .png, .pdf, .svg or .npy file; RUN/samples.png if left out."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
 ) -> None:
@@ -161,6 +164,9 @@ def fit_mixture(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar="", help="Replace the mixture in the folder.")
     ] = False,
+    picture_format: Annotated[
+        options.PictureFormat, typer.Option(help="Of the pictures; pdf and svg for print.")
+    ] = options.PictureFormat.png,
 ) -> None:
     """Fit a mixture of Gaussians by EM: parameters, labels and a picture."""
     from pyvae.cli import fit_mixture as command
@@ -168,7 +174,7 @@ def fit_mixture(
     command.fit_mixture(
         command.Options(
             data, components, covariance.value, starts, max_iter, tolerance, reg_covar, seed,
-            output, overwrite, split.value,
+            output, overwrite, split.value, picture_format.value,
         )
     )  # fmt: skip
 

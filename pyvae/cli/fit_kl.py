@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyvae.cli.errors import UserError
-from pyvae.cli.files import write_picture
+from pyvae.cli.files import ending, write_picture
 from pyvae.cli.terminal import output, say, show, table
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ _STEPS = 41
 def fit_kl(weights: str, means: str, sigmas: str, picture: str) -> None:
     """Fit a Gaussian to a mixture in both directions, print the fits, and draw them."""
     target = Path(picture).expanduser()
-    if target.suffix not in (".png", ".pdf", ".svg"):
-        raise UserError(f"--output: {target} must end in .png, .pdf or .svg")
+    ending(target, "--output")
     values = [_numbers(name, text) for name, text in
               (("--weights", weights), ("--means", means), ("--sigmas", sigmas))]  # fmt: skip
     w, m, s = values

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import UserError
-from pyvae.cli.files import write_array, write_arrays, write_picture
+from pyvae.cli.files import every_form, write_array, write_arrays, write_picture
 from pyvae.cli.terminal import output, say, show, table
 from pyvae.storage.lock import locked
 from pyvae.storage.writing import write_atomically
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyvae.data import Data
     from pyvae.mixture import GaussianMixture
 
-_FILES = ("mixture.json", "mixture.npz", "labels.npy", "mixture.png", "bic.png")
+_FILES = ("mixture.json", "mixture.npz", "labels.npy", *every_form("mixture", "bic"))
 _LISTED = 30  # components of the table
 
 
@@ -42,6 +42,7 @@ class Options:
     output: str
     overwrite: bool
     split: str
+    picture_format: str = "png"
 
 
 def fit_mixture(options: Options) -> None:
@@ -196,9 +197,9 @@ def _write(
     write_array(folder / "labels.npy", labels)
     matrices = mixture.covariance_matrices_
     picture = plots.mixture(data.x.numpy(), labels, mixture.weights_, mixture.means_, matrices)
-    write_picture(folder / "mixture.png", picture)
+    write_picture(folder / f"mixture.{options.picture_format}", picture)
     if len(criterion) > 1:
         curve = plots.information_criterion(list(criterion), list(criterion.values()), "BIC")
-        write_picture(folder / "bic.png", curve)
+        write_picture(folder / f"bic.{options.picture_format}", curve)
     text = json.dumps(summary, indent=2) + "\n"
     write_atomically(folder / "mixture.json", text.encode())

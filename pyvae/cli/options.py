@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pyvae.cli.files import PictureFormat
 from pyvae.cli.settings import PANELS
 
 _DATA, _MODEL, _TRAINING, _MACHINE, _RUN = PANELS
@@ -128,4 +129,7 @@ Baselines = Annotated[
     ),
 ]
 Pictures = Annotated[bool, _flag("--pictures/--no-pictures", "Draw what was learnt.", _RUN)]
+PictureFormatOption = Annotated[
+    PictureFormat, _option("--picture-format", "Of the pictures; pdf and svg for print.", _RUN)
+]
 Quiet = Annotated[bool, _flag("--quiet", "Print nothing but errors.", _RUN)]

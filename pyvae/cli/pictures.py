@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pyvae import plots
-from pyvae.cli.files import write_picture
+from pyvae.cli.files import every_form, write_picture
 from pyvae.models import GMVAE
 
 if TYPE_CHECKING:
@@ -30,9 +30,16 @@ _MOST_LABELS = 100
 
 @torch.no_grad()
 def draw(
-    folder: Path, model: LatentVariableModel, data: Data, rows: list[dict[str, Any]]
+    folder: Path,
+    model: LatentVariableModel,
+    data: Data,
+    rows: list[dict[str, Any]],
+    kind: str = "png",
 ) -> list[str]:
-    """Draw all pictures that the model and the data allow, and return their names."""
+    """Draw all pictures that the model and the data allow, and return their names.
+
+    Those of an earlier call in another format go: they would show an earlier model.
+    """
     w, components = _encode(model, data)
     _, means, logvars = (part.double().numpy() for part in model.prior)
     # Of a prior with hundreds of components the contours only hide the points.
@@ -42,17 +49,19 @@ def draw(
         labels = None  # names of examples, as it seems, and no picture has room for them
     drawn: dict[str, Figure] = {}
     if rows:
-        drawn["history.png"] = plots.history(rows)
-    drawn["latent_space.png"] = plots.latent_space(w, components, labels, **contours)
-    drawn["reconstructions.png"] = _reconstructions(model, data)
-    drawn["component_samples.png"] = _samples(model, data.image_shape, components)
+        drawn["history"] = plots.history(rows)
+    drawn["latent_space"] = plots.latent_space(w, components, labels, **contours)
+    drawn["reconstructions"] = _reconstructions(model, data)
+    drawn["component_samples"] = _samples(model, data.image_shape, components)
     if components is not None and labels is not None:
-        drawn["confusion.png"] = plots.confusion(
+        drawn["confusion"] = plots.confusion(
             components, labels, num_components=len(model.component_means)
         )
     for name, figure in drawn.items():
-        write_picture(folder / name, figure)
-    return list(drawn)
+        for earlier in every_form(name):
+            (folder / earlier).unlink(missing_ok=True)
+        write_picture(folder / f"{name}.{kind}", figure)
+    return [f"{name}.{kind}" for name in drawn]
 
 
 def _encode(model: LatentVariableModel, data: Data) -> tuple[NDArray, NDArray | None]:

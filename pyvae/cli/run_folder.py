@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pyvae.cli.errors import UserError
+from pyvae.cli.files import every_form
 from pyvae.cli.run_form import run_form
 from pyvae.storage.form import Place
 from pyvae.storage.lock import locked
@@ -19,9 +20,9 @@ from pyvae.storage.writing import write_atomically
 _FORMAT = "pyvae.run"
 _CHECKPOINTS = ("last.ckpt", "best.ckpt")
 _FILES = (
-    "run.json", *_CHECKPOINTS, "history.csv", "history.json", "metrics.json", "history.png",
-    "latent_space.png", "reconstructions.png", "component_samples.png", "samples.png",
-    "confusion.png",
+    "run.json", *_CHECKPOINTS, "history.csv", "history.json", "metrics.json",
+    *every_form("history", "latent_space", "reconstructions", "component_samples", "samples",
+                "confusion"),
 )  # fmt: skip
 _MOST_SETTINGS = 1 << 16  # bytes of run.json, which has some thousands
 _FOLDERS = ("model", "tensorboard")

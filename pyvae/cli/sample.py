@@ -7,17 +7,17 @@ from pathlib import Path
 
 from pyvae.cli.errors import UserError
 from pyvae.cli.evaluate import load_model
-from pyvae.cli.files import write_array, write_picture
+from pyvae.cli.files import PICTURES, ending, write_array, write_picture
 
 _MOST_DRAWN = 400
+_ARRAY = "npy"
 
 
 def sample(path: str, *, count: int, component: int | None, output: str | None, seed: int) -> None:
     """Write samples of a model as a picture or as an array."""
     target = Path(output).expanduser() if output else Path(path).expanduser() / "samples.png"
-    if target.suffix not in (".png", ".npy"):
-        raise UserError(f"--output: {target} must end in .png (a picture) or .npy (an array)")
-    if target.suffix == ".png" and count > _MOST_DRAWN:
+    is_array = ending(target, "--output", (*PICTURES, _ARRAY)) == _ARRAY
+    if not is_array and count > _MOST_DRAWN:
         raise UserError(f"-n: a picture shows {_MOST_DRAWN} at most, got {count}; write a .npy")
     import torch
 
@@ -26,7 +26,7 @@ def sample(path: str, *, count: int, component: int | None, output: str | None, 
     model, run = load_model(path)
     generator = torch.Generator().manual_seed(seed)
     x = model.sample(count, component, generator)
-    if target.suffix == ".npy":
+    if is_array:
         write_array(target, x.numpy())
     else:
         shape = run.get("image_shape")

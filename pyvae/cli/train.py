@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PATHS = ("data", "labels")
 # What belongs to one call and not to the run: a resumed run takes them anew.
-_OF_THE_CALL = ("output", "resume", "overwrite", "quiet", "baselines", "pictures")
+_OF_THE_CALL = ("output", "resume", "overwrite", "quiet", "baselines", "pictures", "picture_format")
 # What older runs lack, with what they were made by.
 _EARLIER = {
     name: option.about.before
@@ -102,7 +102,10 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
         say(console, "scoring it beside scikit-learn's k-means and GaussianMixture")
     figures = evaluate(model, data, compare=options["baselines"], seed=options["seed"])
     folder.write_json(folder.metrics, {"data": data.name, "split": options["split"], **figures})
-    written = pictures.draw(folder.path, model, data, history.rows) if options["pictures"] else []
+    written = []
+    if options["pictures"]:
+        kind = options["picture_format"]
+        written = pictures.draw(folder.path, model, data, history.rows, kind)
     report.figures(console, figures, options["model"])
     report.closing(console, folder, written)
 

@@ -71,9 +71,10 @@ def test_sample_draws_a_picture_into_the_run(
     assert (folder / "component_samples.png").read_bytes() == before
 
 
-def test_sample_of_a_bare_model_draws_lines(cli: Cli, tmp_path: Path):
+def test_sample_of_a_bare_model_draws_a_table(cli: Cli, tmp_path: Path):
     GMVAE(6, 2, num_components=2, hidden=(4,)).save_pretrained(tmp_path)
-    assert cli("sample", tmp_path, "--output", tmp_path / "x.png").code == 0
+    assert cli("sample", tmp_path, "--output", tmp_path / "x.pdf").code == 0
+    assert (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_info_tells_where_every_op_runs(cli: Cli):

@@ -30,6 +30,7 @@ def test_all_optima_are_printed(cli: Cli, tmp_path: Path) -> None:
     result = cli("fit-kl", *arguments, "--output", tmp_path / "kl.svg")
     assert result.code == 0, result.err
     assert result.out.count("KL(q || p)") == 2
+    assert (tmp_path / "kl.svg").read_bytes().startswith(b"<?xml")
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,10 @@ def test_folders_are_not_overwritten(cli: Cli, points: Path, tmp_path: Path) -> 
     again = cli("fit-mixture", points, "-k", 2, "--output", folder)
     assert again.code == 2
     assert "holds a mixture already; --overwrite replaces it" in again.err
-    assert cli("fit-mixture", points, "-k", 2, "--output", folder, "--overwrite").code == 0
-    assert not (folder / "bic.png").exists()
+    svg = ("--overwrite", "--picture-format", "svg")
+    assert cli("fit-mixture", points, "-k", 2, "--output", folder, *svg).code == 0
+    assert (folder / "mixture.svg").exists()
+    assert not list(folder.glob("*.png"))
     other = cli("fit-mixture", points, "-k", 2, "--output", tmp_path)
     assert "holds other files; name a new or an empty folder" in other.err
 

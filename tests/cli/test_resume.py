@@ -71,8 +71,11 @@ def test_a_finished_run_is_scored_again(cli: Cli, tmp_path: Path, trained: Path)
     folder = shutil.copytree(trained, tmp_path / "run")
     (folder / "metrics.json").unlink()
     shutil.rmtree(folder / "model")
-    result = cli("train", "--output", folder, "--resume", "--no-pictures")
+    result = cli("train", "--output", folder, "--resume", "--picture-format", "svg")
     assert result.code == 0, result.err
+    assert (folder / "latent_space.svg").exists()
+    assert not list(folder.glob("*.png"))  # which showed the model before
+    assert "picture_format" not in (folder / "run.json").read_text()
     assert (folder / "metrics.json").read_text() == (trained / "metrics.json").read_text()
     assert (folder / "model" / "model.safetensors").exists()
 

@@ -124,24 +124,22 @@ def test_a_vamp_prior_and_a_capacity(cli: Cli, tmp_path: Path, digits_file: Path
     assert "--pseudo-inputs belongs to --model vae; a gmvae's mixture is its prior" in result.err
 
 
-@pytest.mark.parametrize("image", [True, False])
-def test_a_plain_vae(cli: Cli, tmp_path: Path, digits_file: Path, image: bool):
+@pytest.mark.parametrize(("image", "kind"), [(True, "png"), (False, "pdf")])
+def test_a_plain_vae(cli: Cli, tmp_path: Path, digits_file: Path, image: bool, kind: str):
     source = digits_file
     if not image:
         source = tmp_path / "table.csv"
         np.savetxt(source, np.random.default_rng(0).normal(size=(60, 5)), delimiter=",")
     result = cli(
         "train", "--data", source, "--model", "vae", "--epochs", 2, "--latent-dim", 3, "--hidden",
-        8, "--output", tmp_path / "run",
+        8, "--output", tmp_path / "run", "--picture-format", kind,
     )  # fmt: skip
     assert result.code == 0, result.err
     model = from_pretrained(tmp_path / "run" / "model")
     assert isinstance(model, VAE)
     assert model.config["likelihood"] == ("bernoulli" if image else "gaussian")
-    names = {path.name for path in (tmp_path / "run").glob("*.png")}
-    assert names == {
-        "history.png", "latent_space.png", "reconstructions.png", "component_samples.png"
-    }  # fmt: skip
+    names = {path.stem for path in (tmp_path / "run").glob(f"*.{kind}")}
+    assert names == {"history", "latent_space", "reconstructions", "component_samples"}
     assert "clustering" not in result.out
 
 
