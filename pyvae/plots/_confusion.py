@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from ._matching import Matching, check_pair, match
-from .style import INK, LABEL, TICK, dress, new_figure
+from .style import INK, LABEL, TICK, dress, new_figure, shortened
 
 _BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", "#9cc7ee", "#3f90da", "#0b3a66"])
 
@@ -53,7 +53,9 @@ def _table(axes: Axes, found: Matching, with_numbers: bool) -> None:
     picture = axes.imshow(share, cmap=_BLUES, vmin=0, vmax=1, aspect="auto")
     size = TICK if counts.shape[1] <= 24 else 6.5
     axes.set_xticks(range(counts.shape[1]), [str(k) for k in found.order], fontsize=size)
-    axes.set_yticks(range(counts.shape[0]), [str(v) for v in found.labels], fontsize=TICK)
+    axes.set_yticks(
+        range(counts.shape[0]), [shortened(str(v)) for v in found.labels], fontsize=TICK
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xticks(np.arange(counts.shape[1] + 1) - 0.5, minor=True)

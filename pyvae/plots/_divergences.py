@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .style import FAINT, INK, color, dress, new_figure, number
+from .style import FAINT, FILL, INK, color, dress, new_figure, number
 
 _INCLUSIVE, _EXCLUSIVE = color(0), color(6)
+_WIDE, _NARROW = 3.2, 1.6  # where both fits agree, the narrow line lies on the wide one
 
 
 class Fit(NamedTuple):
@@ -70,16 +71,16 @@ def _target(axes: Axes, target: FittedTarget) -> None:
     x = np.linspace(min(target.means) - reach, max(target.means) + reach, 800)
     w, m, s = (np.asarray(values) for values in target[1:4])
     density = (w * _normal(x[:, None], m, s)).sum(1)
-    axes.fill_between(x, density, color="#dcdcdc", label="target p")
+    axes.fill_between(x, density, color=FILL, label="target p")
     inclusive = target.inclusive
     axes.plot(
-        x, _normal(x, inclusive.mean, inclusive.sigma), color=_INCLUSIVE, linewidth=1.8,
+        x, _normal(x, inclusive.mean, inclusive.sigma), color=_INCLUSIVE, linewidth=_WIDE,
         label=f"inclusive: {_text(inclusive, 'KL(p‖q)')}",
     )  # fmt: skip
     least = min((fit.divergence for fit in target.exclusive), default=0.0)
     for fit in target.exclusive:
         axes.plot(
-            x, _normal(x, fit.mean, fit.sigma), color=_EXCLUSIVE, linewidth=1.8,
+            x, _normal(x, fit.mean, fit.sigma), color=_EXCLUSIVE, linewidth=_NARROW,
             linestyle="-" if fit.divergence <= least + 1e-6 else ":",
             label=f"exclusive: {_text(fit, 'KL(q‖p)')}",
         )  # fmt: skip
@@ -95,18 +96,21 @@ def _sweep(axes: Axes, sweep: Sweep) -> None:
     for sign in (-0.5, 0.5):
         axes.plot(at, sign * at, color=FAINT, linewidth=1.0, linestyle="--")
     axes.text(0.6 * at[-1], 0.3 * at[-1], "modes ", color=INK, fontsize=8, ha="right", va="bottom")
-    _band(axes, at, sweep.inclusive, _INCLUSIVE)
+    _band(axes, at, sweep.inclusive, _INCLUSIVE, _WIDE, "inclusive")
     for optimum in range(sweep.exclusive.shape[1]):
         fits = sweep.exclusive[:, optimum]
         axes.plot(at, fits[:, 0], color=_EXCLUSIVE, linewidth=1.3, linestyle=":")
         least = np.where(sweep.best[:, optimum, None], fits, np.nan)
-        _band(axes, at, least, _EXCLUSIVE)
+        _band(axes, at, least, _EXCLUSIVE, _NARROW, "exclusive" if optimum == 0 else None)
     axes.set_xlim(at[0], at[-1])
+    axes.legend(loc="upper left", fontsize=7.2, frameon=False, handlelength=1.4)
 
 
-def _band(axes: Axes, at: NDArray, fits: NDArray, tint: str) -> None:
+def _band(
+    axes: Axes, at: NDArray, fits: NDArray, tint: str, width: float, label: str | None
+) -> None:
     mean, sigma = fits.T
-    axes.plot(at, mean, color=tint, linewidth=1.8)
+    axes.plot(at, mean, color=tint, linewidth=width, label=label)
     axes.fill_between(at, mean - sigma, mean + sigma, color=tint, alpha=0.15, linewidth=0)
 
 

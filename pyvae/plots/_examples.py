@@ -4,33 +4,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pyvae.errors import WrongValue
 
-from .style import FAINT, INK, LABEL, PALETTE, color, dress, legend_above, new_figure
+from ._tables import component_table, feature_pairs
+from .style import INK, LABEL, new_figure
 
 
 def reconstructions(
-    x: NDArray, x_hat: NDArray, image_shape: tuple[int, int] | None = None
+    x: NDArray,
+    x_hat: NDArray,
+    image_shape: Sequence[int] | None = None,
+    *,
+    feature_names: Sequence[str] | None = None,
 ) -> Figure:
     """Draw originals beside their reconstructions.
 
-    Images are shown in pairs, one under the other. Other data are standardised by the spread of
-    each feature and shown as reconstruction against original, and feature by feature for the first
-    examples.
+    Images are shown in pairs, one under the other. Tables are shown as reconstruction against
+    original, and feature by feature for the first examples; features of very different spreads are
+    standardised.
 
     Parameters
     ----------
     x, x_hat
         Originals and reconstructions, (N, D).
     image_shape
-        Height and width; None for data that are no images.
+        (H, W), or (H, W, C) with one channel or the three of a colour; None for tables.
+    feature_names
+        Of a table's columns, D of them; their numbers if left out. Images have no use for them.
     """
     x, x_hat = np.asarray(x, dtype=float), np.asarray(x_hat, dtype=float)
     if x.ndim != 2 or x.shape != x_hat.shape or not x.size:
@@ -40,25 +47,30 @@ def reconstructions(
         )
     if image_shape is not None:
         return _image_pairs(_as_images(x, image_shape), _as_images(x_hat, image_shape))
-    return _feature_pairs(x, x_hat)
+    return feature_pairs(x, x_hat, feature_names)
 
 
 def component_samples(
     samples: NDArray,
-    image_shape: tuple[int, int] | None = None,
+    image_shape: Sequence[int] | None = None,
     *,
     means: NDArray | None = None,
     shares: NDArray | None = None,
     title: str | None = None,
+    feature_names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw samples of every component, one row (or, for other data, one panel) a component.
+    """Draw samples of every component: a row of images each, or for tables a panel of dots.
+
+    A table of many columns is drawn as a heat map, a block of rows a component.
 
     Parameters
     ----------
     samples
         (K, n, D): n samples of each component. One component (K = 1) fills a square.
     image_shape
-        Height and width; None for data that are no images.
+        (H, W), or (H, W, C) with one channel or the three of a colour; None for tables.
+    feature_names
+        Of a table's columns, D of them; their numbers if left out. Images have no use for them.
     means
         (K, D): each component's decoded mean, shown first.
     shares
@@ -76,7 +88,7 @@ def component_samples(
         one = len(samples) == 1
         title = "Samples of the prior, decoded" if one else "Samples of every component"
     if image_shape is None:
-        return _component_lines(samples, means, names, title)
+        return component_table(samples, means, names, feature_names, title)
     if len(samples) == 1:
         return _image_square(_as_images(samples[0], image_shape), title)
     return _image_rows(samples, image_shape, means, names, title)
@@ -89,21 +101,28 @@ def _name(component: int, shares: NDArray | None) -> str:
     return f"{component}  {share}"
 
 
-def _as_images(x: NDArray, image_shape: tuple[int, int]) -> NDArray:
-    height, width = image_shape
-    if height * width != x.shape[-1]:
+def _as_images(x: NDArray, image_shape: Sequence[int]) -> NDArray:
+    """Give images (..., H, W), or (..., H, W, 3) in colour."""
+    shape = tuple(image_shape)
+    if len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)):
         raise WrongValue(
-            f"image_shape {height}x{width} needs {height * width} features, got {x.shape[-1]}"
+            f"image_shape must be (H, W), (H, W, 1) or (H, W, 3), got {tuple(image_shape)}"
         )
-    return x.reshape(*x.shape[:-1], height, width)
+    if math.prod(shape) != x.shape[-1]:
+        raise WrongValue(
+            f"image_shape {'x'.join(map(str, shape))} needs {math.prod(shape)} features, got "
+            f"{x.shape[-1]}"
+        )
+    return x.reshape(*x.shape[:-1], *(shape[:2] if shape[2:] == (1,) else shape))
 
 
 def tile(images: NDArray, columns: int) -> NDArray:
-    """Put images (N, H, W) into one mosaic with white seams (NaN, drawn as white)."""
-    count, height, width = images.shape
+    """Put images (N, H, W) or (N, H, W, 3) into one mosaic with seams of NaN, drawn as white."""
+    count, height, width, *channels = images.shape
     rows = math.ceil(count / columns)
     seam = max(1, round(max(height, width) / 14))
-    mosaic = np.full((rows * (height + seam) - seam, columns * (width + seam) - seam), np.nan)
+    size = (rows * (height + seam) - seam, columns * (width + seam) - seam)
+    mosaic = np.full((*size, *channels), np.nan)
     for i, image in enumerate(images):
         top, left = i // columns * (height + seam), i % columns * (width + seam)
         mosaic[top : top + height, left : left + width] = image
@@ -111,7 +130,9 @@ def tile(images: NDArray, columns: int) -> NDArray:
 
 
 def _show(axes: Axes, mosaic: NDArray) -> None:
-    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    """Draw black as 0 and white, or full colour, as 1; what lies beyond is cut off."""
+    shades = np.where(np.isnan(mosaic), 1.0, np.clip(mosaic, 0.0, 1.0))
+    axes.imshow(shades, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
 
 
@@ -149,7 +170,7 @@ def _image_square(images: NDArray, title: str) -> Figure:
 
 def _image_rows(
     samples: NDArray,
-    image_shape: tuple[int, int],
+    image_shape: Sequence[int],
     means: NDArray | None,
     names: list[str],
     title: str,
@@ -178,10 +199,10 @@ def _image_rows(
 
 
 def _image_block(axes: Axes, images: NDArray, heads: NDArray | None, names: list[str]) -> None:
-    count, columns, height, width = images.shape
-    mosaic = tile(images.reshape(count * columns, height, width), columns)
+    count, columns, height, width, *channels = images.shape
+    mosaic = tile(images.reshape(count * columns, height, width, *channels), columns)
     if heads is not None:
-        gap = np.full((mosaic.shape[0], max(2, width // 4)), np.nan)
+        gap = np.full((mosaic.shape[0], max(2, width // 4), *channels), np.nan)
         mosaic = np.hstack([tile(heads, 1), gap, mosaic])
     _show(axes, mosaic)
     step = (mosaic.shape[0] - height) / max(count - 1, 1)
@@ -190,97 +211,3 @@ def _image_block(axes: Axes, images: NDArray, heads: NDArray | None, names: list
             -0.18 * width, (height - 1) / 2 + row * step, name, ha="right", va="center",
             fontsize=LABEL, color=INK,
         )  # fmt: skip
-
-
-def _even_scales(x: NDArray) -> tuple[NDArray, NDArray, str]:
-    """Give the shift and scale that make features comparable, and the words that say so.
-
-    Features whose spreads lie within a factor of ten share an axis as they are.
-    """
-    spread = x.std(0)
-    varying = spread[spread > 0]
-    if varying.size == 0 or varying.max() <= 10 * varying.min():
-        return np.zeros_like(spread), np.ones_like(spread), "value"
-    return x.mean(0), np.where(spread > 0, spread, 1.0), "standardised value"
-
-
-def _feature_pairs(x: NDArray, x_hat: NDArray) -> Figure:
-    centre, spread, unit = _even_scales(x)
-    x, x_hat = (x - centre) / spread, (x_hat - centre) / spread
-    lost = float(((x - x_hat) ** 2).sum() / max(((x - x.mean(0)) ** 2).sum(), 1e-300))
-    figure = new_figure(
-        10.8,
-        5.0,
-        "Originals and their reconstructions",
-        "Reconstruction: the decoder's mean at the mean of q(w|x). "
-        f"Variance explained: {max(0.0, 1 - lost):.0%}.",
-    )
-    grid = figure.subplot_mosaic([["all", "0", "1"], ["all", "2", "3"]], width_ratios=[1.75, 1, 1])
-    _scatter(dress(grid.pop("all"), "all features", "original", "reconstruction"), x, x_hat)
-    shape = "o" if x.shape[1] <= 40 else None
-    for i, axes in enumerate(grid.values()):
-        if i >= len(x):
-            axes.set_axis_off()
-            continue
-        dress(axes, f"example {i}", "feature" if i > 1 else "", unit if i % 2 == 0 else "")
-        for values, name, tint in ((x, "original", FAINT), (x_hat, "reconstruction", PALETTE[6])):
-            axes.plot(values[i], color=tint, marker=shape, markersize=3, linewidth=1.3, label=name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_ylim(
-            min(x[:4].min(), x_hat[:4].min()) - 0.1, max(x[:4].max(), x_hat[:4].max()) + 0.1
-        )
-    legend_above(grid["0"])
-    return figure
-
-
-def _scatter(axes: Axes, x: NDArray, x_hat: NDArray) -> None:
-    pairs = np.stack([x.ravel(), x_hat.ravel()])
-    if pairs.shape[1] > 6000:
-        pairs = pairs[:, np.random.default_rng(0).choice(pairs.shape[1], 6000, replace=False)]
-    size = float(np.clip(8000 / pairs.shape[1], 6, 22))
-    axes.scatter(*pairs, s=size, color=PALETTE[0], alpha=0.45, linewidths=0)
-    low, high = np.percentile(pairs, [0.1, 99.9])
-    low, high = low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3
-    axes.plot([low, high], [low, high], color=INK, linewidth=0.9)
-    axes.set_xlim(low, high)
-    axes.set_ylim(low, high)
-    axes.set_aspect("equal", adjustable="box")
-
-
-def _component_lines(
-    samples: NDArray, means: NDArray | None, names: list[str], title: str
-) -> Figure:
-    count, _, features = samples.shape
-    columns = min(count, 5 if count <= 20 else 8)
-    rows = math.ceil(count / columns)
-    figure = new_figure(
-        max(5.0, 0.6 + (2.1 if columns <= 5 else 1.5) * columns),
-        1.1 + 1.45 * rows,
-        title,
-        "One panel a component" * (count > 1)
-        + " (with its share of the examples)" * ("%" in names[0])
-        + "." * (count > 1)
-        + " Thin: samples. Thick: the decoded mean." * (means is not None),
-    )
-    centre, spread, unit = _even_scales(samples.reshape(-1, features))
-    samples = (samples - centre) / spread
-    means = None if means is None else (np.asarray(means, dtype=float) - centre) / spread
-    shape = "o" if features <= 12 else None
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for k, axes in enumerate(grid.flat):
-        if k >= count:
-            axes.set_axis_off()
-            continue
-        last = k + columns >= count
-        dress(axes, names[k] if count > 1 else "", "feature" if last else "", "")
-        axes.tick_params(labelbottom=last)
-        axes.plot(
-            samples[k, :30].T, color=color(k), linewidth=0.7, alpha=0.55, marker=shape, markersize=3
-        )
-        if means is not None:
-            axes.plot(means[k], color=INK, linewidth=1.5, marker=shape, markersize=3)
-    # shared by all panels
-    grid[0, 0].xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-    grid[0, 0].yaxis.set_major_locator(MaxNLocator(4))
-    figure.supylabel(unit, fontsize=LABEL, color=INK)
-    return figure

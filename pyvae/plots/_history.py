@@ -17,8 +17,14 @@ from pyvae.errors import WrongValue
 from .style import FAINT, INK, PALETTE, QUIET, TICK, dress, legend_above, new_figure, number
 
 _UNITS = "Nats per example: summed over features and latent dimensions, averaged over examples."
-_TINTS = {"pretraining": "#e9e9e9", "warm-up of β": "#f5f5f5"}
-_SHADES = (("Grey", "pretraining"), ("Light grey", "warm-up of β"))
+# One is filled and one hatched: two greys can be told apart only side by side.
+_PHASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "pretraining": ("Grey", {"facecolor": "#ebebeb", "linewidth": 0}),
+    "warm-up of β": (
+        "Hatched",
+        {"facecolor": "none", "edgecolor": "#c4c4c4", "hatch": "////", "linewidth": 0},
+    ),
+}
 _PARTS = {
     "log_prob_w": ("log p(w|z)", PALETTE[0]),
     "entropy_w": ("entropy of q(w|x)", PALETTE[1]),
@@ -43,7 +49,7 @@ def history(rows: Sequence[Mapping[str, Any]]) -> Figure:
         11.0,
         7.0,
         "The evidence lower bound and its parts",
-        " ".join([_UNITS, *(f"{shade}: {what}." for shade, what in _SHADES if what in phases)]),
+        " ".join([_UNITS, *(f"{_PHASES[what][0]}: {what}." for what in phases)]),
     )
     grid: NDArray = figure.subplots(2, 2, sharex=True)
     _bound(grid[0, 0], rows, epochs, "bound", "Evidence lower bound")
@@ -52,7 +58,7 @@ def history(rows: Sequence[Mapping[str, Any]]) -> Figure:
     _use(grid[1, 1], rows, epochs)
     for axes in grid.flat:
         for what, (start, end) in phases.items():
-            axes.axvspan(start, end, color=_TINTS[what], zorder=0, linewidth=0)
+            axes.axvspan(start, end, zorder=0, **_PHASES[what][1])
         axes.set_xlim(epochs[0] - 0.5 * (len(epochs) == 1), epochs[-1] + 0.5 * (len(epochs) == 1))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for axes in grid[1]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyvae.errors import WrongValue
 
 from ._matching import check_pair, match
-from .style import FAINT, color, dress, marker, new_figure, write_numbers
+from .style import FAINT, color, dress, marker, new_figure, shortened, write_numbers
 
 _WIDEST = 3.0  # contours wider than so many times the frame are left out
 MOST_POINTS = 6000  # more only paint one another over
@@ -27,6 +27,7 @@ class Plane(NamedTuple):
     means: NDArray | None  # (K, 2)
     covariances: NDArray | None  # (K, 2, 2)
     axis_names: tuple[str, str]
+    basis: NDArray  # (2, L): the axes' directions
     is_projection: bool
 
 
@@ -41,8 +42,10 @@ def latent_space(
     """Draw encoded examples coloured by component, and beside it by label where labels exist.
 
     Two dimensions are drawn as they are, more by the two principal components of ``w``. A linear
-    map of a Gaussian is a Gaussian, so the ellipses are the components' own 2-sigma contours in
-    either case (in the projection: of the projected component).
+    map of a Gaussian is a Gaussian, so the ellipses are the components' own 1-sigma contours in
+    either case (in the projection: of the projected component), thin and behind the points, and
+    only of components that hold some. An example whose label is not the one that its component is
+    matched with is a cross.
 
     Parameters
     ----------
@@ -70,7 +73,9 @@ def latent_space(
     in_use = [] if components is None else [int(k) for k in np.unique(components)]
     caption = _caption(plane, len(shown), len(w), components is not None)
     if components is not None and labels is not None:
-        caption += " Matched components and labels share a colour."
+        caption += (
+            " Matched components and labels share a colour; a cross is an example of another label."
+        )
     width = 5.2 * len(panels) + (0.4 if len(panels) == 1 else 0)
     figure = new_figure(width, 5.6, "The latent space: means of q(w|x)", caption)
     for axes, panel in zip(
@@ -78,8 +83,9 @@ def latent_space(
     ):
         if w.shape[1] == 1:
             _draw_line(axes, plane, panel)
-        else:
-            draw_plane(axes, plane, panel, shown, in_use)
+            continue
+        frame(axes, _extent(plane, in_use))
+        draw_plane(axes, plane, panel, shown, sigmas=1.0 if panel.shows_components else 2.0)
     return figure
 
 
@@ -91,6 +97,7 @@ class Panel(NamedTuple):
     names: dict[int, str]
     tints: dict[int, int]  # group -> index of its colour
     shows_components: bool  # the groups are the mixture's components
+    astray: NDArray | None = None  # of each point, whether its label is not its component's
 
 
 def _panels(
@@ -102,17 +109,19 @@ def _panels(
     if components is not None:
         groups, checked = check_pair("latent_space", components, labels)
         total = max(num_components, int(groups.max()) + 1)
-        tints = {k: k for k in range(total)}
+        tints, astray = {k: k for k in range(total)}, None
         if labels is not None:
             found = match(groups, checked, total)
             free = iter(range(len(found.labels), len(found.labels) + total))
             tints = {k: found.partner[k] if k in found.partner else next(free) for k in tints}
+            partner = np.array([found.partner.get(k, -1) for k in range(total)])
+            astray = partner[groups] != np.searchsorted(found.labels, checked)
         names = {k: str(k) for k in tints}
-        panels.append(Panel("coloured by component", groups, names, tints, True))
+        panels.append(Panel("coloured by component", groups, names, tints, True, astray))
     if labels is not None:
         values, groups = np.unique(np.asarray(labels), return_inverse=True)
         tints = {row: row for row in range(len(values))}
-        names = {row: str(value) for row, value in enumerate(values)}
+        names = {row: shortened(str(value)) for row, value in enumerate(values)}
         panels.append(Panel("coloured by label", groups, names, tints, False))
     if any(p.groups is not None and len(p.groups) != count for p in panels):
         raise WrongValue(
@@ -140,7 +149,7 @@ def project(
     if covariances is not None:
         covariances = basis @ covariances @ basis.T
     points = (w - centre) @ basis.T
-    return Plane(points, flat, covariances, (names[0], names[1]), w.shape[1] > 2)
+    return Plane(points, flat, covariances, (names[0], names[1]), basis, w.shape[1] > 2)
 
 
 def _caption(plane: Plane, shown: int, total: int, has_components: bool) -> str:
@@ -150,7 +159,7 @@ def _caption(plane: Plane, shown: int, total: int, has_components: bool) -> str:
         parts.append("The plane of the two principal components.")
     if plane.covariances is not None and not flat and has_components:
         kind = "projected components" if plane.is_projection else "components p(w|z)"
-        parts.append(f"Ellipses: 2σ of the {kind}, where they fit; numbers at their means.")
+        parts.append(f"Ellipses: 1σ of the {kind}; numbers at their means.")
     elif plane.covariances is not None and not flat:
         parts.append("Dotted: 2σ of the prior.")
     if shown < total and not flat:
@@ -158,23 +167,33 @@ def _caption(plane: Plane, shown: int, total: int, has_components: bool) -> str:
     return " ".join(parts)
 
 
-def draw_plane(axes: Axes, plane: Plane, panel: Panel, shown: NDArray, in_use: list[int]) -> None:
-    """Draw the points at ``shown`` and the contours of the components, those in use coloured."""
+def draw_plane(axes: Axes, plane: Plane, panel: Panel, shown: NDArray, *, sigmas: float) -> None:
+    """Draw the points at ``shown``, and the contours of the components that hold some behind them.
+
+    The frame must be final: texts are moved apart in it.
+    """
     dress(axes, panel.title, *plane.axis_names)
-    size = float(np.clip(9000 / len(shown), 3, 16))
+    size = float(np.clip(12_000 / len(shown), 4, 18))
     points = plane.points[shown]
     groups = np.zeros(len(shown), int) if panel.groups is None else panel.groups[shown]
+    astray = np.zeros(len(shown), bool) if panel.astray is None else panel.astray[shown]
     for group in np.unique(groups):
-        tint = panel.tints.get(int(group), 0)
+        tint, mine = panel.tints.get(int(group), 0), groups == group
         axes.scatter(
-            *points[groups == group].T, s=size, c=color(tint), marker=marker(tint), alpha=0.65,
+            *points[mine & ~astray].T, s=size, c=color(tint), marker=marker(tint), alpha=0.7,
             linewidths=0, zorder=2,
         )  # fmt: skip
+        if (mine & astray).any():
+            axes.scatter(
+                *points[mine & astray].T, s=1.6 * size, c=color(tint), marker="x", alpha=0.9,
+                linewidths=0.8, zorder=2,
+            )  # fmt: skip
     used = [] if panel.groups is None else [int(g) for g in np.unique(panel.groups)]
-    alive = used if panel.shows_components else []
-    _set_limits(axes, plane, in_use)
-    if panel.shows_components or not in_use:
-        _draw_mixture(axes, plane, panel, alive)
+    if panel.shows_components:
+        _draw_contours(axes, plane, used, [color(panel.tints.get(k, k)) for k in used], sigmas)
+    elif panel.groups is None and plane.means is not None:
+        every = list(range(len(plane.means)))
+        _draw_contours(axes, plane, every, [FAINT] * len(every), sigmas, linestyle=":")
     _number(axes, _places(plane, panel, used), panel, used)
 
 
@@ -185,24 +204,25 @@ def _places(plane: Plane, panel: Panel, used: list[int]) -> NDArray:
     return np.array([np.median(plane.points[panel.groups == g], axis=0) for g in used])
 
 
-def _draw_mixture(axes: Axes, plane: Plane, panel: Panel, alive: list[int]) -> None:
-    """Draw the components' 2-sigma contours; those that hold no example grey and dotted."""
-    thick = 1.3 if len(alive) <= 20 else 0.8
-    for k, mean in enumerate([] if plane.means is None else plane.means):
-        tint = color(panel.tints.get(k, k)) if k in alive else FAINT
-        if plane.covariances is not None:
-            variances, directions = np.linalg.eigh(plane.covariances[k])
-            angle = np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
-            width, height = 4 * np.sqrt(np.maximum(variances[::-1], 0))  # 2 sigma either side
-            if width > _WIDEST * np.ptp(axes.get_xlim()):
-                continue  # no ellipse to the eye, and a dotted line that long takes minutes to draw
-            axes.add_patch(
-                Ellipse(
-                    (mean[0], mean[1]), width, height, angle=float(angle), fill=False,
-                    edgecolor=tint, linewidth=thick if k in alive else 0.7, zorder=3,
-                    linestyle="-" if k in alive else ":",
-                )
-            )  # fmt: skip
+def _draw_contours(
+    axes: Axes, plane: Plane, which: list[int], tints: list[str], sigmas: float, **how: Any
+) -> None:
+    """Draw contours of components, so many standard deviations about their means."""
+    if plane.means is None or plane.covariances is None:
+        return
+    thin = 0.8 if len(which) <= 20 else 0.6
+    for k, tint in zip(which, tints, strict=True):
+        variances, directions = np.linalg.eigh(plane.covariances[k])
+        angle = np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
+        width, height = 2 * sigmas * np.sqrt(np.maximum(variances[::-1], 0))
+        if width > _WIDEST * max(np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())):
+            continue  # no ellipse to the eye, and a dotted line that long takes minutes to draw
+        axes.add_patch(
+            Ellipse(
+                (plane.means[k][0], plane.means[k][1]), width, height, angle=float(angle),
+                fill=False, edgecolor=tint, linewidth=thin, alpha=0.8, zorder=1.5, **how,
+            )
+        )  # fmt: skip
 
 
 def _number(axes: Axes, places: NDArray, panel: Panel, groups: list[int]) -> None:
@@ -212,31 +232,37 @@ def _number(axes: Axes, places: NDArray, panel: Panel, groups: list[int]) -> Non
     write_numbers(axes, places, texts, tints, size=10.0 if len(groups) <= 20 else 8.0)
 
 
-def _set_limits(axes: Axes, plane: Plane, alive: list[int]) -> None:
-    """Frame nearly all points and every component in use; stray components may lie outside."""
+def _extent(plane: Plane, used: list[int]) -> tuple[NDArray, NDArray]:
+    """Corners of what must be seen: nearly all points, and the means of components in use."""
     low, high = np.percentile(plane.points, [0.25, 99.75], axis=0)
-    if plane.means is not None and alive:
-        low = np.minimum(low, plane.means[alive].min(0))
-        high = np.maximum(high, plane.means[alive].max(0))
-        low, high = _with_contours(plane, alive, low, high)
-    centre, reach = (low + high) / 2, 0.56 * float(max((high - low).max(), 1e-6))
-    axes.set_aspect("equal", adjustable="box")  # circles must look like circles
-    axes.set_xlim(centre[0] - reach, centre[0] + reach)
-    axes.set_ylim(centre[1] - reach, centre[1] + reach)
+    if plane.means is not None and used:
+        low = np.minimum(low, plane.means[used].min(0))
+        high = np.maximum(high, plane.means[used].max(0))
+    return low, high
 
 
-def _with_contours(
-    plane: Plane, alive: list[int], low: NDArray, high: NDArray
-) -> tuple[NDArray, NDArray]:
-    """Widen the frame to the contours, up to half as much again: points must stay in sight."""
-    if plane.means is None or plane.covariances is None:
+def extent_with_contours(plane: Plane, used: list[int]) -> tuple[NDArray, NDArray]:
+    """Widen it to the 2-sigma contours, up to half as much again: points must stay in sight."""
+    low, high = _extent(plane, used)
+    if plane.means is None or plane.covariances is None or not used:
         return low, high
-    reach = 2 * np.sqrt(np.diagonal(plane.covariances[alive], axis1=1, axis2=2))
+    reach = 2 * np.sqrt(np.diagonal(plane.covariances[used], axis1=1, axis2=2))
     room = 0.25 * (high - low)
     return (
-        np.maximum((plane.means[alive] - reach).min(0), low - room).clip(max=low),
-        np.minimum((plane.means[alive] + reach).max(0), high + room).clip(min=high),
+        np.maximum((plane.means[used] - reach).min(0), low - room).clip(max=low),
+        np.minimum((plane.means[used] + reach).max(0), high + room).clip(min=high),
     )
+
+
+def frame(axes: Axes, corners: tuple[NDArray, NDArray], *, equal: bool = True) -> None:
+    """Set the limits; with equal scales circles look like circles."""
+    low, high = corners
+    centre, reach = (low + high) / 2, 0.56 * np.maximum(high - low, 1e-6)
+    if equal:
+        reach = np.full(2, reach.max())
+        axes.set_aspect("equal", adjustable="box")
+    axes.set_xlim(centre[0] - reach[0], centre[0] + reach[0])
+    axes.set_ylim(centre[1] - reach[1], centre[1] + reach[1])
 
 
 def _draw_line(axes: Axes, plane: Plane, panel: Panel) -> None:

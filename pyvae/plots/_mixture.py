@@ -11,19 +11,27 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ._latent import MOST_POINTS, Panel, draw_plane, project
-from .style import INK, color, dress, legend_above, new_figure
+from ._features import Features, even_scales, features_of
+from ._latent import MOST_POINTS, Panel, Plane, draw_plane, extent_with_contours, frame, project
+from .style import FILL, INK, color, dress, legend_above, new_figure, number
 
 _MOST_CURVES = 20
+_MOST_OBLONG = 4.0  # sides of a frame beyond which equal scales would leave it nearly empty
 
 
 def mixture(
-    x: NDArray, components: NDArray, weights: NDArray, means: NDArray, covariances: NDArray
+    x: NDArray,
+    components: NDArray,
+    weights: NDArray,
+    means: NDArray,
+    covariances: NDArray,
+    *,
+    feature_names: Sequence[str] | None = None,
 ) -> Figure:
     """Draw points and the mixture fitted to them.
 
     One dimension is drawn as a histogram under the density, two as they are, more by their two
-    principal components.
+    principal components; features of very different spreads are standardised for that.
 
     Parameters
     ----------
@@ -31,28 +39,58 @@ def mixture(
         Points (N, D), and the component of each.
     weights, means, covariances
         (K,), (K, D) and (K, D, D).
+    feature_names
+        Of the D columns, for the axes; x₁, x₂ if left out.
     """
-    title = f"{len(weights)} Gaussians fitted to {len(x):,} points"
+    features = features_of(x.shape[1], feature_names, "mixture")
+    plural = "s" * (len(weights) != 1)
+    title = f"{len(weights)} Gaussian{plural} fitted to {len(x):,} points"
     if x.shape[1] == 1:
         figure = new_figure(7.0, 4.2, title, "Curves: each component times its weight; their sum.")
-        axes = figure.subplots()
+        axes = dress(
+            figure.subplots(), "", features.labels[0] if features.named else "x", "density"
+        )
         _density(axes, x[:, 0], weights, means[:, 0], np.sqrt(covariances[:, 0, 0]))
         return figure
     random = np.random.default_rng(0)
     some = len(x) > MOST_POINTS
     chosen = random.choice(len(x), MOST_POINTS, replace=False) if some else np.arange(len(x))
-    plane = project(x[chosen], means, covariances, letter="x")
+    plane, parts = _plane(x[chosen], means, covariances, features)
     shares = np.bincount(components, minlength=len(weights))
     used = [int(k) for k in np.flatnonzero(shares)]
     tints = {k: k for k in range(len(weights))}
     panel = Panel("", components[chosen], {k: str(k) for k in tints}, tints, True)
-    parts = ["The plane of the two principal components."] if plane.is_projection else []
     parts.append("Ellipses: 2σ of the components; numbers at their means.")
     if some:
         parts.append(f"{MOST_POINTS:,} of {len(x):,} points, drawn at random.")
     figure = new_figure(6.4, 6.2, title, " ".join(parts))
-    draw_plane(figure.subplots(), plane, panel, np.arange(len(chosen)), used)
+    axes = figure.subplots()
+    corners = extent_with_contours(plane, used)
+    sides = np.sort(corners[1] - corners[0])
+    frame(axes, corners, equal=bool(sides[1] <= _MOST_OBLONG * sides[0]))
+    draw_plane(axes, plane, panel, np.arange(len(chosen)), sigmas=2.0)
     return figure
+
+
+def _plane(
+    x: NDArray, means: NDArray, covariances: NDArray, features: Features
+) -> tuple[Plane, list[str]]:
+    """Give the plane to draw in, and what the caption says of it."""
+    if x.shape[1] == 2:
+        plane = project(x, means, covariances, letter="x")
+        if features.named:
+            plane = plane._replace(axis_names=(features.labels[0], features.labels[1]))
+        return plane, []
+    _, scale, unit = even_scales(x)
+    plane = project(x / scale, means / scale, covariances / np.outer(scale, scale), letter="x")
+    of = " of the standardised features" * unit.startswith("standardised")
+    parts = [f"The plane of the two principal components{of}."]
+    if features.named:
+        for i, direction in enumerate(plane.basis):
+            strongest = np.argsort(-np.abs(direction), kind="stable")[:3]
+            said = (f"{features.labels[j]} {number(direction[j], 2)}" for j in strongest)
+            parts.append(f"Strongest in {i + 1}: {', '.join(said)}.")
+    return plane, parts
 
 
 def information_criterion(counts: Sequence[int], values: Sequence[float], name: str) -> Figure:
@@ -67,12 +105,12 @@ def information_criterion(counts: Sequence[int], values: Sequence[float], name: 
         textcoords="offset points", ha="center", color=INK, fontsize=9,
     )  # fmt: skip
     axes.margins(y=0.2)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}".replace("-", "−"))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
 def _density(axes: Axes, x: NDArray, weights: NDArray, means: NDArray, sigmas: NDArray) -> None:
-    dress(axes, "", "x", "density")
     low, high = np.percentile(x, [0.25, 99.75])
     room = 0.08 * max(high - low, 1e-6)
     at = np.linspace(low - room, high + room, 1000)
@@ -80,7 +118,7 @@ def _density(axes: Axes, x: NDArray, weights: NDArray, means: NDArray, sigmas: N
     inside = x[(x >= at[0]) & (x <= at[-1])]
     heights, edges = np.histogram(inside, bins=bins, range=(at[0], at[-1]))
     heights = heights / (len(x) * np.diff(edges))
-    axes.stairs(heights, edges, fill=True, color="#d5d5d5", label="points")
+    axes.stairs(heights, edges, fill=True, color=FILL, label="points")
     gaps = (at[:, None] - means) / sigmas
     curves = weights * np.exp(-0.5 * gaps**2) / (sigmas * np.sqrt(2 * np.pi))
     if len(weights) <= _MOST_CURVES:

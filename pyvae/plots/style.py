@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 # Petroff (2021), "Accessible color sequences for data visualization": ten colours chosen to stay
-# apart under the common colour-vision deficiencies. Further categories repeat the hues darker, then
-# lighter, with another marker, and are told apart by the number written at their place.
+# apart under the common colour-vision deficiencies, with a deep blue in place of the lighter of its
+# two greys, the nearest pair among them. Further categories repeat the hues darker, then lighter,
+# with another marker, and are told apart by the number written at their place.
 PALETTE = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
+    "#3f90da", "#ffa90e", "#bd1f01", "#2d2df0", "#832db6",
     "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
 _MARKERS = "o^sDvP"
@@ -25,6 +26,7 @@ INK = "#262626"
 QUIET = "#595959"
 FAINT = "#8c8c8c"
 RULE = "#e4e4e4"
+FILL = "#d9d9d9"  # of areas that lines are drawn over
 TITLE, LABEL, TICK = 10.5, 9.0, 8.0  # points
 
 
@@ -59,6 +61,7 @@ def dress(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "") -> Ax
     axes.set_xlabel(xlabel, fontsize=LABEL, color=INK)
     axes.set_ylabel(ylabel, fontsize=LABEL, color=INK)
     axes.tick_params(labelsize=TICK, length=2.5, color=FAINT, labelcolor=INK)
+    axes.tick_params(which="minor", length=1.5, color=FAINT)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.grid(color=RULE, linewidth=0.6)
@@ -121,6 +124,17 @@ def legend_above(axes: Axes, handles: list | None = None) -> None:
     axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=TITLE, color=INK, pad=22)
 
 
+def plain(text: str) -> str:
+    """Give a text that is drawn as it stands: two dollar signs would enclose a formula."""
+    return text.replace("$", r"\$")
+
+
+def shortened(text: str, most: int = 24) -> str:
+    """Give a name on one line, cut where it is long, to be drawn as it stands."""
+    text = " ".join(text.split())
+    return plain(text if len(text) <= most else f"{text[: most - 1]}…")
+
+
 def number(value: float, digits: int = 1) -> str:
     """Format a figure with thousands marked and a true minus sign."""
-    return f"{value:,.{digits}f}".replace("-", "−")
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")  # never "−0"
