@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pyvae.cli import manners
+from pyvae.cli.files import PictureFormat
 
 PROGRAM = "python -m benchmarks"
 app = manners.application()
@@ -72,6 +73,9 @@ def benchmarks(
             metavar="FILE.md", help="Write the results as a document, with plots beside it."
         ),
     ] = None,
+    picture_format: Annotated[
+        PictureFormat, typer.Option(help="Of the document's plots; pdf and svg for print.")
+    ] = PictureFormat.png,
 ) -> None:
     """Measure the ops beside their peers: time, memory, error.
 
@@ -82,6 +86,15 @@ def benchmarks(
 
     command.main(
         command.Options(
-            only or (), device.value, quick, threads, output, name, source, compare, document
+            only or (),
+            device.value,
+            quick,
+            threads,
+            output,
+            name,
+            source,
+            compare,
+            document,
+            picture_format.value,
         )
     )

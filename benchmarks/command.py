@@ -41,6 +41,7 @@ class Options:
     source: str | None = None
     compare: str | None = None
     document: str | None = None
+    picture_format: str = "png"
 
 
 def main(options: Options) -> None:
@@ -54,7 +55,7 @@ def main(options: Options) -> None:
     else:
         _print_changes(console, before, found)
     if options.document is not None:
-        for path in write(found, Path(options.document).expanduser()):
+        for path in write(found, Path(options.document).expanduser(), options.picture_format):
             say(console, f"wrote {path}")
 
 
@@ -64,6 +65,8 @@ def _refuse_contradictions(options: Options) -> None:
             raise UserError(f"--from: nothing is measured, so --{name} has no use beside it")
     if options.name is not None and not re.fullmatch(r"[\w.-]+", options.name):
         raise UserError(f"--name: {options.name} must be letters, digits, '-', '_' and '.'")
+    if options.document is None and options.picture_format != Options.picture_format:
+        raise UserError("--picture-format has no use without --document")
     if options.document is not None and Path(options.document).suffix != ".md":
         raise UserError(f"--document: {options.document} must end in .md")
 

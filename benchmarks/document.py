@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks import figures, tables
@@ -11,6 +11,7 @@ from benchmarks.device import DEVICES, GPU
 from benchmarks.results import Results
 from benchmarks.tables import Grid
 from benchmarks.targets import claims
+from pyvae.cli.files import write_picture
 
 _HEADING = """\
 # Benchmarks
@@ -45,18 +46,19 @@ _LIMITS = """
 - compile is `torch.compile`, without CUDA graphs unless it says so."""
 
 
-def write(results: Results, path: Path) -> list[Path]:
+def write(results: Results, path: Path, kind: str = "png") -> list[Path]:
     """Write the document and its plots; gives the files written, the document first."""
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     drawn = figures.draw(results)
+    pictures = {name: folder / f"{name}.{kind}" for name in drawn}
     for name, figure in drawn.items():
-        figure.savefig(folder / f"{name}.png")
-    path.write_text("\n".join(_lines(results, folder.name, drawn)) + "\n", encoding="utf-8")
-    return [path, *(folder / f"{name}.png" for name in drawn)]
+        write_picture(pictures[name], figure)
+    path.write_text("\n".join(_lines(results, pictures)) + "\n", encoding="utf-8")
+    return [path, *pictures.values()]
 
 
-def _lines(results: Results, folder: str, drawn: Iterable[str]) -> Iterator[str]:
+def _lines(results: Results, pictures: Mapping[str, Path]) -> Iterator[str]:
     device = DEVICES[results.device]
     yield _HEADING.format(
         machine=_machine(results),
@@ -72,8 +74,8 @@ def _lines(results: Results, folder: str, drawn: Iterable[str]) -> Iterator[str]
         yield f"## {shares.title}\n"
         yield from _markdown(shares)
     yield "## At a glance\n"
-    for name in drawn:
-        yield f"![{figures.TITLES[name]}]({folder}/{name}.png)\n"
+    for name, picture in pictures.items():
+        yield f"![{figures.TITLES[name]}]({picture.parent.name}/{picture.name})\n"
     for op in dict.fromkeys(case.op for case in results.cases):
         yield f"## {op}\n"
         yield "Milliseconds; in parentheses how many times pyvae's time that is.\n"

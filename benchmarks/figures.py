@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from benchmarks import plots, rates
 from benchmarks.claims import peers
 from benchmarks.fits import FITS
+from benchmarks.marks import Mark, marks
 from benchmarks.results import BOTH, FORWARD, CaseResult, Results, label
 from benchmarks.suite import GROWING, GROWTH
-from benchmarks.tables import conditions
+from benchmarks.tables import conditions, sizes
 from benchmarks.variants import ONE_THREAD, PYVAE
 
 TITLES = {
@@ -28,7 +29,11 @@ _RATED = ("mixture_log_prob", "gaussian_kl")
 
 def draw(results: Results) -> dict[str, Figure]:
     """Draw what the results allow, by the names of ``TITLES``."""
-    drawn = {family: _ratios(results, family) for family in ("mixtures", "full", "divergences")}
+    known = marks(
+        name for case in results.cases for found in case.figures.values() for name in found
+    )
+    families = ("mixtures", "full", "divergences")
+    drawn = {family: _ratios(results, family, known) for family in families}
     drawn |= {"roofline": _roofline(results), "growth": _growth(results)}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
@@ -39,14 +44,18 @@ def _family(op: str) -> str:
     return "full" if op.endswith("_tril") or "statistics" in op or op in FITS else "mixtures"
 
 
-def _ratios(results: Results, family: str) -> Figure | None:
+def _ratios(results: Results, family: str, known: dict[str, Mark]) -> Figure | None:
     panels: dict[str, dict[str, dict[str, float]]] = {FORWARD: {}, BOTH: {}}
     for case, (direction, rows) in product(results.cases, panels.items()):
         ours, others = case.found(direction, PYVAE), peers(case, direction)
         if _family(case.op) == family and ours and others:
             rows[_name(case)] = {name: time / ours.median for name, time in others.items()}
     panels = {direction: rows for direction, rows in panels.items() if rows}
-    return plots.ratios(panels, TITLES[family], f"{conditions(results)}.") if panels else None
+    caption = (
+        "Right of the line pyvae is faster. Colour: what runs it; marker: the form of the "
+        f"computation. {conditions(results)}."
+    )
+    return plots.ratios(panels, known, TITLES[family], caption) if panels else None
 
 
 def _roofline(results: Results) -> Figure | None:
@@ -57,7 +66,7 @@ def _roofline(results: Results) -> Figure | None:
         ours = case.found(FORWARD, PYVAE)
         if case.op in _RATED and ours and not _is_growth(case):
             operations, moved = rates.work(case)
-            points[_name(case)] = operations / moved, operations / ours.median
+            points[case.op, sizes(case.size)] = operations / moved, operations / ours.median
     if not points or math.isnan(peak + bandwidth):
         return None
     caption = (
@@ -90,4 +99,4 @@ def _is_growth(case: CaseResult) -> bool:
 
 
 def _name(case: CaseResult) -> str:
-    return f"{case.op}  {', '.join(map(str, case.size.values()))}"
+    return f"{case.op}  {sizes(case.size)}"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -136,6 +136,11 @@ def amount(value: float, unit: str) -> str:
 def spaced(size: str) -> str:
     """Write the label of a size as in ``16384, 512, 64``."""
     return size.replace("x", ", ") if size[0].isdigit() else size
+
+
+def sizes(size: Mapping[str, int]) -> str:
+    """Write every dimension with its name, as in ``N = 16384, K = 512, D = 64``."""
+    return ", ".join(f"{_DIMENSIONS.get(name, name)} = {count}" for name, count in size.items())
 
 
 def _variants(found: Sequence[CaseResult]) -> list[str]:
