@@ -31,8 +31,8 @@ demo: .venv/.ready  ## train a Gaussian-mixture VAE on real digits and draw what
 	$(BIN)/pyvae fit-kl --output $(OUTPUT)/kl.png
 	@echo; echo "The pictures:"; ls $(CURDIR)/$(OUTPUT)/*.png
 
-theory: .venv/.ready  ## run the experiments behind docs/theory.md and draw their figures
-	$(BIN)/python -m experiments
+theory: .venv/.ready  ## run the experiments behind docs/theory.md and write docs/experiments.md
+	$(BIN)/python -m experiments --output docs
 
 test: .venv/.ready  ## run the whole test suite
 	$(BIN)/pytest $(PYTEST_FLAGS)

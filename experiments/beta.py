@@ -30,7 +30,7 @@ from pyvae.inference import (
     total_correlation,
 )
 from pyvae.models import VAE
-from pyvae.plots.style import color, dress, legend_above, new_figure
+from pyvae.plots.style import FAINT, color, dress, legend_above, new_figure
 from pyvae.training import Trainer
 from pyvae.training.metrics import active_units
 
@@ -88,14 +88,16 @@ def run() -> Finding:
            {"aggregate": "all posteriors", "minibatch": "minibatch", "gaussian": "Gaussian"}
            )  # fmt: skip
     units = right.twinx()
-    units.semilogx(BETAS, [row["active"] for row in found], "s--", color=color(3), markersize=4)
+    dress(units, "", "", "units").grid(False)
+    marks = units.semilogx(BETAS, [row["active"] for row in found], "s--", color=color(6),
+                           markersize=4, label="active units (right)")  # fmt: skip
     _lines(right, "what q(w|x) tells", "nats", found, {"kl": "KL(q‖p(w))"})
+    legend_above(right, [*right.lines, *marks])
     top = right.get_ylim()[1]
     right.set_ylim(-0.04 * top, top)
     units.set_ylim(-0.04 * (LATENT + 0.5), LATENT + 0.5)
-    units.set_ylabel("active units (dashed)", fontsize=9)
-    units.tick_params(labelsize=8)
-    units.spines[["top", "left"]].set_visible(False)
+    units.spines["right"].set(visible=True, color=FAINT)
+    units.spines[["left", "bottom"]].set_visible(False)
     columns = (
         "beta", "mean and largest \\|correlation\\|", "total correlation: all posteriors",
         "Gaussian", "minibatch", "active units", "KL(q‖p(w))", "reconstruction",
@@ -117,7 +119,8 @@ def _lines(
     dress(axes, title, "β", unit)
     for index, (name, label) in enumerate(names.items()):
         values = [row[name] for row in found]
-        axes.semilogx(BETAS, values, "o-", color=color((0, 6, 4)[index]), markersize=4, label=label)
+        axes.semilogx(BETAS, values, f"{'os^'[index]}-", color=color((0, 6, 4)[index]),
+                      markersize=4, label=label)  # fmt: skip
     axes.set_xticks(BETAS, ["1/32", "1/16", "1/8", "1/4", "1/2", "1", "2", "4"])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(min(0.0, axes.get_ylim()[0]), None)

@@ -17,13 +17,16 @@ class Finding(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
-def section(name: str, text: str, finding: Finding) -> str:
-    """Give an experiment as a section of Markdown; ``text`` is its file's docstring."""
+def section(name: str, text: str, finding: Finding, picture: str, source: str) -> str:
+    """Give an experiment as a section of Markdown.
+
+    ``text`` is its file's docstring, ``picture`` and ``source`` are links.
+    """
     title, _, body = text.strip().partition("\n\n")
     title = title.removesuffix(".")
-    lines = [f"## {title}", "", body, "", f"![{title}](experiments/{name}.png)", ""]
+    lines = [f"## {title}", "", body, "", f"![{title}]({picture})", ""]
     lines.append(f"| {' | '.join(finding.columns)} |")
     lines.append("|---" * len(finding.columns) + "|")
     lines += [f"| {' | '.join(row)} |" for row in finding.rows]
-    lines += ["", f"`python -m experiments {name}`, [its source](../experiments/{name}.py)."]
+    lines += ["", f"`python -m experiments --only {name}`, [its source]({source})."]
     return "\n".join(lines) + "\n"

@@ -37,7 +37,7 @@ from pyvae.inference import (
 )
 from pyvae.models import GMVAE, VAE
 from pyvae.models.posterior import log_prob_at
-from pyvae.plots.style import FAINT, color, dress, new_figure
+from pyvae.plots.style import FAINT, FILL, color, dress, new_figure
 
 LIMITS, POINTS = [(-16.0, 16.0)], 8001
 SCALE, SPREAD = 0.3, 2.0
@@ -217,7 +217,7 @@ def _densities(axes: Axes, models: dict[str, GMVAE]) -> None:
     grid = posterior_on_grid(next(iter(models.values())), x, LIMITS, POINTS)
     shown = grid.points[:, 0].abs() < 6
     w, p = grid.points[shown, 0], grid.log_density[0, shown].exp()
-    axes.fill_between(w, p, color="#dcdcdc", label="p(w|x)")
+    axes.fill_between(w, p, color=FILL, label="p(w|x)")
     for index, (name, model) in enumerate(models.items()):
         mean, logvar = (part.double() for part in model.encode(x))
         q = torch.distributions.Normal(mean[0], torch.exp(0.5 * logvar[0])).log_prob(w).exp()

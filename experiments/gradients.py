@@ -139,15 +139,15 @@ def run() -> Finding:
 def _draw(found: dict[str, dict[str, list[float]]], curves: dict[str, list[float]]) -> Figure:
     figure = new_figure(
         9.6, 4.2, "The encoder's gradient, by two estimators",
-        f"Left: trace of its covariance over {DRAWS} draws of the noise, one batch; the score "
+        f"Left: of the gradient's covariance over {DRAWS} draws of the noise, one batch; the score "
         f"function with the leave-one-out baseline where there is more than one sample. Right: "
         "Adam, equal steps; the model after training is that of 8 reparameterised samples.",
     )  # fmt: skip
     left, right = figure.subplots(1, 2)
-    dress(left, "variance of the gradient", "samples an example", "")
+    dress(left, "variance of the gradient", "samples an example", "trace of the covariance")
     for state, style in zip(found, ("--", "-"), strict=True):
         for index, (name, values) in enumerate(found[state].items()):
-            left.loglog(COUNTS, values, style, marker="o", markersize=3.5,
+            left.loglog(COUNTS, values, style, marker="os"[index], markersize=3.5,
                         color=color((0, 6)[index]), label=f"{name}, {state}")  # fmt: skip
     left.set_xticks(COUNTS, [str(count) for count in COUNTS])
     left.xaxis.set_minor_locator(NullLocator())

@@ -24,6 +24,8 @@ from pyvae.plots.style import FAINT, color, dress, new_figure
 from pyvae.training import Trainer
 
 LIMITS, POINTS = [(-5.5, 5.5)] * 2, 221
+LEVELS = (0.01, 0.03, 0.1, 0.3, 0.6, 1.0)  # of the maximum
+SHADES = ("#e9e9e9", "#c8c8c8", "#a2a2a2", "#767676", "#444444")
 
 
 def trained(epochs: int = 150) -> tuple[VAE, Tensor]:
@@ -57,7 +59,8 @@ def run() -> Finding:
     shown = {"least": order[0], "median": order[len(order) // 2], "largest": order[-1]}
     figure = new_figure(
         12.5, 3.7, "The posterior of a VAE, and what its encoder says of it",
-        "Shaded: p(w|x) of the decoder, on a grid, to 1% of its maximum. Line: 2σ of q(w|x). "
+        "Shaded: p(w|x) of the decoder, on a grid, from 1, 3, 10, 30 and 60% of its maximum. "
+        "Line: 2σ of q(w|x). "
         "Right: log p(x) from the grid less the bound by sampling, against KL(q‖p(w|x)) from it.",
     )  # fmt: skip
     *panels, right = figure.subplots(1, 4)
@@ -101,8 +104,8 @@ def _contours(axes: Axes, title: str, model: VAE, x: Tensor, grid: GridPosterior
     dress(axes, title, "w₁", "w₂")
     points = grid.points.reshape(POINTS, POINTS, 2).numpy()
     density: NDArray = grid.log_density[n].exp().reshape(POINTS, POINTS).numpy()
-    levels = density.max() * np.array([0.01, 0.03, 0.1, 0.3, 0.6, 1.0])
-    axes.contourf(points[..., 0], points[..., 1], density, levels=levels, cmap="Greys")
+    levels = density.max() * np.array(LEVELS)
+    axes.contourf(points[..., 0], points[..., 1], density, levels=levels, colors=SHADES)
     axes.contour(points[..., 0], points[..., 1], density, levels=levels[:1], colors=[FAINT],
                  linewidths=0.7)  # fmt: skip
     mean, logvar = (part[0].detach().numpy() for part in model.encode(x))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from experiments import beta, directions, em, forward_kl, gradients
-from experiments.__main__ import NAMES
+from experiments.cli import OUTPUT, run
+from experiments.command import NAMES
 from pyvae.cli.fit_kl import APART, mixture
 from pyvae.data import digits
 from pyvae.inference import fit_gaussian
@@ -67,6 +68,52 @@ def test_the_wake_phase_is_biased_to_its_proposal() -> None:
     assert biases[0] > biases[1] > biases[2] > 0.0
     shares = [forward_kl.share_of_samples(d) for d in (1, 4, 16)]
     assert shares[0] > 5 * shares[1] > 25 * shares[2]
+
+
+def test_an_experiment_is_drawn_and_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--only", "em", "--output", str(tmp_path), "--picture-format", "svg"]) == 0
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["em.svg"]  # and no document
+    said = capsys.readouterr().out
+    assert "![EM is coordinate ascent on one free energy](experiments/em.svg)" in said
+    assert "| largest fall of F over a step | 0.0e+00 |" in said
+
+
+def test_the_experiments_write_where_git_does_not_look() -> None:
+    ignored = (DOCS.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert f"/{OUTPUT.split('/')[0]}/" in ignored
+    assert "-m experiments --output docs\n" in (DOCS.parent / "Makefile").read_text()
+
+
+def test_the_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--list"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed] == list(NAMES)
+    assert listed[0].endswith("  EM is coordinate ascent on one free energy.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "none"], f"--only: no experiment 'none'; there are {', '.join(NAMES)}"),
+        (["--output", "a_file"], "--output: a_file is a file; name a folder"),
+        (["em"], "see `python -m experiments --help`"),
+        (["--picture-format", "gif"], "png"),
+    ],
+)
+def test_mistakes_are_told_before_anything_runs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a_file").write_text("")
+    assert run(arguments) == 2
+    assert words in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a_file"]
 
 
 @pytest.mark.parametrize("name", NAMES)
