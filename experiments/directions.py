@@ -31,7 +31,8 @@ def run() -> Finding:
                 q = optimum.distribution
                 ends = q.mean + 2.0 * q.stddev * torch.tensor([-1.0, 1.0], dtype=torch.float64)
                 rows.append((
-                    title, direction, f"{q.mean.item():.4f}", f"{q.stddev.item():.4f}",
+                    title, direction, f"{round(q.mean.item(), 4) + 0.0:.4f}",
+                    f"{q.stddev.item():.4f}",
                     f"{optimum.divergence:.4f}", f"{covered(target, *ends.tolist()):.3f}",
                 ))  # fmt: skip
     columns = ("target", "direction", "mean", "sigma", "divergence", "mass of p within 2 sigma")

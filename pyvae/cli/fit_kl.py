@@ -55,7 +55,7 @@ def _print(console: Console, fitted: FittedTarget) -> None:
         fits.append(("exclusive" if index == 0 else "", "KL(q || p)", fit))
     for name, divergence, fit in fits:
         numbers = (fit.mean, fit.sigma, fit.divergence)
-        grid.add_row(name, divergence, *(f"{value:.6f}" for value in numbers))
+        grid.add_row(name, divergence, *(f"{round(value, 6) + 0.0:.6f}" for value in numbers))
     show(console, grid)
 
 

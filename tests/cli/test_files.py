@@ -21,7 +21,6 @@ def _drawn() -> list[Figure]:
     names = ["a", "b", "c", "$d$"]
     return [
         plots.latent_space(w, z, z, means=w[:2], logvars=np.zeros((2, 1))),
-        plots.component_samples(x[None], (2, 2)),
         plots.reconstructions(x, x, feature_names=names),
     ]
 
