@@ -6,8 +6,9 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from rich.progress import TimeElapsedColumn
+
+from pyvae.progress import FiguresBar
 
 
 class Progress:
@@ -16,11 +17,9 @@ class Progress:
     def __init__(self, verbose: int | bool, interval: int, total: int, start: int) -> None:
         self._verbose, self._interval, self._name = int(verbose), interval, f"start {start + 1}"
         self._console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                   TimeElapsedColumn(), TextColumn("{task.fields[bound]}"))  # fmt: skip
         shown = self._verbose > 0 and self._console.is_terminal
-        self._bar = Bar(*columns, console=self._console, disable=not shown)
-        self._task = self._bar.add_task(self._name, total=total, bound="")
+        self._bar = FiguresBar(self._console, TimeElapsedColumn(), disable=not shown)
+        self._task = self._bar.add_task(self._name, total=total)
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -36,7 +35,8 @@ class Progress:
 
     def told(self, iteration: int, bound: float, change: float) -> None:
         """Show an iteration: its bound in nats a point, and the change from the last."""
-        self._bar.update(self._task, completed=iteration, bound=f"{bound:.6g} nats a point")
+        self._bar.show([f"{bound:.6g} nats a point", f"change {change:.3g}"])
+        self._bar.update(self._task, completed=iteration)
         listed = self._verbose > 0 and iteration % self._interval == 0
         if listed and (self._verbose > 1 or not self._console.is_terminal):
             self._console.print(

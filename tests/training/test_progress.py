@@ -4,27 +4,36 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 
 import pytest
 from rich.console import Console
 
+from pyvae.mixture.progress import Progress
 from pyvae.training.progress import ProgressReport
 from tests.training.helpers import blobs, small_model, small_trainer
 
 
-def row(epoch: int) -> dict:
+def row(epoch: int, **more: float) -> dict:
     parts = {"reconstruction": -9.0, "log_prob_w": -4.0, "neg_kl_z": -0.5, "entropy_w": 2.5}
-    more = {"effective_components": 2.75, "active_units": 4}
-    return {"epoch": epoch, "phase": "joint", "bound": -11.0, **parts, **more}
+    end = {"effective_components": 2.75, "active_units": 4}
+    return {"epoch": epoch, "phase": "joint", "bound": -11.0, **parts, **end, **more}
 
 
-def shown(mode: str, *, terminal: bool, epochs: int = 3) -> str:
+def shown(mode: str, *, terminal: bool, epochs: int = 3, width: int = 160, **more: float) -> str:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=160)
+    console = Console(file=out, force_terminal=terminal, width=width)
     with ProgressReport(mode, epochs, 0, console) as report:
         for epoch in range(1, epochs + 1):
-            report.epoch(row(epoch))
+            report.epoch(row(epoch, **more))
     return out.getvalue()
+
+
+def last_frame(text: str) -> list[str]:
+    """Lines of what a bar shows in the end."""
+    frame = text[text.rindex("\x1b[2K") :]  # each frame begins by clearing the lines of the last
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame).replace("\r", "").splitlines()
 
 
 def test_plain_lines_hold_the_bound_and_its_parts():
@@ -48,6 +57,36 @@ def test_a_terminal_gets_a_bar():
     assert "3/3" in text
     assert "bound -11.00" in text
     assert "\x1b[" in text
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_a_bar_fits_the_terminal(width: int):
+    """With all figures, as large as they come, none cut off or broken."""
+    large = {"bound": -1105.12, "reconstruction": -1098.5, "val_bound": -1110.25}
+    frame = last_frame(shown("bar", terminal=True, epochs=200, width=width, **large))
+    assert max(map(len, frame)) <= width
+    assert "…" not in "".join(frame)
+    assert "200/200 0:00:00" in frame[0]
+    figures = [figure for line in frame[1:] for figure in line.split("  ")]
+    assert figures == [
+        "bound -1105.12", "rec -1098.50", "w|z -4.00", "-KL z -0.50", "H w 2.50", "val -1110.25",
+        "components 2.8", "active 4",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_the_bar_of_a_fit_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with Progress(1, 1000, total=200, start=0) as progress:
+        for iteration in range(1, 201):
+            progress.told(iteration, -123456.789, 1.25e-5)
+    frame = last_frame(sys.stderr.getvalue())  # type: ignore[attr-defined]
+    assert max(map(len, frame)) <= width
+    assert "200/200" in frame[0]
+    assert frame[1].split("  ") == ["-123457 nats a point", "change 1.25e-05"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])
