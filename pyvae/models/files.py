@@ -26,6 +26,8 @@ from pyvae.storage.writing import write_atomically
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+MODEL_FOLDER = "model"  # of a run's folder, beside what tells that it is one
+_RUN_FILES = ("run.json", "last.ckpt")
 _FORMAT = "pyvae.model"
 _VERSION = 1
 _MOST_CONFIG = 1 << 16  # bytes; a config has some hundreds
@@ -62,6 +64,7 @@ def save(
 
 def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None]) -> Model:
     """Return the ``cls`` that was saved in ``folder``, in evaluation mode."""
+    folder = model_folder(folder)
     saved = read_config(folder)
     if saved["model"] != cls.__name__:
         raise WrongValue(
@@ -91,6 +94,30 @@ def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None
         raise WrongValue(f"{path} holds no trained model: {reason}")
     _restore(model, state)
     return model.eval()
+
+
+def model_folder(path: Path) -> Path:
+    """Return the folder of a saved model: the path itself, or the ``model`` of a run's folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is the folder of a run that has saved no model yet.
+    """
+    path = path.expanduser()
+    inside = path / MODEL_FOLDER
+    if (path / CONFIG_FILE).exists():
+        return path
+    of_run = any((path / name).exists() for name in _RUN_FILES)
+    if (inside / CONFIG_FILE).exists() or (of_run and inside.is_dir()):
+        return inside
+    if of_run:
+        raise NotFound(
+            f"{path}: the run has not come to its end and saved no model yet; `pyvae train "
+            f"--output {path} --resume` goes on with it (a Trainer's own: fit with resume=True, "
+            f"then model.save_pretrained({str(inside)!r}))"
+        )
+    return path
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -58,7 +58,8 @@ class PretrainedModel(nn.Module, ABC):
         Parameters
         ----------
         path
-            The folder.
+            The folder that :meth:`save_pretrained` wrote, or that of a finished run, which holds
+            it as ``model``.
         encoder, decoder
             Modules of the same architecture, where the model was saved with modules of your own.
             They get the saved weights.

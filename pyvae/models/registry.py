@@ -19,7 +19,7 @@ _MODELS: dict[str, type[LatentVariableModel]] = {model.__name__: model for model
 def from_pretrained(
     path: str | Path, *, encoder: nn.Module | None = None, decoder: nn.Module | None = None
 ) -> LatentVariableModel:
-    """Load the VAE or GMVAE saved in the folder ``path``.
+    """Load the VAE or GMVAE saved in the folder ``path``, or that of the run there.
 
     Parameters, result and errors are those of
     :meth:`~pyvae.models.LatentVariableModel.from_pretrained`; a class of your own has that method
@@ -35,7 +35,7 @@ def from_pretrained(
     ...     from_pretrained(folder).config == model.config
     True
     """
-    folder = Path(path)
+    folder = files.model_folder(Path(path))
     name = files.read_config(folder)["model"]
     if name not in _MODELS:
         raise WrongValue(

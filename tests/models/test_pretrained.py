@@ -135,6 +135,31 @@ def test_another_class(folder: Path) -> None:
         VAE.from_pretrained(folder)
 
 
+def test_the_folder_of_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its model is in it; a model that was saved beside it comes first."""
+    (folder.parent / "run.json").write_text("{}")
+    expected = from_pretrained(folder).config
+    assert from_pretrained(folder.parent).config == expected
+    assert GMVAE.from_pretrained(str(folder.parent)).config == expected
+    monkeypatch.setenv("HOME", str(folder.parent.parent))
+    assert from_pretrained(f"~/{folder.parent.name}").config == expected
+    with pytest.raises(ValueError, match="holds a GMVAE, not a VAE"):
+        VAE.from_pretrained(folder.parent)
+    VAE(5, 2, hidden=(4,)).save_pretrained(folder.parent)
+    assert isinstance(from_pretrained(folder.parent), VAE)
+
+
+@pytest.mark.parametrize("name", ["run.json", "last.ckpt"])
+def test_a_run_that_has_not_come_to_its_end(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("{}")
+    for load in (from_pretrained, GMVAE.from_pretrained):
+        with pytest.raises(FileNotFoundError, match=r"not come to its end.* --resume` goes on"):
+            load(tmp_path)
+    (tmp_path / "model").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"model/config.json is missing"):
+        from_pretrained(tmp_path)
+
+
 def test_missing_files(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere is not there; pass the folder"):
         from_pretrained(folder / "nowhere")
