@@ -73,7 +73,12 @@ class Batches:
         """One pass in order; with ``limit``, over that many examples spread evenly."""
         count = self.size if limit is None else min(limit, self.size)
         indices = np.linspace(0, self.size - 1, count).round().astype(int).tolist()
-        batches = [indices[i : i + batch_size] for i in range(0, count, batch_size)]
+        return self.at(indices, batch_size)
+
+    def at(self, indices: Sequence[int], batch_size: int = _EVALUATION_BATCH) -> DataLoader:
+        """One pass over some examples, in the order that is given."""
+        starts = range(0, len(indices), batch_size)
+        batches = [list(indices[i : i + batch_size]) for i in starts]
         return self._loader(batches, torch.Generator().manual_seed(0))
 
     def fingerprint(self) -> dict[str, Any]:

@@ -9,9 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from pyvae.errors import WrongValue
@@ -57,25 +55,6 @@ def clustering_metrics(labels: Int[Tensor, "n"], clusters: Int[Tensor, "n"]) -> 
         "normalized_mutual_information": normalized_mutual_information(labels, clusters),
         "adjusted_rand_index": adjusted_rand_index(labels, clusters),
     }
-
-
-def baselines(
-    x: Float[Tensor, "n d"], labels: Int[Tensor, "n"], num_components: int, seed: int = 0
-) -> dict[str, dict[str, float]]:
-    """Return the clustering metrics of scikit-learn's k-means and GaussianMixture on ``x`` itself.
-
-    Both see the features as they are. The mixture has diagonal covariances, since a full one is
-    singular where features are constant.
-    """
-    array = x.detach().flatten(1).cpu().double().numpy()
-    kmeans = KMeans(num_components, n_init=10, random_state=seed)  # type: ignore[arg-type]
-    found = {
-        "kmeans": kmeans.fit_predict(array),
-        "gaussian_mixture": GaussianMixture(
-            num_components, covariance_type="diag", reg_covar=1e-3, random_state=seed
-        ).fit_predict(array),
-    }
-    return {name: clustering_metrics(labels, torch.from_numpy(c)) for name, c in found.items()}
 
 
 def occupancy(responsibilities: Float[Tensor, "n k"]) -> dict[str, float]:

@@ -14,11 +14,12 @@ import torch
 from pyvae.data import Data, digits
 from pyvae.models import VAE
 from pyvae.training import evaluate
+from pyvae.training.baselines import baselines, sample_size
+from pyvae.training.batches import Batches
 from pyvae.training.metrics import (
     active_units,
     adjusted_rand_index,
     as_json,
-    baselines,
     clustering_accuracy,
     normalized_mutual_information,
     occupancy,
@@ -85,6 +86,38 @@ def test_baselines_on_the_digits():
     found = baselines(data.x, data.labels, 10)
     assert found["kmeans"]["clustering_accuracy"] == pytest.approx(0.793, abs=0.02)
     assert 0.5 < found["gaussian_mixture"]["clustering_accuracy"] < 0.9
+
+
+def test_baselines_are_fitted_to_a_sample_of_many_rows():
+    """To as many at every call, in words that say so, and with figures of all rows."""
+    told: list[str] = []
+    x = blobs(3000)
+    labels = torch.arange(3000) % 3
+    found = baselines(x, labels, 3, examples=120, told=told.append)
+    assert found["kmeans"]["clustering_accuracy"] == 1.0
+    assert found == baselines(x, labels, 3, examples=120)
+    assert told == [
+        "scikit-learn's k-means on 120 of 3,000 rows",
+        "scikit-learn's GaussianMixture on 120 of 3,000 rows",
+    ]
+
+
+def test_the_sample_is_sized_by_the_problem():
+    few, many = Batches(torch.zeros(500, 20)), Batches(torch.zeros(1, 784).expand(60_000, -1))
+    assert sample_size(few, 5) == sample_size(few, 5, training=0.0) == 500
+    assert sample_size(many, 10) == 10_000
+    assert sample_size(many, 100) == 1_000
+    # Two passes of a network of half a million parameters take some ten seconds, and these fewer.
+    short = sample_size(many, 10, training=6.0 * 540_000 * 120_000)
+    assert 3_000 < short < 5_000
+    assert sample_size(many, 10, training=0.0) < short
+
+
+def test_evaluate_says_how_many_rows_the_baselines_had():
+    x, labels = blobs(96), torch.arange(96) % 3
+    figures = evaluate(small_model(), x, labels, num_samples=2, compare_examples=40)
+    assert figures["baseline_examples"] == 40
+    assert "baseline_examples" not in evaluate(small_model(), x, num_samples=2)
 
 
 def test_evaluate_names_every_figure():
