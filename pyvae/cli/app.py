@@ -11,10 +11,6 @@ from pyvae.cli import manners, options
 from pyvae.cli.settings import with_settings
 
 app = manners.application()
-RunPath = Annotated[
-    str, typer.Argument(metavar="RUN", help="Folder of a run, or of a saved model.")
-]
-AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -78,7 +74,7 @@ def train(
 
 @app.command()
 def evaluate(
-    run: RunPath,
+    run: options.RunPath,
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="Other data than the run's.")
     ] = None,
@@ -91,8 +87,13 @@ def evaluate(
     samples: Annotated[
         int, typer.Option(min=1, help="Of the importance-weighted log-likelihood.")
     ] = 128,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of the random numbers; the run's own if left out."),
+    ] = None,
+    threads: options.CpuThreads = None,
     baselines: options.Baselines = True,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Score a trained model, on its own data or others."""
     from pyvae.cli import evaluate as command
@@ -103,14 +104,68 @@ def evaluate(
         labels=labels,
         split=None if split is None else split.value,
         samples=samples,
+        seed=seed,
+        threads=threads,
         baselines=baselines,
         as_json=as_json,
     )
 
 
 @app.command()
+def predict(
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Folder of a run, of a saved model, or of fit-mixture."),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="What to tell apart; the run's own data if left out."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A .csv or .tsv file, a line a row; or .npy, an array of components (N,). CSV on "
+            "stdout if left out, or for -.",
+        ),
+    ] = None,
+    probabilities: Annotated[
+        bool | None,
+        typer.Option(
+            "--probabilities/--no-probabilities",
+            metavar="",
+            help="Of each component: more columns of text (if not told otherwise); a .npy file "
+            "then holds them alone, (N, K).",
+        ),
+    ] = None,
+    split: Annotated[
+        options.Part | None, typer.Option(help="Part of the data; the run's own if left out.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar="", help="Replace the file.")
+    ] = False,
+    threads: options.CpuThreads = None,
+) -> None:
+    """Write the component of every row, and how probable each is.
+
+    In the order of the data, by a Gaussian-mixture VAE or a mixture that fit-mixture has fitted.
+    """
+    from pyvae.cli import predict as command
+
+    command.predict(
+        run,
+        data,
+        output=output,
+        probabilities=probabilities,
+        split=None if split is None else split.value,
+        overwrite=overwrite,
+        threads=threads,
+    )
+
+
+@app.command()
 def sample(
-    run: RunPath,
+    run: options.RunPath,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")] = 64,
     component: Annotated[
         int | None, typer.Option(min=0, help="Draw from this component only.")
@@ -122,11 +177,12 @@ def sample(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+    threads: options.CpuThreads = None,
 ) -> None:
     """Draw samples of a trained model into a picture or an array."""
     from pyvae.cli import sample as command
 
-    command.sample(run, count=count, component=component, output=output, seed=seed)
+    command.sample(run, count=count, component=component, output=output, seed=seed, threads=threads)
 
 
 @app.command("fit-mixture")
@@ -158,6 +214,7 @@ def fit_mixture(
     reg_covar: Annotated[float, typer.Option(min=0.0, help="Added to the variances.")] = 1e-6,
     seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
     split: Annotated[options.Part, typer.Option(help="Part of the data.")] = options.Part.train,
+    threads: options.CpuThreads = None,
     output: Annotated[
         str, typer.Option(metavar="DIR", help="Folder for parameters, labels and pictures.")
     ] = "runs/mixture",
@@ -174,7 +231,7 @@ def fit_mixture(
     command.fit_mixture(
         command.Options(
             data, components, covariance.value, starts, max_iter, tolerance, reg_covar, seed,
-            output, overwrite, split.value, picture_format.value,
+            output, overwrite, split.value, threads, picture_format.value,
         )
     )  # fmt: skip
 
@@ -187,15 +244,16 @@ def fit_kl(
     output: Annotated[
         str, typer.Option(metavar="FILE", help="Picture: .png, .pdf or .svg.")
     ] = "kl.png",
+    threads: options.CpuThreads = None,
 ) -> None:
     """Fit one Gaussian to a mixture on the line by both directions of the KL divergence."""
     from pyvae.cli import fit_kl as command
 
-    command.fit_kl(weights, means, sigmas, output)
+    command.fit_kl(weights, means, sigmas, output, threads)
 
 
 @app.command()
-def info(as_json: AsJson = False) -> None:
+def info(as_json: options.AsJson = False) -> None:
     """Tell versions, instruction sets, threads, devices, and where each op runs."""
     from pyvae.cli import info as command
 

@@ -7,11 +7,16 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import UserError
+from pyvae.cli.mixture_folder import SUMMARY
 from pyvae.cli.run_folder import RunFolder
-from pyvae.cli.terminal import output
+from pyvae.cli.terminal import output, steps
+from pyvae.cli.threads import threads_of, use_threads, work_of
 
 if TYPE_CHECKING:
+    from pyvae.data import Data
     from pyvae.models import LatentVariableModel
+
+_SCORED = 1024  # rows at a time
 
 
 def evaluate(
@@ -21,37 +26,75 @@ def evaluate(
     labels: str | None,
     split: str | None,
     samples: int,
+    seed: int | None,
+    threads: int | None,
     baselines: bool,
     as_json: bool,
 ) -> None:
-    """Score the model of a run, or a saved model, and print the figures."""
-    from pyvae.data import load
+    """Score the model of a run, or a saved model, and print the figures.
+
+    Of a run on its own data these are those of its ``metrics.json``.
+    """
     from pyvae.models import GMVAE
 
     model, run = load_model(path)
-    settings = run.get("options", {})
-    source = settings.get("data") if data is None else data
-    if source is None:
-        raise UserError(f"{path} is a model without a run's data; name some with --data")
-    if data is None and labels is None:
-        labels = settings.get("labels")
-    own = settings.get("split", "train") if data is None else "train"
-    loaded = load(source, split=split or own, labels=labels)
-    if loaded.num_features != model.input_dim:
-        raise UserError(
-            f"{loaded.name} has {loaded.num_features} features an example, the model in {path} "
-            f"takes {model.input_dim}"
-        )
+    loaded, part = load_data_of(path, run, data=data, labels=labels, split=split)
+    check_width(path, loaded, model.input_dim)
     from pyvae import training
     from pyvae.cli import report
 
-    figures = training.evaluate(model, loaded, num_samples=samples, compare=baselines)
+    use_threads(threads or threads_of(run), work_of(model, _SCORED))
+    own_seed: int = run.get("options", {}).get("seed", 0)
+    count = RunFolder(path).baseline_examples() if data is None else None
+    console = output(stderr=as_json)
+    with steps(console, hidden=as_json and not console.is_terminal) as told:
+        figures = training.evaluate(
+            model,
+            loaded,
+            num_samples=samples,
+            compare=baselines,
+            compare_examples=count,
+            seed=own_seed if seed is None else seed,
+            told=told,
+        )
     if as_json:
         import json
 
-        print(json.dumps({"data": loaded.name, **figures}, indent=2))
+        print(json.dumps({"data": loaded.name, "split": part, **figures}, indent=2))
         return
     report.figures(output(), figures, "gmvae" if isinstance(model, GMVAE) else "vae")
+
+
+def load_data_of(
+    path: str,
+    run: dict[str, Any],
+    *,
+    data: str | None,
+    labels: str | None = None,
+    split: str | None = None,
+) -> tuple[Data, str]:
+    """Load the data of a run, or others by what it says of their form; and tell which part."""
+    from pyvae.cli.train import load_data
+
+    options = run.get("options", {})
+    if data is not None:
+        options = {**options, "data": data, "labels": labels, "split": split or "train"}
+    elif options.get("data") is None:
+        raise UserError(f"{path} comes without the data of a run; name some")
+    else:
+        own = {"labels": labels or options.get("labels"), "split": split or options.get("split")}
+        options = {**options, **own}
+    options["split"] = options["split"] or "train"
+    return load_data(options), options["split"]
+
+
+def check_width(path: str, data: Data, width: int) -> None:
+    """Refuse data of another width than a model's."""
+    if data.num_features != width:
+        raise UserError(
+            f"{data.name} has {data.num_features} features an example, the model in {path} "
+            f"takes {width}"
+        )
 
 
 def load_model(path: str) -> tuple[LatentVariableModel, dict[str, Any]]:
@@ -61,14 +104,15 @@ def load_model(path: str) -> tuple[LatentVariableModel, dict[str, Any]]:
     folder = RunFolder(path)
     if not folder.path.exists():
         raise UserError(f"{path}: no such folder; `pyvae train --output {path}` makes one")
-    if not folder.settings.exists():
-        return from_pretrained(folder.path), {}
-    if not folder.model.exists():
+    if (folder.path / SUMMARY).exists():
         raise UserError(
-            f"{path}: the run has not come to its end; `pyvae train --output {path} --resume` "
-            "goes on with it"
+            f"{path} holds a mixture of `pyvae fit-mixture` and no model; `pyvae predict {path}` "
+            "takes it"
         )
-    model, run = from_pretrained(folder.model), folder.read_settings()
+    model = from_pretrained(folder.path)
+    if not folder.settings.exists():
+        return model, {}
+    run = folder.read_settings()
     shape = run.get("image_shape")
     if shape is not None and math.prod(shape) != model.input_dim:
         raise UserError(

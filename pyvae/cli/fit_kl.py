@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pyvae.cli.errors import UserError
 from pyvae.cli.files import ending, write_picture
 from pyvae.cli.terminal import output, say, show, table
+from pyvae.cli.threads import use_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,7 @@ APART = ("modes far apart", (0.5, 0.5), (-3.0, 3.0), (1.0, 1.0))
 _STEPS = 41
 
 
-def fit_kl(weights: str, means: str, sigmas: str, picture: str) -> None:
+def fit_kl(weights: str, means: str, sigmas: str, picture: str, threads: int | None) -> None:
     """Fit a Gaussian to a mixture in both directions, print the fits, and draw them."""
     target = Path(picture).expanduser()
     ending(target, "--output")
@@ -37,6 +38,8 @@ def fit_kl(weights: str, means: str, sigmas: str, picture: str) -> None:
     w = tuple(value / sum(w) for value in w)
     from pyvae import plots
 
+    # Thousands of calls with some thousands of points each: two threads would wait for one another.
+    use_threads(threads, work=0)
     console = output()
     found = fitted("the target", w, m, s)
     panels = [found, fitted(*APART)]

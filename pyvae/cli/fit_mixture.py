@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import UserError
 from pyvae.cli.files import every_form, write_array, write_arrays, write_picture
+from pyvae.cli.mixture_folder import ARRAYS, STORED, SUMMARY, points_of
+from pyvae.cli.run_folder import absolute
 from pyvae.cli.terminal import output, say, show, table
+from pyvae.cli.threads import use_threads
 from pyvae.storage.lock import locked
 from pyvae.storage.writing import write_atomically
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from pyvae.data import Data
     from pyvae.mixture import GaussianMixture
 
-_FILES = ("mixture.json", "mixture.npz", "labels.npy", *every_form("mixture", "bic"))
+_FILES = (SUMMARY, ARRAYS, "labels.npy", *every_form("mixture", "bic"))
 _LISTED = 30  # components of the table
 
 
@@ -42,6 +45,7 @@ class Options:
     output: str
     overwrite: bool
     split: str
+    threads: int | None
     picture_format: str = "png"
 
 
@@ -49,15 +53,20 @@ def fit_mixture(options: Options) -> None:
     """Fit, print, and write parameters, labels and pictures."""
     counts = numbers(options.components)
     folder = _folder(options)
-    from pyvae import data as readers
+    from pyvae.cli.train import load_data
 
-    data = readers.load(options.data, split=options.split)
+    data = load_data({"data": options.data, "labels": None, "split": options.split})
     if max(counts) > len(data):
         raise UserError(
             f"--components: {max(counts)} are more than the {len(data)} points of {options.data}"
         )
     console = output()
-    x = _points(data)
+    d = data.num_features
+    use_threads(
+        options.threads,
+        2.0 * len(data) * max(counts) * d * (d if options.covariance in ("full", "tied") else 1),
+    )
+    x = points_of(data)
     fitted = {count: _fit(console, options, count, x) for count in counts}
     criterion = {count: float(mixture.bic(x)) for count, mixture in fitted.items()}
     best = min(criterion, key=lambda count: criterion[count])
@@ -98,17 +107,6 @@ def _folder(options: Options) -> Path:
     if not mine and folder.is_dir() and any(p.name[0] != "." for p in folder.iterdir()):
         raise UserError(f"--output: {folder} holds other files; name a new or an empty folder")
     return folder
-
-
-def _points(data: Data) -> np.ndarray:
-    """Give a mapped file as it is, to be read by parts; anything else in memory."""
-    import numpy as np
-
-    stored = data.stored
-    plain = data.scale == 1.0 and stored.ndim == 2
-    if isinstance(stored, np.memmap) and plain and stored.dtype in (np.float32, np.float64):
-        return stored
-    return data.x.numpy()
 
 
 def _fit(console: Console, options: Options, count: int, x: np.ndarray) -> GaussianMixture:
@@ -191,9 +189,10 @@ def _write(
         "log_likelihood_per_point": float(mixture.lower_bound_),
         "bic": {str(count): value for count, value in criterion.items()},
         "seed": options.seed,
+        "options": {"data": absolute(options.data), "split": options.split},
     }
-    arrays = {name: getattr(mixture, f"{name}_") for name in ("weights", "means", "covariances")}
-    write_arrays(folder / "mixture.npz", arrays)
+    arrays = {name: getattr(mixture, f"{name}_") for name in STORED}
+    write_arrays(folder / ARRAYS, arrays)
     write_array(folder / "labels.npy", labels)
     matrices = mixture.covariance_matrices_
     picture = plots.mixture(data.x.numpy(), labels, mixture.weights_, mixture.means_, matrices)
@@ -202,4 +201,4 @@ def _write(
         curve = plots.information_criterion(list(criterion), list(criterion.values()), "BIC")
         write_picture(folder / f"bic.{options.picture_format}", curve)
     text = json.dumps(summary, indent=2) + "\n"
-    write_atomically(folder / "mixture.json", text.encode())
+    write_atomically(folder / SUMMARY, text.encode())

@@ -109,7 +109,12 @@ PseudoInputs = Annotated[
 DeviceOption = Annotated[Device, _option("--device", "Where to run.", _MACHINE)]
 Threads = Annotated[
     int | None,
-    _number("--threads", "CPU threads; as many as torch takes if left out.", _MACHINE, min=1),
+    _number(
+        "--threads",
+        "CPU threads; if left out one where the problem is small, else as many as torch takes.",
+        _MACHINE,
+        min=1,
+    ),
 ]
 
 Output = Annotated[
@@ -133,3 +138,18 @@ PictureFormatOption = Annotated[
     PictureFormat, _option("--picture-format", "Of the pictures; pdf and svg for print.", _RUN)
 ]
 Quiet = Annotated[bool, _flag("--quiet", "Print nothing but errors.", _RUN)]
+
+# Of the other commands, whose help has no panels.
+RunPath = Annotated[
+    str, typer.Argument(metavar="RUN", help="Folder of a run, or of a saved model.")
+]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
+CpuThreads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        metavar="N",
+        help="CPU threads; if left out the run's own, or one where the problem is small.",
+    ),
+]

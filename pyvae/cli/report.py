@@ -80,6 +80,13 @@ def figures(console: Console, found: dict[str, Any], model: str) -> None:
     if "clustering" in found:
         say(console, "")
         show(console, _clustering_table(console, found, MODEL_NAMES[model]))
+        fitted = found.get("baseline_examples", found["examples"])
+        if fitted < found["examples"]:
+            say(
+                console,
+                f"k-means and GaussianMixture were fitted to {fitted:,} of the "
+                f"{found['examples']:,} examples, and all are scored.",
+            )
 
 
 def _bound_table(console: Console, found: dict[str, Any]) -> Any:

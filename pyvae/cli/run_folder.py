@@ -13,7 +13,7 @@ from typing import Any
 from pyvae.cli.errors import UserError
 from pyvae.cli.files import every_form
 from pyvae.cli.run_form import run_form
-from pyvae.storage.form import Place
+from pyvae.storage.form import Fields, Integer, Place, Plain
 from pyvae.storage.lock import locked
 from pyvae.storage.writing import write_atomically
 
@@ -24,7 +24,8 @@ _FILES = (
     *every_form("history", "latent_space", "reconstructions", "component_samples", "samples",
                 "confusion"),
 )  # fmt: skip
-_MOST_SETTINGS = 1 << 16  # bytes of run.json, which has some thousands
+_MOST_JSON = 1 << 16  # bytes of a file of the folder, which has some thousands
+_BASELINE_EXAMPLES = "baseline_examples"  # as pyvae.training.evaluate calls it
 _FOLDERS = ("model", "tensorboard")
 
 
@@ -88,17 +89,17 @@ class RunFolder:
 
     def read_settings(self) -> dict[str, Any]:
         """Return the content of ``run.json``."""
-        with self.settings.open("rb") as file:
-            content = file.read(_MOST_SETTINGS + 1)
-        try:
-            saved = json.loads(content) if len(content) <= _MOST_SETTINGS else None
-        except RecursionError:
-            raise UserError(f"{self.settings}: damaged, it is nested too deeply") from None
-        except ValueError as error:
-            raise UserError(f"{self.settings}: damaged, it is no JSON ({error})") from error
+        saved = read_json(self.settings)
         if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
             raise UserError(f"{self.settings}: describes no run of pyvae")
         return run_form().taken(saved, Place(self.settings))
+
+    def baseline_examples(self) -> int | None:
+        """Return how many examples the baselines of ``metrics.json`` were fitted to, if it says."""
+        if not self.metrics.exists():
+            return None
+        form = Fields(optional={_BASELINE_EXAMPLES: Integer(1)}, others=Plain())
+        return form.taken(read_json(self.metrics), Place(self.metrics)).get(_BASELINE_EXAMPLES)
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Write a file of the folder, whole or not at all."""
@@ -108,6 +109,27 @@ class RunFolder:
     def write_settings(self, options: dict[str, Any], **facts: Any) -> None:
         """Write ``run.json``."""
         self.write_json(self.settings, {"format": _FORMAT, **facts, "options": options})
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a small JSON file, whoever wrote it."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_JSON + 1)
+    if len(content) > _MOST_JSON:
+        raise UserError(f"{path}: damaged, it goes beyond {_MOST_JSON} bytes")
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise UserError(f"{path}: damaged, it is nested too deeply") from None
+    except ValueError as error:
+        raise UserError(f"{path}: damaged, it is no JSON ({error})") from error
+
+
+def absolute(source: str | None) -> str | None:
+    """Name a file so that the run can be resumed or scored from elsewhere."""
+    if source is None or not Path(source).expanduser().exists():
+        return source
+    return str(Path(source).expanduser().resolve())
 
 
 def default_output(data: str, model: str) -> str:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,11 +14,11 @@ if TYPE_CHECKING:
 _PLAIN_WIDTH = 200
 
 
-def output(*, quiet: bool = False) -> Console:
-    """Give the console of stdout; it writes no escape codes where stdout is no terminal."""
+def output(*, quiet: bool = False, stderr: bool = False) -> Console:
+    """Give the console of stdout or stderr; where that is no terminal it writes no escape codes."""
     from rich.console import Console
 
-    console = Console(quiet=quiet, highlight=False, markup=False)
+    console = Console(quiet=quiet, stderr=stderr, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
     return console
@@ -60,3 +62,31 @@ def show(console: Console, grid: Table) -> None:
 def say(console: Console, text: str) -> None:
     """Print a line as it is, left to the terminal to wrap."""
     console.print(text, soft_wrap=True)
+
+
+@contextmanager
+def steps(console: Console, *, hidden: bool = False) -> Iterator[Callable[[str], None]]:
+    """Show what takes time, in words: with its time on a terminal, a plain line elsewhere.
+
+    What it yields is told of each step as it begins.
+    """
+    if hidden or not console.is_terminal:
+        yield lambda text: None if hidden else say(console, text)
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    words = TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold"))
+    columns = (SpinnerColumn(finished_text=" "), words, TimeElapsedColumn())
+    with Progress(*columns, console=console) as shown:
+
+        def begin(text: str) -> None:
+            end()
+            shown.add_task(text, total=1)
+
+        def end() -> None:
+            for task in shown.task_ids:
+                shown.update(task, completed=1)
+
+        yield begin
+        end()

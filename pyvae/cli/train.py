@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import Interrupted, RunFailed, UserError
-from pyvae.cli.run_folder import RunFolder, default_output
+from pyvae.cli.run_folder import RunFolder, absolute, default_output
 from pyvae.cli.settings import OPTIONS, arguments, check, flag
-from pyvae.cli.terminal import output, say
+from pyvae.cli.terminal import output, say, steps
+from pyvae.cli.threads import use_threads, work_of
 from pyvae.settings import NEVER, GMVAEOptions, TrainerSettings, VAEOptions, changeable
 from pyvae.storage.lock import locked
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from torch.utils.data import Dataset
 
     from pyvae.data import Data
@@ -62,18 +63,17 @@ def train(options: dict[str, Any], given: set[str]) -> None:
 
 
 def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
-    import torch
-
     console = output(quiet=options["quiet"])
-    options = {**options, "threads": options["threads"] or torch.get_num_threads()}
-    torch.set_num_threads(options["threads"])
     device = choose_device(options["device"])
     data = load_data(options)
     parts = _split(data, options["validation"], options["seed"])
     model = _build_model(options, data, parts[0])
+    threads = use_threads(options["threads"], work_of(model, options["batch_size"]))
+    options = {**options, "threads": threads}
     # Only now, for it takes seconds: a mistake in the data is told before.
     from pyvae.cli import pictures, report
-    from pyvae.training import Trainer, TrainingDivergedError, evaluate
+    from pyvae.training import Trainer, TrainingDivergedError
+    from pyvae.training.batches import Batches
 
     trainer = Trainer(
         **arguments(TrainerSettings, options),
@@ -98,9 +98,7 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     model.cpu().save_pretrained(folder.model)
     seconds = sum(row["seconds"] for row in history)
     say(console, f"{len(history)} epochs took {seconds:.0f} s")
-    if _compares(options, data):
-        say(console, "scoring it beside scikit-learn's k-means and GaussianMixture")
-    figures = evaluate(model, data, compare=options["baselines"], seed=options["seed"])
+    figures = _scored(console, model, data, options, len(history) * len(Batches(parts[0])))
     folder.write_json(folder.metrics, {"data": data.name, "split": options["split"], **figures})
     written = []
     if options["pictures"]:
@@ -108,6 +106,35 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
         written = pictures.draw(folder.path, model, data, history.rows, kind)
     report.figures(console, figures, options["model"])
     report.closing(console, folder, written)
+
+
+def _scored(
+    console: Console,
+    model: LatentVariableModel,
+    data: Data,
+    options: dict[str, Any],
+    examples_seen: int,
+) -> dict[str, Any]:
+    """Score a model that was has seen so many examples in training, each as often as it came."""
+    from pyvae.models import GMVAE
+    from pyvae.training import evaluate
+    from pyvae.training.baselines import sample_size
+    from pyvae.training.batches import Batches
+
+    count = None
+    if isinstance(model, GMVAE):
+        # Forward and backward: six operations a parameter and example.
+        work = 6.0 * examples_seen * sum(p.numel() for p in model.parameters())
+        count = sample_size(Batches(data), model.num_components, work)
+    with steps(console) as told:
+        return evaluate(
+            model,
+            data,
+            compare=options["baselines"],
+            compare_examples=count,
+            seed=options["seed"],
+            told=told,
+        )
 
 
 def load_data(options: dict[str, Any]) -> Data:
@@ -153,7 +180,7 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
         raise UserError(f"{folder.settings}: {error}") from error
     free = {*_OF_THE_CALL, "threads", *changeable(saved["schedule"])}
     for name in sorted(given - free):
-        asked = _absolute(options[name]) if name in _PATHS else options[name]
+        asked = absolute(options[name]) if name in _PATHS else options[name]
         if asked != saved[name]:
             raise UserError(
                 f"{flag(name)} {options[name]}: the run in {folder} has {saved[name]}, and a "
@@ -177,13 +204,6 @@ def _check_belongs(options: dict[str, Any], given: set[str]) -> None:
         if option.model not in ("", options["model"]):
             why = {"gmvae": "a vae has no mixture", "vae": "a gmvae's mixture is its prior"}
             raise UserError(f"{option.flag} belongs to --model {option.model}; {why[option.model]}")
-
-
-def _absolute(source: str | None) -> str | None:
-    """Name a file so that the run can be resumed or scored from elsewhere."""
-    if source is None or not Path(source).expanduser().exists():
-        return source
-    return str(Path(source).expanduser().resolve())
 
 
 def _build_model(options: dict[str, Any], data: Data, train: Data | Dataset) -> LatentVariableModel:
@@ -253,14 +273,10 @@ def _record(folder: RunFolder, options: dict[str, Any], data: Data) -> None:
     import pyvae
 
     kept = {name: value for name, value in options.items() if name not in _OF_THE_CALL}
-    kept |= {name: _absolute(kept[name]) for name in _PATHS}
+    kept |= {name: absolute(kept[name]) for name in _PATHS}
     folder.write_settings(
         kept, pyvae=pyvae.__version__, torch=torch.__version__, image_shape=data.image_shape
     )
-
-
-def _compares(options: dict[str, Any], data: Data) -> bool:
-    return options["baselines"] and options["model"] == "gmvae" and data.labels is not None
 
 
 def _way_on(folder: RunFolder) -> str:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,20 +49,41 @@ def read_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
         If the file is damaged, an array is longer or shorter than its header or the archive's
         directory says, or is of no real numbers, or there is none for the split.
     """
+    with _opened(path) as (archive, members):
+        pairs = _pairs(path, list(members), split)
+        arrays = {
+            name: _member(path, archive, name, members[name])
+            for name in dict.fromkeys(name for pair in pairs for name in pair if name)
+        }
+    return join(path, [(arrays[x], arrays[y] if y else None) for x, y in pairs])
+
+
+def read_arrays(path: Path, *names: str) -> list[np.ndarray]:
+    """Read the arrays of these names from a ``.npz`` file.
+
+    Raises
+    ------
+    ValueError
+        If one is missing, and as :func:`read_npz`.
+    """
+    with _opened(path) as (archive, members):
+        missing = [name for name in names if name not in members]
+        if missing:
+            raise WrongValue(f"{path}: holds no array {', '.join(map(repr, missing))}")
+        return [_member(path, archive, name, members[name]) for name in names]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """Open an archive, with its members by the names of their arrays."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {_array_name(member): member for member in archive.infolist()}
-            pairs = _pairs(path, list(members), split)
-            arrays = {
-                name: _member(path, archive, name, members[name])
-                for name in dict.fromkeys(name for pair in pairs for name in pair if name)
-            }
-    except WrongValue:
+            yield archive, {_array_name(member): member for member in archive.infolist()}
+    except (WrongValue, FileNotFoundError):
         raise
     except Exception as error:  # a damaged archive raises almost any
         reason = " ".join(str(error).split())[:200]
         raise WrongValue(f"{path}: damaged .npz file ({reason})") from error
-    return join(path, [(arrays[x], arrays[y] if y else None) for x, y in pairs])
 
 
 def _array_name(member: zipfile.ZipInfo) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import secrets
@@ -20,17 +19,23 @@ _LEFTOVER = re.compile(r"\.(?P<name>.+?)(\.[0-9a-f]{16})?\.part")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one step that survives a kill and a power cut.
+    """Replace ``path`` by ``content`` in one step, as :func:`write_by` does."""
+    write_by(path, lambda file: file.write(content))
 
-    A symbolic link there is replaced itself, and what it points to left alone. The temporary file
-    is beside it under a name that nobody knows before, and that must not exist.
+
+def write_by(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replace ``path`` by what ``write`` puts into the file that it is handed.
+
+    In one step that survives a kill and a power cut. A symbolic link there is replaced itself, and
+    what it points to left alone. The temporary file is beside it under a name that nobody knows
+    before, and that must not exist; it goes where ``write`` fails.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINKS | _BINARY
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINKS | _BINARY
         try:
-            with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
-                file.write(content)
+            with os.fdopen(os.open(temporary, flags, 0o666), "w+b") as file:
+                write(file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -39,16 +44,11 @@ def write_atomically(path: Path, content: bytes) -> None:
                 temporary.unlink()
         _sync_folder(path.parent)
     except OSError as error:
-        if error.errno is None:
+        # Of another file: what is written may be read from one.
+        another = error.filename not in (None, str(temporary), str(path), str(path.parent))
+        if error.errno is None or another:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def write_by(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replace ``path`` in one step by what ``write`` puts into the file that it is handed."""
-    content = io.BytesIO()
-    write(content)
-    write_atomically(path, content.getvalue())
 
 
 def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:

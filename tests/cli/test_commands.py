@@ -16,7 +16,7 @@ from pyvae import ops
 from pyvae.cli import app
 from pyvae.models import GMVAE, VAE, from_pretrained
 
-from .conftest import Cli
+from .conftest import SMALL, Cli
 
 
 def test_evaluate_repeats_the_metrics_of_the_run(cli: Cli, trained: Path):
@@ -25,6 +25,33 @@ def test_evaluate_repeats_the_metrics_of_the_run(cli: Cli, trained: Path):
     assert result.code == 0, result.err
     assert json.loads(result.out).items() <= written.items()
     assert f"{written['bound']:.3f}" in cli("evaluate", trained, "--no-baselines").out
+
+
+def test_evaluate_takes_the_seed_and_the_parts_of_the_run(
+    cli: Cli, tmp_path: Path, digits_file: Path
+):
+    """To the last digit, baselines included, though they saw a sample."""
+    folder = tmp_path / "run"
+    options = ("--seed", 3, "--validation", 0.2, "--early-stopping", 1, "--split", "all")
+    arguments = (*SMALL, *options, "--quiet", "--no-pictures")
+    parts = dict(np.load(digits_file))
+    parts = {
+        f"{name}_{part}": values for name, values in parts.items() for part in ("train", "test")
+    }
+    np.savez(tmp_path / "parts.npz", **parts)
+    result = cli("train", "--data", tmp_path / "parts.npz", *arguments, "--output", folder)
+    assert result.code == 0, result.err
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written["examples"] == 300
+    assert json.loads(cli("evaluate", folder, "--json").out) == written
+    other = json.loads(cli("evaluate", folder, "--json", "--seed", 0, "--no-baselines").out)
+    assert other["bound"] != written["bound"]
+    part = json.loads(cli("evaluate", folder, "--json", "--split", "test").out)
+    assert (part["split"], part["examples"]) == ("test", 150)
+    (folder / "metrics.json").write_text(json.dumps({**written, "baseline_examples": 90}))
+    fewer = cli("evaluate", folder)
+    assert "scikit-learn's k-means on 90 of 300 rows\n" in fewer.out
+    assert "were fitted to 90 of the 300 examples, and all are scored" in fewer.out
 
 
 def test_evaluate_takes_other_data_and_labels(cli: Cli, tmp_path: Path, trained: Path):
@@ -99,7 +126,7 @@ def test_version_and_bare_command(cli: Cli):
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120, 200])
-@pytest.mark.parametrize("command", ["train", "evaluate", "sample", "info"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "sample", "info"])
 def test_help_fits_the_terminal(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: int, command: str
 ):

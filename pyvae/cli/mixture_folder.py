@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""What ``fit-mixture`` leaves in a folder, and the mixture restored from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyvae.cli.run_folder import read_json
+from pyvae.errors import NotFound, WrongValue
+from pyvae.storage.form import Fields, Place, Plain, Text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pyvae.data import Data
+    from pyvae.mixture import GaussianMixture
+
+SUMMARY, ARRAYS = "mixture.json", "mixture.npz"
+STORED = ("weights", "means", "covariances")
+_FORM = Fields(
+    {"covariance": Text(("full", "tied", "diag", "spherical"))},
+    {
+        "data": Text(),
+        "options": Fields(
+            optional={"data": Text(), "split": Text(("train", "test", "all"))}, others=Plain()
+        ),
+    },
+    Plain(),
+)
+
+
+def load_mixture(folder: Path) -> tuple[GaussianMixture, dict[str, Any]]:
+    """Load the mixture of a folder, with what its summary says of the fit.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file is missing, damaged, or holds other numbers than a mixture's.
+    """
+    from pyvae.data.arrays import read_arrays
+    from pyvae.mixture import GaussianMixture
+
+    summary = _FORM.taken(read_json(folder / SUMMARY), Place(folder / SUMMARY))
+    # Earlier folders name the data as they were typed.
+    summary.setdefault("options", {"data": summary["data"]} if "data" in summary else {})
+    path = folder / ARRAYS
+    if not path.exists():
+        raise NotFound(f"{path} is missing; `pyvae fit-mixture` writes it")
+    weights, means, covariances = read_arrays(path, *STORED)
+    mixture = GaussianMixture(max(1, means.shape[0]), covariance_type=summary["covariance"])
+    mixture.weights_, mixture.means_, mixture.covariances_ = weights, means, covariances
+    try:
+        mixture.n_features_in_ = mixture.covariance_matrices_.shape[1]  # looks at all of them
+    except WrongValue as error:
+        raise WrongValue(f"{path}: holds no mixture: {error}") from error
+    return mixture, summary
+
+
+def points_of(data: Data, rows: slice = slice(None)) -> np.ndarray:
+    """Give points as a fit takes them: of a mapped file as they are, to be read by parts."""
+    import numpy as np
+
+    stored = data.stored
+    plain = data.scale == 1.0 and stored.ndim == 2
+    if isinstance(stored, np.memmap) and plain and stored.dtype in (np.float32, np.float64):
+        return stored[rows]
+    return (data.x if rows == slice(None) else data.rows(rows)).numpy()

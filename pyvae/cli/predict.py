@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""``pyvae predict``."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from pyvae.cli.errors import UserError
+from pyvae.cli.evaluate import check_width, load_data_of, load_model
+from pyvae.cli.mixture_folder import SUMMARY, load_mixture, points_of
+from pyvae.cli.threads import threads_of, use_threads, work_of
+from pyvae.storage.writing import write_by
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pyvae.data import Data
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_ROWS, _NUMBERS = 4096, 1 << 22  # at a time, at most
+
+
+@dataclass(frozen=True)
+class Clusterer:
+    """A model or a mixture, asked for the components of some rows."""
+
+    run: dict[str, Any]
+    width: int
+    components: int
+    work: float
+    predict: Callable[[Data, slice], np.ndarray]
+    predict_proba: Callable[[Data, slice], np.ndarray]
+
+
+def predict(
+    path: str,
+    data: str | None,
+    *,
+    output: str | None,
+    probabilities: bool | None,
+    split: str | None,
+    overwrite: bool,
+    threads: int | None,
+) -> None:
+    """Write the component of every row, and how probable each is."""
+    target = _target(output, overwrite=overwrite)
+    found = _clusterer(path)
+    loaded, _ = load_data_of(path, found.run, data=data, split=split)
+    check_width(path, loaded, found.width)
+    use_threads(threads or threads_of(found.run), found.work)
+    array = target is not None and target.suffix.lower() == ".npy"
+    if probabilities is None:
+        probabilities = not array
+    parts = _parts(found, loaded, probabilities=probabilities, components=not array)
+    if target is None:
+        for text in _lines(parts, ","):
+            sys.stdout.write(text.decode())
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shown = _shown(parts, len(loaded))
+    if array:
+        write_by(target, lambda file: _write_array(file, shown, len(loaded)))
+    else:
+        separator = _SEPARATORS[target.suffix.lower()]
+        write_by(target, lambda file: file.writelines(_lines(shown, separator)))
+    print(f"{len(loaded):,} rows in {target}")
+
+
+def _target(output: str | None, *, overwrite: bool) -> Path | None:
+    """Return the file to write; None is stdout."""
+    if output in (None, "-"):
+        return None
+    target = Path(str(output)).expanduser()
+    if target.suffix.lower() not in (*_SEPARATORS, ".npy"):
+        raise UserError(
+            f"--output: {target} must end in .csv, .tsv (text) or .npy (an array), or be - for CSV "
+            "on stdout"
+        )
+    if target.is_dir():
+        raise UserError(f"--output: {target} is a folder; name a file")
+    if target.exists() and not overwrite:
+        raise UserError(
+            f"--output: {target} is there already; --overwrite replaces it, or name another"
+        )
+    return target
+
+
+def _clusterer(path: str) -> Clusterer:
+    """Load what ``train`` or ``fit-mixture`` left in a folder."""
+    import torch
+
+    from pyvae.models import GMVAE
+
+    folder = Path(path).expanduser()
+    if (folder / SUMMARY).exists():
+        mixture, summary = load_mixture(folder)
+        k, d = mixture.means_.shape
+        return Clusterer(
+            summary,
+            d,
+            k,
+            2.0 * _ROWS * k * d * (d if mixture.covariances_.ndim > 1 else 1),
+            lambda data, rows: mixture.predict(_finite(data, rows)),
+            lambda data, rows: mixture.predict_proba(_finite(data, rows)),
+        )
+    model, run = load_model(path)
+    if not isinstance(model, GMVAE):
+        raise UserError(
+            f"{path} holds a {type(model).__name__}, which has no components to tell apart; "
+            "`pyvae train --model gmvae` trains a model that has, and "
+            "pyvae.models.from_pretrained(...).encode(x) gives this one's latent means"
+        )
+    return Clusterer(
+        run,
+        model.input_dim,
+        model.num_components,
+        work_of(model, _ROWS),
+        torch.no_grad()(lambda data, rows: model.predict(data.rows(rows)).numpy()),
+        torch.no_grad()(lambda data, rows: model.predict_proba(data.rows(rows)).numpy()),
+    )
+
+
+def _finite(data: Data, rows: slice) -> np.ndarray:
+    import numpy as np
+
+    x = points_of(data, rows)
+    if not np.isfinite(x).all():
+        data.rows(rows)  # which says where in the file
+    return x
+
+
+def _parts(
+    found: Clusterer, data: Data, *, probabilities: bool, components: bool
+) -> Iterator[list[np.ndarray]]:
+    """Give what is asked for of some rows after others: ``(n,)`` components, ``(n, K)``."""
+    step = max(1, min(_ROWS, _NUMBERS // max(found.width, found.components)))
+    for start in range(0, len(data), step):
+        rows = slice(start, start + step)
+        part = [found.predict(data, rows)] if components or not probabilities else []
+        yield [*part, found.predict_proba(data, rows)] if probabilities else part
+
+
+def _shown(parts: Iterator[list[np.ndarray]], total: int) -> Iterator[list[np.ndarray]]:
+    """Hand on parts behind a bar on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("rows", total=total)
+        for part in parts:
+            yield part
+            bar.advance(task, len(part[0]))
+
+
+def _lines(parts: Iterator[list[np.ndarray]], separator: str) -> Iterator[bytes]:
+    """Give text: a header, then a line a row, in digits that give the same numbers back."""
+    import numpy as np
+
+    formats: list[str] = []
+    for part in parts:
+        if not formats:
+            formats = ["%d"]
+            names = ["component"]
+            for chances in part[1:]:
+                names += [f"probability_{k}" for k in range(chances.shape[1])]
+                digits = 9 if chances.dtype == np.float32 else 17
+                formats += [f"%.{digits}g"] * chances.shape[1]
+            yield (separator.join(names) + "\n").encode()
+        text = io.BytesIO()
+        np.savetxt(text, np.column_stack(part), fmt=formats, delimiter=separator)
+        yield text.getvalue()
+
+
+def _write_array(file: BinaryIO, parts: Iterator[list[np.ndarray]], total: int) -> None:
+    """Write a ``.npy`` file part by part."""
+    import numpy as np
+
+    for number, (part,) in enumerate(parts):
+        if number == 0:
+            header = {
+                "descr": np.lib.format.dtype_to_descr(part.dtype),
+                "fortran_order": False,
+                "shape": (total, *part.shape[1:]),
+            }
+            np.lib.format.write_array_header_1_0(file, header)
+        file.write(np.ascontiguousarray(part).tobytes())
