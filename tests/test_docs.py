@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from pyvae.cli.app import run
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,11 +52,39 @@ def _anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_the_examples_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
-    """In one namespace, in their order, as a reader tries them."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def _examples(document: Path) -> dict[str, object]:
+    """Run a document's examples in one namespace, in their order, as a reader tries them."""
     names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+    for block in re.findall(r"```python\n(.*?)```", document.read_text("utf-8"), re.DOTALL):
         exec(block, names)
+    return names
+
+
+def _commands(document: Path) -> list[list[str]]:
+    text = document.read_text("utf-8")
+    return [shlex.split(line, comments=True) for line in re.findall(r"^pyvae .+$", text, re.M)]
+
+
+def test_the_examples_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
+    names = _examples(ROOT / "README.md")
     assert "label" not in capsys.readouterr().err
     assert len(names["clusters"]) == 1797  # type: ignore[arg-type]
+
+
+def test_the_examples_of_using_a_model_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commands too; those that train or fit do so on little."""
+    monkeypatch.chdir(tmp_path)
+    np.save("new.npy", np.random.default_rng(0).uniform(size=(50, 64)))
+    np.savetxt("points.csv", np.random.default_rng(0).normal(size=(50, 2)), delimiter=",")
+    short = ["--epochs", "1", "--pretrain-epochs", "1", "--no-pictures", "--no-baselines"]
+    document = ROOT / "docs" / "using.md"
+    for _, *arguments in _commands(document):
+        assert run([*arguments, *(short if arguments[0] == "train" else [])]) == 0, arguments
+    assert run(["fit-mixture", "points.csv", "-k", "2", "--output", "runs/mixture"]) == 0
+    names = _examples(document)
+    written = np.loadtxt("clusters.csv", delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(written[:, 0], names["clusters"])  # type: ignore[arg-type]
+    assert np.load("clusters.npy").shape == (50,)
+    assert capsys.readouterr().err == ""
