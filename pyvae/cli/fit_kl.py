@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 APART = ("modes far apart", (0.5, 0.5), (-3.0, 3.0), (1.0, 1.0))
 _STEPS = 41
+_LARGEST = 1e100  # whose square is a number still
+# The quadrature has 200,001 points on forty standard deviations of the target: as far apart, at
+# most, as the narrowest component's own is long.
+_WIDEST = 5_000.0
 
 
 def fit_kl(weights: str, means: str, sigmas: str, picture: str, threads: int | None) -> None:
@@ -36,6 +41,7 @@ def fit_kl(weights: str, means: str, sigmas: str, picture: str, threads: int | N
     if min(w) < 0 or not sum(w) > 0 or min(s) <= 0:
         raise UserError("--weights must not be negative, nor all zero, and --sigmas above zero")
     w = tuple(value / sum(w) for value in w)
+    _check_spread(w, m, s)
     from pyvae import plots
 
     # Thousands of calls with some thousands of points each: two threads would wait for one another.
@@ -62,15 +68,32 @@ def _print(console: Console, fitted: FittedTarget) -> None:
     show(console, grid)
 
 
+def _check_spread(w: tuple[float, ...], m: tuple[float, ...], s: tuple[float, ...]) -> None:
+    """Refuse a target with components too narrow for the points at which it is looked at."""
+    narrowest = min(sigma for weight, sigma in zip(w, s, strict=True) if weight > 0)
+    mean = sum(weight * place for weight, place in zip(w, m, strict=True))
+    spread = math.hypot(
+        *(math.sqrt(a) * part for a, b, c in zip(w, m, s, strict=True) for part in (b - mean, c))
+    )
+    if narrowest < 1 / _LARGEST or spread > _WIDEST * narrowest:
+        raise UserError(
+            f"--sigmas: {narrowest:g} is too narrow beside the target's standard deviation of "
+            f"{spread:g}; expected at least {max(spread / _WIDEST, 1 / _LARGEST):.2g}"
+        )
+
+
 def _numbers(name: str, text: str) -> tuple[float, ...]:
     """Read numbers such as ``1/3,2/3`` or ``-1,1``."""
     found = []
     for part in text.split(","):
         above, _, below = part.partition("/")
         try:
-            found.append(float(above) / float(below or "1"))
+            value = float(above) / float(below or "1")
         except (ValueError, ZeroDivisionError):
             raise UserError(f"{name}: {part!r} is no number; expected such as 1/3,2/3") from None
+        if not abs(value) <= _LARGEST:
+            raise UserError(f"{name}: {part!r} is out of range; expected up to {_LARGEST:g}")
+        found.append(value)
     return tuple(found)
 
 

@@ -38,6 +38,11 @@ def test_all_optima_are_printed(cli: Cli, tmp_path: Path) -> None:
     [
         (("--weights", "a,b"), "--weights: 'a' is no number; expected such as 1/3,2/3"),
         (("--weights", "1/0,1"), "--weights: '1/0' is no number"),
+        (("--means", "nan,1"), "--means: 'nan' is out of range; expected up to 1e+100"),
+        (("--weights", "inf,1"), "--weights: 'inf' is out of range"),
+        (("--sigmas", "1e308,1"), "--sigmas: '1e308' is out of range"),
+        (("--sigmas", "1e-9,1"), "--sigmas: 1e-09 is too narrow beside"),
+        (("--means=-1e6,1e6",), "--sigmas: 1 is too narrow beside"),
         (("--means", "1"), "have 2, 1 and 2 numbers; expected as many of each"),
         (("--sigmas", "0,1"), "--sigmas above zero"),
         (("--output", "kl.txt"), "--output: kl.txt must end in .png, .pdf or .svg"),
