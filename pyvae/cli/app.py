@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pyvae.cli import manners, options
-from pyvae.cli.settings import with_settings
+from pyvae.cli.settings import with_settings, within
 
 app = manners.application()
 
@@ -85,13 +85,13 @@ def evaluate(
         options.Part | None, typer.Option(help="Part of the data; the run's own if left out.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="Of the importance-weighted log-likelihood.")
+        int, typer.Option(help="Of the importance-weighted log-likelihood.", **within(1))
     ] = 128,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Of the random numbers; the run's own if left out."),
+        typer.Option(help="Of the random numbers; the run's own if left out.", **within(0)),
     ] = None,
-    threads: options.CpuThreads = None,
+    threads: options.RunThreads = None,
     baselines: options.Baselines = True,
     as_json: options.AsJson = False,
 ) -> None:
@@ -125,26 +125,25 @@ def predict(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="A .csv or .tsv file, a line a row; or .npy, an array of components (N,). CSV on "
-            "stdout if left out, or for -.",
+            help="A .csv or .tsv file, a line a row with component and probabilities; or .npy, an "
+            "array of components, (N,). CSV on stdout if left out, or for -.",
         ),
     ] = None,
     probabilities: Annotated[
-        bool | None,
+        bool,
         typer.Option(
-            "--probabilities/--no-probabilities",
+            "--probabilities",
             metavar="",
-            help="Of each component: more columns of text (if not told otherwise); a .npy file "
-            "then holds them alone, (N, K).",
+            help="Into a .npy file, in place of components, (N, K); text holds both.",
         ),
-    ] = None,
+    ] = False,
     split: Annotated[
         options.Part | None, typer.Option(help="Part of the data; the run's own if left out.")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar="", help="Replace the file.")
     ] = False,
-    threads: options.CpuThreads = None,
+    threads: options.RunThreads = None,
 ) -> None:
     """Write the component of every row, and how probable each is.
 
@@ -166,9 +165,9 @@ def predict(
 @app.command()
 def sample(
     run: options.RunPath,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")] = 64,
+    count: Annotated[int, typer.Option("-n", "--count", help="How many.", **within(1))] = 64,
     component: Annotated[
-        int | None, typer.Option(min=0, help="Draw from this component only.")
+        int | None, typer.Option(help="Draw from this component only.", **within(0))
     ] = None,
     output: Annotated[
         str | None,
@@ -176,8 +175,8 @@ def sample(
             metavar="FILE", help="A .png, .pdf, .svg or .npy file; RUN/samples.png if left out."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
-    threads: options.CpuThreads = None,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.", **within(0))] = 0,
+    threads: options.RunThreads = None,
 ) -> None:
     """Draw samples of a trained model into a picture or an array."""
     from pyvae.cli import sample as command
@@ -206,13 +205,13 @@ def fit_mixture(
     covariance: Annotated[
         options.MixtureCovariance, typer.Option(help="What the components' covariances may be.")
     ] = options.MixtureCovariance.full,
-    starts: Annotated[int, typer.Option(min=1, help="Of which the best is kept.")] = 1,
-    max_iter: Annotated[int, typer.Option(min=1, help="Iterations at most.")] = 200,
+    starts: Annotated[int, typer.Option(help="Of which the best is kept.", **within(1))] = 1,
+    max_iter: Annotated[int, typer.Option(help="Iterations at most.", **within(1))] = 200,
     tolerance: Annotated[
-        float, typer.Option(min=0.0, help="Stops below this gain, in nats a point.")
+        float, typer.Option(help="Stops below this gain, in nats a point.", **within(0))
     ] = 1e-4,
-    reg_covar: Annotated[float, typer.Option(min=0.0, help="Added to the variances.")] = 1e-6,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+    reg_covar: Annotated[float, typer.Option(help="Added to the variances.", **within(0))] = 1e-6,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.", **within(0))] = 0,
     split: Annotated[options.Part, typer.Option(help="Part of the data.")] = options.Part.train,
     threads: options.CpuThreads = None,
     output: Annotated[

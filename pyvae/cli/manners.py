@@ -55,6 +55,7 @@ def run(app: typer.Typer, program: str, args: Sequence[str] | None = None) -> in
     except _CLICK_ERROR as error:
         path = getattr(getattr(error, "ctx", None), "command_path", program)
         text = errors.one_line(error.format_message()).rstrip(".")
+        text = text.replace("Value error, ", "")  # how pydantic begins what typer says
         errors.complain(f"{text}; see `{path} --help`", program)
         return errors.MISTAKE
     except errors.UserError as error:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The options of ``pyvae train`` that are its own; the others follow from pyvae/settings/."""
 
+import math
 from enum import Enum
 from typing import Annotated, Any
 
 import typer
 
 from pyvae.cli.files import PictureFormat
-from pyvae.cli.settings import PANELS
+from pyvae.cli.settings import PANELS, within
 
 _DATA, _MODEL, _TRAINING, _MACHINE, _RUN = PANELS
 
@@ -60,8 +61,8 @@ def _flag(flag: str, help_text: str, panel: str) -> Any:
     return _option(flag, help_text, panel, metavar="")  # it would say <bool>, and takes no value
 
 
-def _number(flag: str, help_text: str, panel: str, **more: Any) -> Any:
-    return _option(flag, help_text, panel, metavar="N", **more)
+def _number(flag: str, help_text: str, panel: str, least: float, most: float = math.inf) -> Any:
+    return _option(flag, help_text, panel, **within(least, most))
 
 
 DataPath = Annotated[
@@ -86,12 +87,18 @@ LabelsPath = Annotated[
 Split = Annotated[Part, _option("--split", "Part of data that come in parts.", _DATA)]
 Validation = Annotated[
     float,
-    _number("--validation", "Share of the examples held out to watch the bound.", _DATA, max=0.9),
+    _number(
+        "--validation",
+        "Share of the examples held out to watch the bound.",
+        _DATA,
+        least=0,
+        most=0.9,
+    ),
 ]
 
 Model = Annotated[ModelName, _option("--model", "Gaussian-mixture or plain VAE.", _MODEL)]
 # These have defaults or choices of the command's own, and so take the place of the homes'.
-LatentDim = Annotated[int, _number("--latent-dim", "Dimensions of w.", _MODEL, min=1)]
+LatentDim = Annotated[int, _number("--latent-dim", "Dimensions of w.", _MODEL, least=1)]
 LikelihoodOption = Annotated[
     Likelihood,
     _option("--likelihood", "Of x; auto is bernoulli for data in [0, 1], else gaussian.", _MODEL),
@@ -102,7 +109,7 @@ PseudoInputs = Annotated[
         "--pseudo-inputs",
         "VampPrior of so many, in place of N(0, I) (vae).",
         _MODEL,
-        min=0,
+        least=0,
     ),
 ]
 
@@ -113,7 +120,7 @@ Threads = Annotated[
         "--threads",
         "CPU threads; if left out one where the problem is small, else as many as torch takes.",
         _MACHINE,
-        min=1,
+        least=1,
     ),
 ]
 
@@ -144,12 +151,14 @@ RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="Folder of a run, or of a saved model.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
-CpuThreads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        min=1,
-        metavar="N",
-        help="CPU threads; if left out the run's own, or one where the problem is small.",
-    ),
+
+
+def _threads(default: str) -> Any:
+    text = f"CPU threads; if left out {default}."
+    return typer.Option("--threads", help=text, **within(1))
+
+
+CpuThreads = Annotated[int | None, _threads("one where the problem is small")]
+RunThreads = Annotated[
+    int | None, _threads("as many as the run had, or one where the problem is small")
 ]

@@ -42,7 +42,7 @@ def predict(
     data: str | None,
     *,
     output: str | None,
-    probabilities: bool | None,
+    probabilities: bool,
     split: str | None,
     overwrite: bool,
     threads: int | None,
@@ -54,9 +54,11 @@ def predict(
     check_width(path, loaded, found.width)
     use_threads(threads or threads_of(found.run), found.work)
     array = target is not None and target.suffix.lower() == ".npy"
-    if probabilities is None:
-        probabilities = not array
-    parts = _parts(found, loaded, probabilities=probabilities, components=not array)
+    # Text holds both, an array one of them.
+    wanted = [found.predict_proba if probabilities else found.predict]
+    if not array:
+        wanted = [found.predict, found.predict_proba]
+    parts = _parts(found, loaded, wanted)
     if target is None:
         for text in _lines(parts, ","):
             sys.stdout.write(text.decode())
@@ -135,14 +137,13 @@ def _finite(data: Data, rows: slice) -> np.ndarray:
 
 
 def _parts(
-    found: Clusterer, data: Data, *, probabilities: bool, components: bool
+    found: Clusterer, data: Data, wanted: list[Callable[[Data, slice], np.ndarray]]
 ) -> Iterator[list[np.ndarray]]:
-    """Give what is asked for of some rows after others: ``(n,)`` components, ``(n, K)``."""
+    """Give what is asked for of some rows after others."""
     step = max(1, min(_ROWS, _NUMBERS // max(found.width, found.components)))
     for start in range(0, len(data), step):
         rows = slice(start, start + step)
-        part = [found.predict(data, rows)] if components or not probabilities else []
-        yield [*part, found.predict_proba(data, rows)] if probabilities else part
+        yield [ask(data, rows) for ask in wanted]
 
 
 def _shown(parts: Iterator[list[np.ndarray]], total: int) -> Iterator[list[np.ndarray]]:
@@ -163,17 +164,15 @@ def _lines(parts: Iterator[list[np.ndarray]], separator: str) -> Iterator[bytes]
     import numpy as np
 
     formats: list[str] = []
-    for part in parts:
+    for components, probabilities in parts:
         if not formats:
-            formats = ["%d"]
-            names = ["component"]
-            for chances in part[1:]:
-                names += [f"probability_{k}" for k in range(chances.shape[1])]
-                digits = 9 if chances.dtype == np.float32 else 17
-                formats += [f"%.{digits}g"] * chances.shape[1]
-            yield (separator.join(names) + "\n").encode()
+            names = [f"probability_{k}" for k in range(probabilities.shape[1])]
+            yield (separator.join(["component", *names]) + "\n").encode()
+            digits = 9 if probabilities.dtype == np.float32 else 17
+            formats = ["%d", *[f"%.{digits}g"] * len(names)]
         text = io.BytesIO()
-        np.savetxt(text, np.column_stack(part), fmt=formats, delimiter=separator)
+        table = np.column_stack([components, probabilities])
+        np.savetxt(text, table, fmt=formats, delimiter=separator)
         yield text.getvalue()
 
 

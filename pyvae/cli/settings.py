@@ -2,6 +2,7 @@
 """Options of ``pyvae train`` made from the homes of the settings, and passed on to them."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from enum import Enum
@@ -100,6 +101,22 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def within(least: float, most: float = math.inf) -> dict[str, Any]:
+    """Return what makes an option refuse numbers beyond, in words that say which came.
+
+    The parser's own words of a range do not.
+    """
+
+    def checked(value: float | None) -> float | None:
+        if value is not None and not least <= value <= most:
+            wanted = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+            raise typer.BadParameter(f"expected {wanted}, got {value:g}")
+        return value
+
+    bounds = f"x>={least:g}" if most == math.inf else f"{least:g}<=x<={most:g}"
+    return {"callback": checked, "metavar": f"N [{bounds}]"}
+
+
 def _place(parameter: inspect.Parameter) -> int:
     for about in getattr(parameter.annotation, "__metadata__", ()):
         return PANELS.index(about.rich_help_panel)
@@ -110,6 +127,7 @@ def _parameter(option: Option) -> inspect.Parameter:
     about, kind, default = option.about, option.kind, option.default
     value: Any = kind.option_type
     metavar, least = about.metavar or kind.metavar, getattr(kind, "least", None)
+    more = {} if least is None or isinstance(kind, Number) else within(least)
     if isinstance(kind, OneOf):
         value = Enum(option.name, {choice: choice for choice in kind.choices}, type=str)
         default = value(default)
@@ -117,13 +135,12 @@ def _parameter(option: Option) -> inspect.Parameter:
         default = kind.written(default)
     elif isinstance(kind, Number) and least is not None:
         # The kind refuses the rest in better words than the parser's: they say what came.
-        metavar, least = f"{metavar} [x>={least:g}]", None
+        metavar = f"{metavar} [x>={least:g}]"
     information = typer.Option(
         option.flag,
         help=f"{about.help[:-1]} ({option.model})." if option.model else about.help,
         rich_help_panel=about.panel or option.home.PANEL,
-        metavar=metavar,
-        min=least,
+        **{"metavar": metavar, **more},
     )
     return inspect.Parameter(
         option.name,

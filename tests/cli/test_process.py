@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -14,6 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from pyvae.cli.terminal import steps
 
 from .conftest import SMALL
 
@@ -97,6 +101,21 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, digits_file: Path):
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err == f"pyvae: interrupted: go on with: pyvae train --output {folder} --resume\n"
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_steps_fit_a_terminal(width: int):
+    out = io.StringIO()
+    words = "scikit-learn's GaussianMixture on 10,000 of 60,000 rows"
+    with steps(Console(file=out, force_terminal=True, width=width)) as told:
+        told("scoring")
+        told(words)
+    frame = re.sub(
+        r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue()[out.getvalue().rindex("\x1b[2K") :]
+    )
+    lines = frame.replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= width
+    assert [word for word in frame.split() if ":" not in word] == ["scoring", *words.split()]
 
 
 def test_a_terminal_gets_tables_that_fit(trained: Path):
