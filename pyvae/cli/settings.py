@@ -20,7 +20,7 @@ from pyvae.settings import (
     VAEOptions,
     settings_of,
 )
-from pyvae.settings.kinds import Kind, Number, OneOf, Widths
+from pyvae.settings.kinds import Flag, Kind, Number, OneOf, Widths
 
 PANELS = ("Data", "Model", "Training", "Machine", "Run folder and output")
 
@@ -128,6 +128,9 @@ def _parameter(option: Option) -> inspect.Parameter:
     value: Any = kind.option_type
     metavar, least = about.metavar or kind.metavar, getattr(kind, "least", None)
     more = {} if least is None or isinstance(kind, Number) else within(least)
+    written = option.flag
+    if isinstance(kind, Flag) and default:
+        written += f"/--no-{option.flag.removeprefix('--')}"
     if isinstance(kind, OneOf):
         value = Enum(option.name, {choice: choice for choice in kind.choices}, type=str)
         default = value(default)
@@ -137,7 +140,7 @@ def _parameter(option: Option) -> inspect.Parameter:
         # The kind refuses the rest in better words than the parser's: they say what came.
         metavar = f"{metavar} [x>={least:g}]"
     information = typer.Option(
-        option.flag,
+        written,
         help=f"{about.help[:-1]} ({option.model})." if option.model else about.help,
         rich_help_panel=about.panel or option.home.PANEL,
         **{"metavar": metavar, **more},

@@ -4,29 +4,42 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Independent
 
+from pyvae.errors import WrongValue
 from pyvae.models import checks, heads
 from pyvae.models.likelihoods import make_likelihood
 from pyvae.models.mlp import MLP
 from pyvae.models.pretrained_model import PretrainedModel
+from pyvae.models.standardization import Standardization, measure
 from pyvae.settings import NetworkOptions, recorded, takes
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Autoencoder(PretrainedModel):
     """An encoder that gives q(w | x), a diagonal Gaussian, and a decoder that gives p(x | w).
 
     Data are ``(N, ...)`` with ``input_dim`` numbers an example, whatever their shape: the default
-    networks flatten them, modules of your own see them as they are. Floating data of another
+    networks flatten them, modules of your own see them in their shape. Floating data of another
     precision are cast to the model's; everything computed has the model's dtype and device.
+
+    With the Gaussian likelihood the networks work in standard units (``standardize``), and what
+    goes in and comes out is in the user's: data, :meth:`decode`, :meth:`likelihood`, densities.
+    What is decoded is float64 where the data's offset leaves the model's dtype no digits.
 
     Attributes
     ----------
+    standardization
+        The map to those units, which the Trainer or :meth:`fit_standardization` takes from the
+        training data; None where the model has none.
     encoder
         ``x (N, ...)`` to a tensor ``(N, 2 latent_dim)``, means then log-variances, or a tuple
         ``(mean, logvar)`` of ``(N, latent_dim)``. The log-variances are not clamped: the ops are
@@ -34,8 +47,8 @@ class Autoencoder(PretrainedModel):
         a run that diverges and stop the gradient that could bring it back.
     decoder
         ``w (N, latent_dim)`` to the likelihood's numbers: logits for Bernoulli, means and raw
-        scales for Gaussian (a tensor with the means in its first half, or a tuple of the two).
-        More dimensions are flattened.
+        scales for Gaussian (a tensor with the means in its first half, or a tuple of the two), in
+        standard units. More dimensions are flattened.
     """
 
     @takes(NetworkOptions)
@@ -46,6 +59,8 @@ class Autoencoder(PretrainedModel):
         self.min_scale = options.min_scale
         self._likelihood = make_likelihood(options.likelihood, self.min_scale)
         self._decoder_width = self._likelihood.outputs_per_feature * self.input_dim
+        standardize = options.standardize and self._likelihood.has_units
+        self.standardization = Standardization(self.input_dim) if standardize else None
         given = {"encoder": options.encoder, "decoder": options.decoder}
         self.own_modules = tuple(name for name in given if checks.is_module(name, given[name]))
         encoder, decoder = given.values()
@@ -62,9 +77,70 @@ class Autoencoder(PretrainedModel):
         return recorded(self, NetworkOptions) | {"likelihood": self._likelihood.name}
 
     @property
+    def standardize(self) -> bool:
+        """Whether the networks work in standard units."""
+        return self.standardization is not None
+
+    @property
     @abstractmethod
     def like(self) -> Tensor:
         """A tensor that has the model's dtype and device."""
+
+    def fit_standardization(
+        self, data: Tensor | Iterable[Any], *, image: bool | None = None
+    ) -> Self:
+        """Take location and scale of the features from the training data, and return the model.
+
+        The Trainer does it; a training loop of your own calls this first. Without standardisation
+        nothing is done.
+
+        Parameters
+        ----------
+        data
+            Training data ``(N, ...)``, or an iterable of batches, as a DataLoader is: tensors, or
+            tuples that begin with one. It is gone through once.
+        image
+            Whether an example is a picture, whose pixels get one range in place of each its own
+            mean and standard deviation; None goes by the shape.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data are no finite floating numbers, or do not fit the model.
+
+        Examples
+        --------
+        >>> x = 1e6 * torch.randn(100, 4)
+        >>> from pyvae.models import VAE
+        >>> model = VAE(4, 2, likelihood="gaussian").fit_standardization(x)
+        >>> model.elbo(x).total.shape
+        torch.Size([100])
+        """
+        if self.standardization is not None:
+            batches = (data,) if isinstance(data, Tensor) else data
+            self.set_standardization(*measure(batches, self.input_dim, image=image))
+        return self
+
+    @torch.no_grad()
+    def set_standardization(self, location: Float[Tensor, "d"], scale: Float[Tensor, "d"]) -> None:
+        """Set the features' location and scale, in units of the data.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit, a number is not finite, a scale is not above zero, or the model
+            does not standardise.
+        """
+        if self.standardization is None:
+            raise WrongValue(
+                "the model does not standardise its data; build it with likelihood='gaussian' and "
+                "standardize=True"
+            )
+        self.standardization.set(location, scale)
+
+    def drop_standardization(self) -> None:
+        """Take data as they are, as all models did before there was ``standardize``."""
+        self.standardization = None
 
     def check_input(self, x: Tensor) -> None:
         """Raise what :meth:`elbo` raises for ``x``, with its values read on every device."""
@@ -78,7 +154,10 @@ class Autoencoder(PretrainedModel):
         """Return the distribution p(x | w): batch shape ``(...)``, event shape ``(input_dim,)``."""
         w = checks.floating("w", w, self.like, "latent vectors are real numbers")
         checks.vectors("w", w, self.latent_dim, "latent_dim")
-        return self._likelihood.distribution(self._decoded(w))
+        found = self._likelihood.distribution(self._decoded(w.to(self.like.dtype)))
+        if self.standardization is None:
+            return found
+        return self.standardization.restored_distribution(found)
 
     def decode(self, w: Float[Tensor, "*batch l"]) -> Float[Tensor, "*batch d"]:
         """Return the mean of p(x | w), ``(..., input_dim)``; :meth:`likelihood` has the rest."""
@@ -90,10 +169,12 @@ class Autoencoder(PretrainedModel):
         return self.decode(self.encode(x)[0]).reshape(x.shape)
 
     def _prepared(self, x: Tensor) -> Tensor:
-        """Return ``x`` in the model's dtype, its shape and device checked."""
-        advice = "convert it (8-bit images: x.float() / 255)"
-        x = checks.floating("x", x, self.like, advice)
-        return checks.examples("x", x, self.input_dim)
+        """Return ``x`` in standard units and the model's dtype, its shape and device checked."""
+        x = checks.floating("x", x, self.like, checks.CONVERT)
+        x = checks.examples("x", x, self.input_dim)
+        if self.standardization is None:
+            return x.to(self.like.dtype)
+        return self.standardization.standardized(x, self.like.dtype)
 
     def _checked(self, x: Tensor) -> Tensor:
         """Return ``x`` prepared, with its values checked where that stops nothing."""
@@ -101,6 +182,15 @@ class Autoencoder(PretrainedModel):
         if x.device.type == "cpu" and not torch.compiler.is_compiling():
             self._likelihood.check_values(x)
         return x
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # A whole state without location and scale is that of a model without standardisation.
+        missing = {prefix + name for name in self.state_dict()} - state_dict.keys()
+        if missing and all(name.startswith(f"{prefix}standardization.") for name in missing):
+            self.drop_standardization()
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     # Under autocast networks answer in half precision, too coarse for a bound: both heads go back
     # to the model's dtype.
@@ -117,5 +207,9 @@ class Autoencoder(PretrainedModel):
         return output.to(self.like.dtype).reshape(*w.shape[:-1], width)
 
     def _log_prob_x(self, x: Tensor, w: Tensor) -> Tensor:
-        """Return log p(x | w), ``(..., N)``, at latent vectors ``(..., N, L)``."""
-        return self._likelihood.log_prob(self._decoded(w), x.flatten(1))
+        """Return log p(x | w), ``(..., N)``, of prepared ``x`` at latent vectors ``(..., N, L)``.
+
+        The density of the user's data: that of the standard ones times the Jacobian.
+        """
+        found = self._likelihood.log_prob(self._decoded(w), x.flatten(1))
+        return found if self.standardization is None else found - self.standardization.log_scale

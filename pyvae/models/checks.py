@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from pyvae.errors import WrongType, WrongValue
 
+CONVERT = "convert it (8-bit images: x.float() / 255)"
+
 
 def at_least(least: int, name: str, value: object) -> int:
     """Return ``value`` as an int, or raise where it is no integer or below ``least``."""
@@ -43,7 +45,7 @@ def is_module(name: str, value: object) -> bool:
 
 
 def floating(name: str, value: Tensor, like: Tensor, advice: str) -> Tensor:
-    """Return ``value`` in the dtype of ``like``; raise where it is no floating tensor or elsewhere.
+    """Return ``value``, or raise where it is no floating tensor or not where ``like`` is.
 
     ``advice`` ends the message about a wrong dtype.
     """
@@ -58,7 +60,7 @@ def floating(name: str, value: Tensor, like: Tensor, advice: str) -> Tensor:
             f"{name} is on {value.device} but the model is on {like.device}; "
             f"pass {name}.to({str(like.device)!r}) or move the model"
         )
-    return value.to(like.dtype)
+    return value
 
 
 def shaped(name: str, value: Tensor, shape: Sequence[int], meaning: str) -> Tensor:

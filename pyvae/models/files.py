@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pyvae.errors import NotFound, UserError, WrongType, WrongValue
 from pyvae.models import weights
-from pyvae.models.states import Declared, bad_number, misfit
+from pyvae.models.states import EXACT, Declared, bad_number, misfit
 from pyvae.storage.form import said
 from pyvae.storage.lock import MODEL, locked
 from pyvae.storage.writing import write_atomically
@@ -83,9 +83,9 @@ def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None
             )
         # What the config asks for takes no memory before the weights are known to be as large.
         with torch.device("meta"):
-            _check_fit(path, _built(cls, saved, given, folder), declared)
+            _check_fit(path, _built(cls, saved, given, folder, declared), declared)
         state = weights.read(path, file, header["sha256"], declared)
-    model = _built(cls, saved, given, folder)
+    model = _built(cls, saved, given, folder, declared)
     if model is None:
         raise RuntimeError(f"a {cls.__name__} can be built on no device but meta")
     _check_fit(path, model, declared)
@@ -167,14 +167,18 @@ def _parsed(text: str | bytes, path: Path) -> Any:
 
 
 def _built(
-    cls: type[Model], saved: dict[str, Any], given: dict[str, nn.Module], folder: Path
+    cls: type[Model],
+    saved: dict[str, Any],
+    given: dict[str, nn.Module],
+    folder: Path,
+    declared: dict[str, Declared],
 ) -> Model | None:
     """Build the model that a config describes; None where its class cannot be built on meta."""
     path = folder / CONFIG_FILE
     # Building draws initial values, which the saved ones replace: leave the user's seed alone.
     with torch.random.fork_rng(devices=[]):
         try:
-            return cls(**saved["config"], **given)
+            model = cls(**saved["config"], **given)
         except UserError as error:
             raise WrongValue(f"{path}: bad config: {error}") from error
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
@@ -184,6 +188,10 @@ def _built(
                 return None
             reason = " ".join(str(error).split())[:300]
             raise WrongValue(f"{path}: bad config: {reason}") from error
+    # Models of before that option took data as they are.
+    if "standardize" not in saved["config"] and not any(n.startswith(EXACT) for n in declared):
+        getattr(model, "drop_standardization", lambda: None)()
+    return model
 
 
 def _check_fit(path: Path, model: nn.Module | None, declared: dict[str, Declared]) -> None:

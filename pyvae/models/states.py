@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# Float64 in a model of any type.
+EXACT = "standardization."
 _LISTED = 3  # names in a message
 
 
@@ -49,7 +51,8 @@ def misfit(
                 f"size mismatch for {name}: {found[name].shape} in the file, "
                 f"{tuple(wanted.shape)} in the model"
             )
-        allowed = FLOATING if wanted.is_floating_point() and not same_dtype else (wanted.dtype,)
+        free = wanted.is_floating_point() and not same_dtype and not name.startswith(EXACT)
+        allowed = FLOATING if free else (wanted.dtype,)
         if found[name].dtype not in allowed:
             words = ", ".join(str(dtype).removeprefix("torch.") for dtype in allowed)
             return f"{name} holds {found[name].words}; expected {words}"
@@ -76,13 +79,18 @@ def bad_number(model: nn.Module, state: Mapping[str, Any]) -> str | None:
             bad = torch.isnan(value) | (value == torch.inf)
             if bool((value == -torch.inf).all()):
                 return f"{name} gives no component any weight"
+        if name.startswith(EXACT):
+            bad = ~torch.isfinite(value)
         if bool(bad.any()):
             return f"{name} holds {int(bad.sum())} numbers that are NaN or infinite"
+        # Zero throughout until the data are known.
+        if name == f"{EXACT}scale" and not bool((value > 0).all() or (value == 0).all()):
+            return f"{name} holds numbers that are not above zero"
     return None
 
 
 def _mixed(model: nn.Module, found: Mapping[str, Declared]) -> str | None:
-    own = tuple(f"{name}." for name in getattr(model, "own_modules", ()))
+    own = (EXACT, *(f"{name}." for name in getattr(model, "own_modules", ())))
     types = {
         value.dtype: name
         for name, value in found.items()

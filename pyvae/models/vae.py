@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pyvae.errors import WrongType
@@ -60,7 +61,8 @@ class VAE(LatentVariableModel):
         if prior is not None:
             if not isinstance(prior, VampPrior):
                 raise WrongType(f"prior must be a VampPrior or None, got {type(prior).__name__}")
-            checks.examples("pseudo_inputs", prior.pseudo_inputs, self.input_dim)
+            given = checks.examples("pseudo_inputs", prior.pseudo_inputs, self.input_dim)
+            self._given_inputs = given.detach().clone()  # with all the digits they have
             prior = prior.to(torch.get_default_dtype())  # as all else in a new model
         self.vamp_prior = prior
         if prior is None:
@@ -85,8 +87,30 @@ class VAE(LatentVariableModel):
         """The prior of w as the ops take it: log-weights, means and log-variances."""
         if self.vamp_prior is None:
             return self.log_weights, self.component_means, self.component_logvars
+        if self.standardization is not None:
+            self.standardization.check_fitted()
         log_weights = torch.log_softmax(self.vamp_prior.weight_logits, dim=0)
         return log_weights, *self._posterior(self.vamp_prior.pseudo_inputs)
+
+    @torch.no_grad()
+    def set_standardization(self, location: Float[Tensor, "d"], scale: Float[Tensor, "d"]) -> None:
+        """Set the features' location and scale; a VampPrior's inputs go to standard units.
+
+        Parameters and errors are those of :meth:`Autoencoder.set_standardization`.
+        """
+        inputs = None if self.vamp_prior is None else self._pseudo_inputs()
+        super().set_standardization(location, scale)
+        if self.vamp_prior is not None and self.standardization is not None and inputs is not None:
+            own = self.vamp_prior.pseudo_inputs
+            own.copy_(self.standardization.standardized(inputs.to(own.device), own.dtype))
+
+    def _pseudo_inputs(self) -> Tensor:
+        """Return a VampPrior's pseudo-inputs in units of the data."""
+        assert self.vamp_prior is not None
+        own, given = self.vamp_prior.pseudo_inputs, self._given_inputs
+        if self.standardization is not None and self.standardization.is_fitted:
+            return self.standardization.restored(own.double().flatten(1)).reshape(own.shape)
+        return given if torch.equal(given.to(own), own) else own
 
     def _prior_terms(
         self, x: Tensor, w: Tensor, mean: Tensor, logvar: Tensor

@@ -56,6 +56,17 @@ class NetworkOptions(Home):
         "components of a GM-VAE need none: in expectation their part of the bound is at most zero.",
         option=None,
     )
+    standardize: bool = setting(
+        True,
+        Flag(),
+        "Train the Gaussian likelihood in standard units.",
+        doc="With the Gaussian likelihood, compute in standard units: of a table every feature's "
+        "mean and standard deviation, of images the range of all pixels. They are taken from the "
+        "training data, by the Trainer or by :meth:`fit_standardization`, and saved with the "
+        "model. Data go in and come out in their own units, and so do bounds. False takes data as "
+        "they are; a Bernoulli likelihood does always.",
+        before=False,
+    )
     encoder: nn.Module | None = setting(None, ANYTHING, _OWN_MODULE, option=None, recorded=False)
     decoder: nn.Module | None = setting(None, ANYTHING, _OWN_MODULE, option=None, recorded=False)
 

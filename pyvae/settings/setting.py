@@ -52,7 +52,8 @@ class Setting:
         What it is of no use without.
     before
         What runs and models had that were made before there was the setting. Of a model's option
-        that is its default, with which an older file is read.
+        that is its default, with which an older file is read; of ``standardize`` it is not, and
+        readers of files see to it.
     recorded
         Whether a model's ``config`` takes it from the attribute of its name.
     """

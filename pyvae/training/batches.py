@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from pyvae.data import Data
 from pyvae.errors import WrongType, WrongValue
@@ -54,6 +54,14 @@ class Batches:
 
     def __len__(self) -> int:
         return self.size
+
+    @property
+    def image(self) -> bool | None:
+        """Whether an example is a picture; None where its shape alone can tell."""
+        whole = self.dataset
+        while isinstance(whole, Subset):
+            whole = whole.dataset
+        return whole.image_shape is not None if isinstance(whole, Data) else None
 
     def shuffled(
         self, batch_size: int, seed: int, rank: int = 0, world_size: int = 1

@@ -6,12 +6,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pyvae.errors import NotFound, WrongValue
+from pyvae.models.states import EXACT
 from pyvae.settings import GMVAEOptions, TrainerSettings, VAEOptions, earlier
 from pyvae.storage.form import Place, said
 from pyvae.storage.writing import write_atomically
@@ -78,13 +81,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def read_resumable(path: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """Return the state in a checkpoint of the run that ``run`` describes.
+def read_resumable(path: Path) -> dict[str, Any]:
+    """Return the state in a checkpoint that a run can go on from.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As :func:`read_checkpoint`; and if the file holds weights only, or is of another run.
+        As :func:`read_checkpoint`; and if the file holds weights only.
     """
     state = read_checkpoint(path)
     missing = [key for key in _KEYS if key not in state]
@@ -93,8 +96,25 @@ def read_resumable(path: Path, run: dict[str, Any]) -> dict[str, Any]:
             f"{path}: holds a model but no state of its training ({', '.join(missing)}); "
             f"resume from {LAST_FILE}, or take the weights with load_weights"
         )
-    check_same_run(path, state["run"], run)
     return state
+
+
+@contextmanager
+def as_written(model: LatentVariableModel, state: Mapping[str, Any]) -> Iterator[None]:
+    """Have a model take data as they are where a checkpoint is older than standardisation.
+
+    If what is done with it then fails, the model is as it was.
+    """
+    units, run, tensors = model.standardization, state.get("run"), state["model"]
+    described = run.get("model") if isinstance(run, Mapping) else None
+    says = isinstance(described, Mapping) and "standardize" in described
+    if not says and not any(str(name).startswith(EXACT) for name in tensors or ()):
+        model.drop_standardization()
+    try:
+        yield
+    except BaseException:
+        model.standardization = units
+        raise
 
 
 def check_same_run(path: Path, saved: Any, current: dict[str, Any]) -> None:
@@ -118,12 +138,16 @@ def describe_run(
     model: LatentVariableModel, data: dict[str, Any], trainer: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what a resumed run must have in common with the one that wrote the checkpoint."""
+    return {"model": describe_model(model), "data": _as_read(data), "trainer": _as_read(trainer)}
+
+
+def describe_model(model: LatentVariableModel) -> dict[str, Any]:
+    """Return its part of that."""
     tensors = {name: f"{tuple(v.shape)} {v.dtype}" for name, v in model.state_dict().items()}
-    described = {
-        "model": {"class": type(model).__name__, **model.config, "tensors": tensors},
-        "data": data,
-        "trainer": trainer,
-    }
+    return _as_read({"class": type(model).__name__, **model.config, "tensors": tensors})
+
+
+def _as_read(described: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(described))  # tuples become lists here as they do in the file
 
 
@@ -137,8 +161,9 @@ def load_weights(model: LatentVariableModel, path: str | Path) -> LatentVariable
     """
     path = Path(path)
     state = read_checkpoint(path)
-    weights = State(model, same_dtype=False).taken(state["model"], Place(path, ("model",)))
-    model.load_state_dict(weights)
+    with as_written(model, state):
+        weights = State(model, same_dtype=False).taken(state["model"], Place(path, ("model",)))
+        model.load_state_dict(weights)
     return model
 
 

@@ -121,6 +121,10 @@ class Engine:
                 tensor.grad = self._reduced(tensor.grad, "mean")
         mixture.step()
 
+    def shared(self, values: Any) -> Any:
+        """Return what the first process has."""
+        return values if self.world_size == 1 else self.fabric.broadcast(values)
+
     def release(self) -> None:
         """Leave the model as it was but for what it learnt."""
         if self._mixture is not None:

@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 
 from pyvae.models import GMVAE, Elbo, LatentVariableModel
+from pyvae.models.standardization import measure
 from pyvae.storage.form import Integer, Place
 from pyvae.training.checkpoint import (
     BEST_FILE,
+    as_written,
     check_same_run,
+    describe_model,
     describe_run,
     read_checkpoint,
     read_resumable,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 _MONITORED_EXAMPLES = 10_000
 _STARTING_EXAMPLES = 10_000
 _MOST_EPOCHS = 2**31
+_LARGE = 30.0  # beyond it data are in other units than networks are made for
 
 
 class TrainingDivergedError(RuntimeError):
@@ -67,10 +71,14 @@ class Run:
 
     def restore(self, path: Path) -> None:
         """Go on from the end of the epoch that a checkpoint holds."""
-        state = self._checked(read_resumable(path, self.description), path)
-        best = path.with_name(BEST_FILE)
-        if best.is_file() and state["best"] > -math.inf:
-            self.best_weights = self._best_weights(best)
+        state = read_resumable(path)
+        with as_written(self.model, state):
+            self.description["model"] = describe_model(self.model)
+            check_same_run(path, state["run"], self.description)
+            state = self._checked(state, path)
+            best = path.with_name(BEST_FILE)
+            if best.is_file() and state["best"] > -math.inf:
+                self.best_weights = self._best_weights(best)
         # All of it is known to fit: from here on nothing is refused, and nothing half-restored.
         self.model.load_state_dict(state["model"])
         self.engine.load_optimizer_state(state["optimizer"])
@@ -102,6 +110,7 @@ class Run:
         """Run the epochs that are left."""
         with ProgressReport(self.settings.progress, self.total_epochs, len(self.history)) as report:
             try:
+                self._fit_standardization()
                 while len(self.history) < self.total_epochs and not self._stops_early():
                     row = self._epoch(len(self.history))
                     if self.engine.rank == 0:
@@ -114,6 +123,16 @@ class Run:
         if self.settings.early_stopping is not None and self.best_weights is not None:
             self.model.load_state_dict(self.best_weights)
         return self.history
+
+    def _fit_standardization(self) -> None:
+        """Take the units of the data from those that are trained on, unless they are known."""
+        units = self.model.standardization
+        if units is None or units.is_fitted:
+            return
+        self.engine.seed(_MOST_EPOCHS)  # a data set may draw its examples
+        batches, image = self.train.in_order(), self.train.image
+        found = measure(batches, self.model.input_dim, image=image)
+        self.model.set_standardization(*self.engine.shared(found))
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
@@ -255,4 +274,17 @@ class Run:
     def _way_out(self) -> str:
         last = self.folder.last if self.folder is not None else None
         kept = f"The last good checkpoint is {last}. " if last and last.exists() else ""
-        return f"{kept}Lower lr, set grad_clip, or look for outliers in the data."
+        return f"{kept}Lower lr, set grad_clip, or look for outliers in the data.{self._units()}"
+
+    def _units(self) -> str:
+        """Say so where the networks see numbers that none can learn from."""
+        if self.model.standardize:
+            return ""
+        rows = next(iter(self.train.in_order(_STARTING_EXAMPLES)))
+        largest = rows.abs().max().item()
+        if largest <= _LARGE:
+            return ""
+        return (
+            f" The data reach {largest:.3g} and are taken as they are: build the model with "
+            "standardize=True (leave out --no-standardize), or scale them."
+        )

@@ -45,12 +45,19 @@ def small_gmvae(dtype: torch.dtype = torch.float64, **options: Any) -> GMVAE:
         model.component_logvars.uniform_(-1.0, 0.5)
         if model.learn_weights:
             model.weight_logits.normal_()
-    return model.to(dtype)
+    return with_units(model).to(dtype)
 
 
 def small_vae(dtype: torch.dtype = torch.float64, **options: Any) -> VAE:
     """Return a VAE of 5 features and 2 latent dimensions."""
-    return VAE(5, 2, **{"hidden": (8,), **options}).to(dtype)
+    return with_units(VAE(5, 2, **{"hidden": (8,), **options})).to(dtype)
+
+
+def with_units(model: Any) -> Any:
+    """Give a model that standardises a location and scales to do it by."""
+    if model.standardize:
+        model.set_standardization(torch.rand(model.input_dim), 0.5 + torch.rand(model.input_dim))
+    return model
 
 
 def data(n: int = 4, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -51,8 +51,10 @@ def test_a_constant_feature_stays_finite_in_training() -> None:
     """Without the floor its scale would go to zero and its density to infinity."""
     model, x = small_vae(torch.float32, likelihood="gaussian"), data(64, torch.float32)
     x[:, 0] = 0.5
+    model.fit_standardization(x)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
-    highest = -math.log(model.min_scale) - 0.5 * math.log(2 * math.pi)
+    floor = model.min_scale * model.standardization.scale[0].item()
+    highest = -math.log(floor) - 0.5 * math.log(2 * math.pi)
     for _ in range(400):
         optimizer.zero_grad()
         loss = -model.elbo(x).total.mean()

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from pyvae.models import GMVAE, VAE
 from tests.models import textbook
-from tests.models.builders import data, seeded, small_gmvae, small_vae
+from tests.models.builders import data, seeded, small_gmvae, small_vae, with_units
 
 MODELS: dict[str, Any] = {
     "VAE": lambda: VAE(5, 1, hidden=(8,)),
     "GMVAE": lambda: GMVAE(5, 1, num_components=3, hidden=(8,), learn_weights=True),
-    "Gaussian": lambda: GMVAE(5, 1, num_components=2, hidden=(8,), likelihood="gaussian"),
+    "Gaussian": lambda: with_units(
+        GMVAE(5, 1, num_components=2, hidden=(8,), likelihood="gaussian")
+    ),
 }
 
 

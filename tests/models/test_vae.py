@@ -23,6 +23,8 @@ def with_one_component(vae: VAE, *, closed_form: bool) -> GMVAE:
         decoder=vae.decoder,
     ).double()
     model.set_mixture(None, torch.zeros(1, vae.latent_dim), torch.zeros(1, 1))
+    if vae.standardization is not None:
+        model.set_standardization(*vae.standardization.buffers())
     return model
 
 

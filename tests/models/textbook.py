@@ -18,9 +18,15 @@ from pyvae.models import GMVAE, Elbo
 from pyvae.models.latent_variable_model import LatentVariableModel
 
 
+def in_standard_units(model: LatentVariableModel, x: Tensor) -> Tensor:
+    """Return what the networks see."""
+    units = model.standardization
+    return x if units is None else ((x - units.location) / units.scale).to(x)
+
+
 def posterior_of_w(model: LatentVariableModel, x: Tensor) -> Normal:
     """Return q(w | x)."""
-    mean, logvar = model.encoder(x).chunk(2, dim=-1)
+    mean, logvar = model.encoder(in_standard_units(model, x)).chunk(2, dim=-1)
     return Normal(mean, torch.exp(logvar / 2))
 
 
@@ -44,13 +50,18 @@ def log_prob_x(model: LatentVariableModel, x: Tensor, w: Tensor) -> Tensor:
             torch.sigmoid(output), x.expand_as(output), reduction="none"
         ).sum(-1)
     mean, raw = output.chunk(2, dim=-1)
-    return Normal(mean, model.min_scale + softplus(raw)).log_prob(x).sum(-1)
+    scale = model.min_scale + softplus(raw)
+    if model.standardization is not None:
+        location, unit = (part.to(x) for part in model.standardization.buffers())
+        mean, scale = location + unit * mean, unit * scale
+    return Normal(mean, scale).log_prob(x).sum(-1)
 
 
 def posterior_of_z(model: GMVAE, x: Tensor, w: Tensor, expected_log_normal: Tensor) -> Categorical:
     """Return q(z | w, x), or the q(z | x) that is best for a mean-field bound."""
     if model.posterior == "amortized":
-        inputs = torch.cat([w, x.expand(*w.shape[:-1], -1)], dim=-1)
+        seen = in_standard_units(model, x)
+        inputs = torch.cat([w, seen.expand(*w.shape[:-1], -1)], dim=-1)
         return Categorical(logits=model.categorical(inputs.flatten(0, 1)).unflatten(0, w.shape[:2]))
     log_weights = Categorical(logits=model.weight_logits).logits
     if model.closed_form:

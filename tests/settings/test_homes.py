@@ -155,7 +155,9 @@ def test_a_wrong_argument_names_the_class() -> None:
 def test_older_models_are_read_with_the_defaults() -> None:
     for home in (VAEOptions, GMVAEOptions):
         for found in fields(home):
-            assert settings_of(home)[found.name].before in (NEVER, found.default)
+            # Without `standardize` files say by their tensors that they are older.
+            before = settings_of(home)[found.name].before
+            assert before in (NEVER, found.default) or found.name == "standardize"
 
 
 @dataclass(kw_only=True)

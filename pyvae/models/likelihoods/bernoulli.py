@@ -23,6 +23,7 @@ class BernoulliLikelihood(Likelihood):
     name = "bernoulli"
     outputs_per_feature = 1
     outputs = "one logit a feature"
+    has_units = False
 
     def features(self, output: Float[Tensor, "*batch d"]) -> Bernoulli:
         """Return Bernoulli distributions with logits ``output``."""

@@ -45,6 +45,7 @@ class GaussianLikelihood(Likelihood):
     name = "gaussian"
     outputs_per_feature = 2
     outputs = "the means, then the raw scales"
+    has_units = True
 
     def __init__(self, min_scale: float = DEFAULT_MIN_SCALE) -> None:
         if not (math.isfinite(min_scale) and min_scale > 0):

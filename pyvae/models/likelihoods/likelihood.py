@@ -24,11 +24,14 @@ class Likelihood(ABC):
         Numbers that the decoder returns for one feature.
     outputs
         What those numbers are, for error messages.
+    has_units
+        Whether the data are real numbers, in units of their own.
     """
 
     name: ClassVar[str]
     outputs_per_feature: ClassVar[int]
     outputs: ClassVar[str]
+    has_units: ClassVar[bool]
 
     @abstractmethod
     def features(self, output: Float[Tensor, "*batch outputs"]) -> Distribution:
