@@ -68,7 +68,7 @@ def model_of(rounded: bool = False) -> GMVAE:
     """The fixed model, with an encoder to be trained."""
     torch.manual_seed(0)
     model = GMVAE(
-        1, 1, num_components=1, likelihood="gaussian", hidden=(64, 64),
+        1, 1, num_components=1, likelihood="gaussian", standardize=False, hidden=(64, 64),
         decoder=Parabola(rounded=rounded),
     )  # fmt: skip
     model.set_mixture(None, torch.zeros(1, 1), torch.full((1, 1), 2.0 * math.log(SPREAD)))
@@ -161,7 +161,10 @@ def bias(samples: int, repeats: int = 20_000) -> float:
 def share_of_samples(dimensions: int, rows: int = 200) -> float:
     """Effective sample size over the number of samples, from the prior, where x = w + 0.5 noise."""
     encoder = SameForAll(rows, mean=0.0, scale=1.0, dimensions=dimensions)
-    model = VAE(dimensions, dimensions, likelihood="gaussian", encoder=encoder, decoder=Noisy())
+    model = VAE(
+        dimensions, dimensions, likelihood="gaussian", standardize=False, encoder=encoder,
+        decoder=Noisy(),
+    )  # fmt: skip
     torch.manual_seed(0)
     x = model.likelihood(model.sample_prior(rows)).sample()
     return posterior_estimate(model, x, 1000).effective_sample_size.mean().item() / 1000

@@ -74,7 +74,7 @@ def load_data_of(
     split: str | None = None,
 ) -> tuple[Data, str]:
     """Load the data of a run, or others by what it says of their form; and tell which part."""
-    from pyvae.cli.train import load_data
+    from pyvae.cli.train import as_trained_on, load_data
 
     options = run.get("options", {})
     if data is not None:
@@ -85,7 +85,8 @@ def load_data_of(
         own = {"labels": labels or options.get("labels"), "split": split or options.get("split")}
         options = {**options, **own}
     options["split"] = options["split"] or "train"
-    return load_data(options), options["split"]
+    loaded = load_data(options)
+    return as_trained_on(loaded, run) if run else loaded, options["split"]
 
 
 def check_width(path: str, data: Data, width: int) -> None:

@@ -51,8 +51,21 @@ def opening(
         f"model  {type(model).__name__} {model.config['likelihood']}, {size:,} parameters",
         f"device {where}, {threads} thread{'s' * (threads != 1)}",
     ]
-    for line in lines + _scale_warning(data):
+    for line in lines + _units(data, model):
         say(console, line)
+
+
+def _units(data: Data, model: LatentVariableModel) -> list[str]:
+    """Say in which units the data are, and in which the model computes."""
+    lines = []
+    if data.scale != 1.0:
+        lines = [f"scale  pixels from 0 to {1 / data.scale:g} are taken as 0 to 1, in bounds too"]
+    if not model.standardize:
+        return lines + _scale_warning(data)
+    return [
+        *lines,
+        "units  standardised for the networks; bounds are those of the data as they are",
+    ]
 
 
 def _scale_warning(data: Data) -> list[str]:
@@ -64,7 +77,7 @@ def _scale_warning(data: Data) -> list[str]:
     ratio = float(varying.max() / varying.min())
     return [
         f"note   the features' standard deviations differ by a factor of {ratio:,.0f}; "
-        "standardised columns train better"
+        "they train better without --no-standardize"
     ]
 
 

@@ -30,6 +30,7 @@ def run_form() -> Fields:
         {
             "options": Fields(optional={**options, **_OWN}, others=Plain()),
             "image_shape": Maybe(Rows(lambda _: Integer(1, 1 << 31), 2)),
+            "scale": Real(0),
         },
         Plain(),
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import Interrupted, RunFailed, UserError
@@ -66,6 +67,8 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     console = output(quiet=options["quiet"])
     device = choose_device(options["device"])
     data = load_data(options)
+    if options["resume"]:
+        data = as_trained_on(data, folder.read_settings())
     parts = _split(data, options["validation"], options["seed"])
     model = _build_model(options, data, parts[0])
     threads = use_threads(options["threads"], work_of(model, options["batch_size"]))
@@ -142,6 +145,12 @@ def load_data(options: dict[str, Any]) -> Data:
     from pyvae.data import load
 
     return load(options["data"], split=options["split"], labels=options["labels"])
+
+
+def as_trained_on(data: Data, run: dict[str, Any]) -> Data:
+    """Leave data unscaled for runs from before pixels of other types than bytes were scaled."""
+    older = "scale" not in run and data.stored.dtype != "uint8"
+    return replace(data, scale=1.0) if older else data
 
 
 def choose_device(name: str) -> str:
@@ -275,7 +284,11 @@ def _record(folder: RunFolder, options: dict[str, Any], data: Data) -> None:
     kept = {name: value for name, value in options.items() if name not in _OF_THE_CALL}
     kept |= {name: absolute(kept[name]) for name in _PATHS}
     folder.write_settings(
-        kept, pyvae=pyvae.__version__, torch=torch.__version__, image_shape=data.image_shape
+        kept,
+        pyvae=pyvae.__version__,
+        torch=torch.__version__,
+        image_shape=data.image_shape,
+        scale=data.scale,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from pyvae.data.arrays import join, read_npy, read_npz
 from pyvae.data.delimited import read_delimited
 from pyvae.data.idx import find_idx, label_neighbour, read_idx
-from pyvae.data.table import Data
+from pyvae.data.table import Data, sides
 from pyvae.errors import NotFound, WrongValue
 
 _SPLITS = ("train", "test", "all")
@@ -200,9 +201,28 @@ def _image_shape(stored: np.ndarray) -> tuple[int, int] | None:
 
 
 def _scale(stored: np.ndarray) -> float:
-    """1/255 for bytes, unless all of them are 0 or 1 (binarised images)."""
-    if stored.dtype != np.uint8:
-        return 1.0
+    """1/255 for bytes and for images of pixels from 0 to 255, unless all are 0 or 1 (binarised)."""
     step = max(1, (1 << 24) // max(1, stored[:1].size))
-    beyond_one = any((stored[i : i + step] > 1).any() for i in range(0, len(stored), step))
-    return 1 / 255 if beyond_one else 1.0
+    parts = (np.asarray(stored[i : i + step]) for i in range(0, len(stored), step))
+    if stored.dtype == np.uint8:
+        pixels = any((part > 1).any() for part in parts)
+    else:
+        pixels = sides(stored.shape) > 1 and _are_pixels(parts)
+    return 1 / 255 if pixels else 1.0
+
+
+def _are_pixels(parts: Iterable[np.ndarray]) -> bool:
+    """Tell whether numbers of any type are grey levels from 0 to 255: what bytes could hold.
+
+    Levels between them (of images that were resized) are so where they reach the upper half. What
+    begins within [0, 1] is scaled already, and is not read to its end.
+    """
+    largest, whole = 0.0, True
+    for part in parts:
+        if not ((part >= 0).all() and (part <= 255).all()):  # nor where one is NaN
+            return False
+        largest = max(largest, float(part.max()))
+        if largest <= 1:
+            return False
+        whole = whole and bool((part == np.floor(part)).all())
+    return whole or largest > 127

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 24
 
 
+def sides(shape: Sequence[int]) -> int:
+    """Return how many dimensions of an example, in an array of that shape, are more than one."""
+    return sum(size > 1 for size in shape[1:])
+
+
 @dataclass(frozen=True, eq=False)
 class Data(Dataset):
     """Examples in rows, as they are stored, with float32 rows on demand.
@@ -39,7 +44,7 @@ class Data(Dataset):
     name
         What messages call these data: a file's path or ``"digits"``.
     scale
-        Rows are multiplied by it: 1/255 for images of bytes.
+        Rows are multiplied by it: 1/255 for images of bytes, or of what bytes could hold.
     checked
         True where every number is known to be finite. Otherwise rows are checked as they are read.
 
@@ -99,6 +104,11 @@ class Data(Dataset):
     def num_features(self) -> int:
         """Numbers per example, D."""
         return int(np.prod(self.stored.shape[1:]))
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether examples are pictures, of one channel or several."""
+        return self.image_shape is not None or sides(self.stored.shape) > 1
 
     @cached_property
     def x(self) -> Tensor:

@@ -61,7 +61,7 @@ class Batches:
         whole = self.dataset
         while isinstance(whole, Subset):
             whole = whole.dataset
-        return whole.image_shape is not None if isinstance(whole, Data) else None
+        return whole.holds_images if isinstance(whole, Data) else None
 
     def shuffled(
         self, batch_size: int, seed: int, rank: int = 0, world_size: int = 1

@@ -274,7 +274,7 @@ class Run:
     def _way_out(self) -> str:
         last = self.folder.last if self.folder is not None else None
         kept = f"The last good checkpoint is {last}. " if last and last.exists() else ""
-        return f"{kept}Lower lr, set grad_clip, or look for outliers in the data.{self._units()}"
+        return f"{kept}{self._units()}Lower lr, set grad_clip, or look for outliers in the data."
 
     def _units(self) -> str:
         """Say so where the networks see numbers that none can learn from."""
@@ -285,6 +285,6 @@ class Run:
         if largest <= _LARGE:
             return ""
         return (
-            f" The data reach {largest:.3g} and are taken as they are: build the model with "
-            "standardize=True (leave out --no-standardize), or scale them."
+            f"The data reach {largest:.3g} and are taken as they are: build the model with "
+            "standardize=True (leave out --no-standardize), or scale them. Otherwise: "
         )

@@ -45,6 +45,7 @@ def codes(n: int = 300) -> Tensor:
 def model_of_codes(logvar: float = -60.0, **changes: Any) -> GMVAE:
     torch.manual_seed(1)
     settings = {"num_components": 3, "likelihood": "gaussian", "learn_weights": True} | changes
+    settings["standardize"] = False  # the codes are the data
     return GMVAE(2, 2, encoder=Given(logvar), hidden=(4,), **settings).double()
 
 

@@ -214,6 +214,6 @@ def test_a_model_of_ones_own_on_the_base() -> None:
             return -mean.square().sum(-1), torch.zeros(len(x))
 
     model = Fixed(6, beta=2.0)
-    assert model.elbo(blobs(4)).total.shape == (4,)
+    assert model.fit_standardization(blobs(4)).elbo(blobs(4)).total.shape == (4,)
     assert model.config.keys() == settings_of(ModelOptions).keys() - {"encoder", "decoder"}
     assert model.config["likelihood"] == "gaussian"
