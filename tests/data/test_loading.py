@@ -315,3 +315,40 @@ def test_split_mistakes(tmp_path):
 def test_labels_must_fit_the_examples():
     with pytest.raises(ValueError, match="2 examples but labels of shape"):
         Data(np.ones((2, 3)), labels=torch.zeros(3, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", ">f8", "i2", "u4", "i8"])
+def test_images_of_0_to_255_are_scaled_as_bytes_are(tmp_path, dtype):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 3, 4))
+    for name, kind in (("bytes", "u1"), ("others", dtype)):
+        np.save(tmp_path / f"{name}.npy", pixels.astype(kind))
+    found = load(tmp_path / "others.npy")
+    assert torch.equal(found.x, load(tmp_path / "bytes.npy").x)
+    assert found.unit_interval
+
+
+IMAGE_LIKE = np.random.default_rng(0).uniform(0, 255, (6, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("stored", "scaled"),
+    [
+        (IMAGE_LIKE, True),
+        (IMAGE_LIKE.reshape(6, 3, 4, 1), True),
+        (IMAGE_LIKE.reshape(6, 2, 2, 3), True),
+        ((IMAGE_LIKE / 16).round(), True),
+        (IMAGE_LIKE / 16, False),
+        (IMAGE_LIKE / 255, False),
+        ((IMAGE_LIKE > 99).astype("i4"), False),
+        (IMAGE_LIKE - 1, False),
+        (IMAGE_LIKE + 9, False),
+        (IMAGE_LIKE.reshape(6, 12), False),
+        (IMAGE_LIKE.round().reshape(6, 12, 1), False),
+        (IMAGE_LIKE.round()[:, :, 0].astype("i4"), False),
+        (np.random.default_rng(0).integers(0, 256, (6, 784)).astype("f4"), False),
+        (np.random.default_rng(0).integers(0, 256, (6, 784)).astype("i4"), False),
+    ],
+)
+def test_what_is_an_image_of_0_to_255(tmp_path, stored, scaled):
+    np.save(tmp_path / "x.npy", stored)
+    assert load(tmp_path / "x.npy").scale == (1 / 255 if scaled else 1.0)
