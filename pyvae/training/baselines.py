@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -39,11 +39,12 @@ def baselines(
     seed: int = 0,
     *,
     examples: int | None = None,
+    seen: Callable[[Tensor], Tensor] = lambda x: x,
     told: Callable[[str], None] = lambda _: None,
 ) -> dict[str, dict[str, float]]:
     """Return the clustering metrics of scikit-learn's k-means and GaussianMixture on data.
 
-    Both see the features as they are, and on as many threads as torch has. The mixture has diagonal
+    Both are on as many threads as torch has. The mixture has diagonal
     covariances, since a full one is singular where features are constant.
 
     Parameters
@@ -53,13 +54,15 @@ def baselines(
     examples
         How many, drawn at random, the two are fitted to; None is :func:`sample_size`. The metrics
         are of all of the data.
+    seen
+        Gives a batch in the units that both are to see it in.
     told
         Is told in words what comes next.
     """
     batches = Batches(source)
     if examples is None:
         examples = sample_size(batches, num_components)
-    x = _sample(batches, min(examples, len(batches)), seed)
+    x = _array(_sample(batches, min(examples, len(batches)), seed), seen)
     rows = f"{len(batches):,} rows"
     if len(x) < len(batches):
         rows = f"{len(x):,} of {rows}"
@@ -75,7 +78,7 @@ def baselines(
         ):
             told(f"scikit-learn's {title} on {rows}")
             estimator.fit(x)
-            parts = [estimator.predict(_array(batch)) for batch in batches.in_order()]
+            parts = [estimator.predict(_array(batch, seen)) for batch in batches.in_order()]
             found[name] = clustering_metrics(labels, torch.from_numpy(np.concatenate(parts)))
     return found
 
@@ -107,14 +110,14 @@ def _rounded(count: int) -> int:
     return count // unit * unit
 
 
-def _sample(batches: Batches, count: int, seed: int) -> Any:
-    """Give examples drawn at random, in the order of the data, as an array."""
+def _sample(batches: Batches, count: int, seed: int) -> Tensor:
+    """Return examples drawn at random, in the order of the data."""
     if count == len(batches):
-        return np.concatenate([_array(batch) for batch in batches.in_order()])
+        return torch.cat(list(batches.in_order()))
     order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed))
     picked = order[:count].sort().values.tolist()
-    return np.concatenate([_array(batch) for batch in batches.at(picked)])
+    return torch.cat(list(batches.at(picked)))
 
 
-def _array(batch: Tensor) -> np.ndarray:
-    return batch.detach().flatten(1).cpu().double().numpy()
+def _array(x: Tensor, seen: Callable[[Tensor], Tensor]) -> np.ndarray:
+    return seen(x.detach()).flatten(1).cpu().double().numpy()

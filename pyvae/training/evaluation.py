@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,8 @@ def evaluate(
         Examples, spread evenly, that it is averaged over; None takes all. It costs ``num_samples``
         times as much as the bound.
     compare
-        Put scikit-learn's k-means and GaussianMixture on the same data beside a clustering.
+        Put scikit-learn's k-means and GaussianMixture on the same data beside a clustering; in
+        standard units where the model standardises.
     compare_examples
         Examples, drawn at random, that those two are fitted to; None takes as many as take a
         quarter of a minute or so, told from the data's size.
@@ -97,9 +99,18 @@ def evaluate(
             k = model.num_components
             count = compare_examples or sample_size(batches, k)
             figures["baseline_examples"] = min(count, len(batches))
-            figures["baselines"] = baselines(data, labels, k, seed, examples=count, told=told)
+            seen = partial(_as_seen_by, model)
+            figures["baselines"] = baselines(
+                data, labels, k, seed, examples=count, seen=seen, told=told
+            )
     model.train(training)
     return as_json(figures)
+
+
+def _as_seen_by(model: LatentVariableModel, x: Tensor) -> Tensor:
+    """Give data in the units of the model's networks."""
+    units = model.standardization
+    return x if units is None else units.standardized(x.to(model.like.device), torch.float64)
 
 
 def _integers(labels: np.ndarray) -> Tensor:

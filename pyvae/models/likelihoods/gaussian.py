@@ -27,7 +27,8 @@ class GaussianLikelihood(Likelihood):
     Parameters
     ----------
     min_scale
-        Floor of the standard deviation, in units of the data.
+        Floor of the standard deviation, in the decoder's units: where the model standardises, a
+        share of the feature's own standard deviation, or of the range of an image's pixels.
 
     Notes
     -----
@@ -37,7 +38,7 @@ class GaussianLikelihood(Likelihood):
     probability of a level; it stays below one as long as ``h / (scale sqrt(2 pi)) <= 1``, that is
     scale >= 0.4 h. The default of 0.05 keeps that for data in [0, 1] with nine levels or more
     (8-bit images have 256, scikit-learn's digits 17), and for standardised tables it is a
-    twentieth of the spread. For data in other units, scale the data or this floor.
+    twentieth of the spread. A model that standardises brings data of any unit to one of the two.
     A smaller floor raises the bound of such images by their near-constant pixels, while the squared
     error of the reconstructions grows and components of the prior go unused.
     """
