@@ -52,8 +52,8 @@ class NetworkOptions(Home):
         0.05,
         Number("a positive number", above=0),
         "Floor of the Gaussian likelihood's standard deviation.",
-        doc="Floor of the Gaussian likelihood's standard deviation, as a share of the feature's own "
-        "where ``standardize`` applies (of the range of all pixels, for images). The "
+        doc="Floor of the Gaussian likelihood's standard deviation; with ``standardize`` it is a "
+        "share of the feature's own (for images, of the range of all pixels). The "
         "components of a GM-VAE need none: in expectation their part of the bound is at most zero.",
         option=None,
     )

@@ -16,7 +16,7 @@ from pyvae.models import GMVAE, LatentVariableModel
 from pyvae.optim import StepwiseEM
 from pyvae.storage.form import Fields
 from pyvae.training.checkpoint_form import optimizer_form
-from pyvae.training.objective import Objective
+from pyvae.training.objective import Objective, Unconverted
 
 if TYPE_CHECKING:
     from pyvae.settings import TrainerSettings
@@ -88,7 +88,7 @@ class Engine:
         limit = None
         if capacity is not None:
             limit = torch.tensor(capacity, device=self.device, dtype=torch.float32)
-        loss, parts = self._objective(x, scale, pretrain, limit)
+        loss, parts = self._objective(Unconverted(x), scale, pretrain, limit)
         return loss, parts.tolist()
 
     def step(self, loss: Tensor, lr: float, beta: float) -> None:

@@ -10,6 +10,17 @@ from pyvae.inference import importance_weighted_bound, sleep_loss, wake_loss
 from pyvae.models import Elbo, LatentVariableModel
 
 
+class Unconverted:
+    """Examples that Fabric hands on as they are.
+
+    It would cast tensors to the networks' precision, and an offset would cost them their digits
+    before the model takes it off.
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+
 class Objective(nn.Module):
     """A model's objective as a module, so that Fabric and ``torch.compile`` can wrap it."""
 
@@ -18,10 +29,14 @@ class Objective(nn.Module):
         self.model, self.kind = model, kind
 
     def forward(
-        self, x: Tensor, beta: Tensor, pretrain: bool, capacity: Tensor | None = None
+        self,
+        examples: Tensor | Unconverted,
+        beta: Tensor,
+        pretrain: bool,
+        capacity: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the loss and the four parts of the bound, means over the batch."""
-        model = self.model
+        model, x = self.model, examples.x if isinstance(examples, Unconverted) else examples
         if pretrain or self.kind == "elbo":
             bound = model.pretraining_elbo(x) if pretrain else model.elbo(x)
             if pretrain or capacity is None:

@@ -61,7 +61,8 @@ class Trainer(TrainerSettings):
         Parameters
         ----------
         model
-            On any device; it ends on the accelerator's.
+            On any device; it ends on the accelerator's. One that standardises, and does not know
+            its data yet, takes their location and scale from ``data``.
         data, validation
             ``pyvae.data.Data``, tensors ``(N, ...)``, or map-style torch datasets.
         resume

@@ -50,6 +50,15 @@ def test_a_run_in_other_units_is_the_same_run(unit: str, objective: str) -> None
     assert torch.equal(found[1][1], found[0][1])
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+def test_an_offset_costs_no_digits_in_any_precision(precision: str) -> None:
+    bounds = []
+    for offset in (0.0, 1.7e9):
+        trainer = small_trainer(epochs=1, pretrain_epochs=0, precision=precision)
+        bounds.append(trainer.fit(gaussian(), 1e-2 * table() + offset)[0]["bound"])
+    assert bounds[1] == pytest.approx(bounds[0], abs=0.05)
+
+
 def test_a_vamp_prior_in_other_units_is_trained_alike() -> None:
     found = []
     for scale in (1.0, 1e6):
