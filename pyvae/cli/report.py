@@ -64,7 +64,7 @@ def _units(data: Data, model: LatentVariableModel) -> list[str]:
         return lines + _scale_warning(data)
     return [
         *lines,
-        "units  standardised for the networks; bounds are those of the data as they are",
+        "units  standardised for networks and scikit-learn; bounds are of the data as they are",
     ]
 
 

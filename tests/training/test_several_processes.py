@@ -17,7 +17,8 @@ import sys
 import torch
 torch.set_num_threads(1)
 from tests.training.helpers import blobs, small_model, small_trainer
-model = small_model(learn_weights=sys.argv[2] == "learnt")
+likelihood = "gaussian" if sys.argv[1] == "gradient" else "bernoulli"
+model = small_model(learn_weights=sys.argv[2] == "learnt", likelihood=likelihood)
 trainer = small_trainer(devices=2, prior_update=sys.argv[1], prior_lr=0.2)
 trainer.fit(model, blobs())
 rank = torch.distributed.get_rank()
@@ -41,5 +42,7 @@ def test_both_processes_end_with_one_model(tmp_path: Path, prior_update: str, we
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
+    if prior_update == "gradient":
+        assert (first["standardization.scale"] > 0).all()
     uniform = torch.zeros(3)
     assert torch.equal(first["weight_logits"], uniform) == (weights == "uniform")
