@@ -18,8 +18,11 @@ from pyvae.models import checks
 # few has a standard deviation of next to nothing, and in its units those few would be all that the
 # loss sees.
 MOST_SCALES = 10.0
-# Rounding in an offset, in scales, that results in the model's dtype may have.
-_MOST_ROUNDING = 2.0**-10
+# Rounding in an offset, in scales, that results in the model's dtype may have; of half precision
+# nobody expects more than its own few digits.
+_MOST_ROUNDING, _LEAST_OFFSET = 2.0**-10, 8.0
+# Scales about the location for which a dtype must have the range.
+_REACH = 100.0
 
 
 class Standardization(nn.Module):
@@ -64,7 +67,7 @@ class Standardization(nn.Module):
     @property
     def is_fitted(self) -> bool:
         """Whether the data's location and scale are known."""
-        return self._offset is not None
+        return self._extent is not None
 
     @property
     def log_scale(self) -> Tensor:
@@ -80,11 +83,11 @@ class Standardization(nn.Module):
     def restored(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """Return ``x`` in units of the data.
 
-        It keeps its dtype, unless that has no digits for the data: then it is float64.
+        It keeps its dtype, unless that has no digits or no range for the data: then it is float64.
         """
         self.check_fitted()
         found = x.double() * self.scale + self.location
-        return found.to(self._dtype_for(x))
+        return found.to(x.dtype if self._fits(x.dtype) else torch.float64)
 
     def restored_distribution(self, found: Independent) -> Independent:
         """Return the distribution of the data, given that of the data in standard units."""
@@ -93,15 +96,15 @@ class Standardization(nn.Module):
         scale = (features.stddev.double() * self.scale).to(mean.dtype)
         return Independent(Normal(mean, scale, validate_args=False), 1, validate_args=False)
 
-    def _dtype_for(self, x: Tensor) -> torch.dtype:
-        precision = torch.finfo(x.dtype).eps
-        # Of half precision nobody expects more than its own few digits.
-        most = max(_MOST_ROUNDING / precision, 8.0)
-        return x.dtype if self._offset is not None and self._offset <= most else torch.float64
+    def _fits(self, dtype: torch.dtype) -> bool:
+        offset, least, most = self._extent or (0.0, 1.0, 1.0)
+        about = torch.finfo(dtype)
+        has_digits = offset <= max(_MOST_ROUNDING / about.eps, _LEAST_OFFSET)
+        return has_digits and about.tiny < least and _REACH * most < about.max
 
     def check_fitted(self) -> None:
         """Raise where the data are not known yet."""
-        if self._offset is None:
+        if self._extent is None:
             raise WrongValue(
                 "the model standardises its data and does not know their location and scale yet; "
                 "call model.fit_standardization(x) with the training data first, as the Trainer "
@@ -110,9 +113,10 @@ class Standardization(nn.Module):
 
     def _refresh(self) -> None:
         """Note what the buffers hold, so that no call has to wait for a device to tell it."""
-        self._offset: float | None = None
+        self._extent: tuple[float, float, float] | None = None
         if not self.scale.is_meta and bool((self.scale > 0).all()):
-            self._offset = (self.location.abs() / self.scale).max().item()
+            offset = (self.location.abs() / self.scale).max().item()
+            self._extent = offset, self.scale.min().item(), self.scale.max().item()
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
