@@ -14,6 +14,8 @@ from torch import Generator, Tensor
 from pyvae.errors import WrongValue
 from pyvae.inference.proposal import propose
 from pyvae.models import posterior
+from pyvae.models.importance import chunks
+from pyvae.ops.exporting import exportable
 
 if TYPE_CHECKING:
     from pyvae.models import LatentVariableModel
@@ -22,6 +24,7 @@ _AT_ONCE = 2**16  # latent vectors that are decoded at a time
 _MOST_GRID = 2**22
 
 
+@exportable
 class PosteriorEstimate(NamedTuple):
     """Moments of p(w | x) by importance sampling, and how far they can be trusted.
 
@@ -41,6 +44,7 @@ class PosteriorEstimate(NamedTuple):
     log_likelihood: Tensor
 
 
+@exportable
 class GridPosterior(NamedTuple):
     """p(w | x) on a grid, exact but for the grid.
 
@@ -103,14 +107,14 @@ def posterior_estimate(
     (torch.Size([3, 2]), torch.Size([3, 2, 2]))
     """
     q = propose(model, x, num_samples, generator)
-    step = max(1, _AT_ONCE // max(1, len(x)))
-    log_p = torch.cat([model.log_joint(x, part) for part in q.w.split(step)])
+    parts = chunks(q.w, _AT_ONCE, each=x.shape[0])
+    log_p = torch.cat([model.log_joint(x, part) for part in parts])
     log_ratio = (log_p - q.log_q).double()
     log_total = torch.logsumexp(log_ratio, 0)
     shares = torch.exp(log_ratio - log_total)
     center = torch.einsum("sn,snl->nl", shares, q.w.double())
     gaps = q.w.double() - center
-    covariance = torch.einsum("sn,snl,snm->nlm", shares, gaps, gaps)
+    covariance = torch.einsum("snl,snm->nlm", shares[..., None] * gaps, gaps)
     size = 1.0 / shares.square().sum(0)
     found = (center, covariance, size, log_total - math.log(num_samples))
     return PosteriorEstimate(*(tensor.to(q.w.dtype) for tensor in found))
@@ -163,12 +167,10 @@ def posterior_on_grid(
     mean, logvar = model.encode(x)
     axes = [torch.linspace(low, high, points, dtype=torch.float64) for low, high in limits]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(limits))
-    log_cell = math.log(math.prod((axis[1] - axis[0]).item() for axis in axes))
+    log_cell = math.log(math.prod([(high - low) / (points - 1) for low, high in limits]))
     grid = grid.to(mean.device)
-    step = max(1, _AT_ONCE // max(1, len(x)))
-    log_joint = torch.cat(
-        [_joint_at(model, x, part.to(mean.dtype)) for part in grid.split(step)]
-    ).double()
+    parts = chunks(grid, _AT_ONCE, each=x.shape[0])
+    log_joint = torch.cat([_joint_at(model, x, part.to(mean.dtype)) for part in parts]).double()
     log_likelihood = torch.logsumexp(log_joint, 0) + log_cell
     log_density = (log_joint - log_likelihood).T
     log_q = posterior.log_prob_at(grid[:, None], mean.double(), logvar.double()).T
@@ -180,4 +182,4 @@ def posterior_on_grid(
 def _joint_at(
     model: LatentVariableModel, x: Tensor, w: Float[Tensor, "g l"]
 ) -> Float[Tensor, "g n"]:
-    return model.log_joint(x, w[:, None].expand(-1, len(x), -1))
+    return model.log_joint(x, w[:, None].expand(-1, x.shape[0], -1))

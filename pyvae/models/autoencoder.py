@@ -18,6 +18,7 @@ from pyvae.models.likelihoods import make_likelihood
 from pyvae.models.mlp import MLP
 from pyvae.models.pretrained_model import PretrainedModel
 from pyvae.models.standardization import Standardization, measure
+from pyvae.ops.modes import readable
 from pyvae.settings import NetworkOptions, recorded, takes
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Autoencoder(PretrainedModel):
 
     def check_input(self, x: Tensor) -> None:
         """Raise what :meth:`elbo` raises for ``x``, with its values read on every device."""
-        self._likelihood.check_values(self._prepared(x))
+        self._checked(x, everywhere=True)
 
     def encode(self, x: Tensor) -> tuple[Float[Tensor, "n l"], Float[Tensor, "n l"]]:
         """Return mean and log-variance of q(w | x), ``(N, latent_dim)`` each."""
@@ -176,11 +177,12 @@ class Autoencoder(PretrainedModel):
             return x.to(self.like.dtype)
         return self.standardization.standardized(x, self.like.dtype)
 
-    def _checked(self, x: Tensor) -> Tensor:
-        """Return ``x`` prepared, with its values checked where that stops nothing."""
+    def _checked(self, x: Tensor, *, everywhere: bool = False) -> Tensor:
+        """Return ``x`` prepared, with its values checked: on the CPU, where that stops nothing."""
         x = self._prepared(x)
-        if x.device.type == "cpu" and not torch.compiler.is_compiling():
-            self._likelihood.check_values(x)
+        values = readable(x) if everywhere or x.device.type == "cpu" else None
+        if values is not None:
+            self._likelihood.check_values(values)
         return x
 
     def _load_from_state_dict(
@@ -196,13 +198,13 @@ class Autoencoder(PretrainedModel):
     # to the model's dtype.
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = heads.posterior_parts(self.encoder(x), len(x), self.latent_dim)
+        mean, logvar = heads.posterior_parts(self.encoder(x), x.shape[0], self.latent_dim)
         return mean.to(self.like.dtype), logvar.to(self.like.dtype)
 
     def _decoded(self, w: Tensor) -> Tensor:
         flat, width = w.flatten(0, -2), self._decoder_width
         output = heads.decoder_output(
-            self.decoder(flat), len(flat), width, self._likelihood.outputs
+            self.decoder(flat), flat.shape[0], width, self._likelihood.outputs
         )
         return output.to(self.like.dtype).reshape(*w.shape[:-1], width)
 

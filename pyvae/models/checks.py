@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pyvae.errors import WrongType, WrongValue
+from pyvae.ops.modes import is_traced
 
 CONVERT = "convert it (8-bit images: x.float() / 255)"
 
@@ -19,7 +21,8 @@ def at_least(least: int, name: str, value: object) -> int:
     try:
         if isinstance(value, bool):
             raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
+        # A size in a graph for batches of any size has no value: index() would fix it.
+        number: Any = value if type(value) in (int, torch.SymInt) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         kind = type(value).__name__
         raise WrongType(f"{name} must be an integer, got {value!r} ({kind})") from None
@@ -65,7 +68,7 @@ def floating(name: str, value: Tensor, like: Tensor, advice: str) -> Tensor:
 
 def shaped(name: str, value: Tensor, shape: Sequence[int], meaning: str) -> Tensor:
     """Return ``value``, or raise where its shape is not ``shape``."""
-    if value.shape != torch.Size(shape):
+    if not is_traced() and value.shape != torch.Size(shape):
         raise WrongValue(
             f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}: {meaning}"
         )
@@ -74,7 +77,8 @@ def shaped(name: str, value: Tensor, shape: Sequence[int], meaning: str) -> Tens
 
 def examples(name: str, value: Tensor, features: int) -> Tensor:
     """Return ``value``, or raise where it is no batch of examples with that many features."""
-    if value.ndim < 2 or value.shape[1:].numel() != features:
+    fits = is_traced() or value.shape[1:].numel() == features
+    if value.ndim < 2 or not fits:
         single = value.ndim < 2 and value.numel() == features
         raise WrongValue(
             f"{name} has shape {tuple(value.shape)}, expected (N, ...) with {features} features an "
@@ -86,7 +90,7 @@ def examples(name: str, value: Tensor, features: int) -> Tensor:
 
 def vectors(name: str, value: Tensor, length: int, setting: str) -> Tensor:
     """Return ``value``, or raise where it is no batch of vectors of that length."""
-    if value.ndim < 2 or value.shape[-1] != length:
+    if value.ndim < 2 or (not is_traced() and value.shape[-1] != length):
         raise WrongValue(
             f"{name} has shape {tuple(value.shape)}, expected (..., N, {length}): "
             f"{setting} is {length}"

@@ -8,7 +8,10 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
+from pyvae.ops.exporting import exportable
 
+
+@exportable
 class Elbo(NamedTuple):
     """Evidence lower bound of each example in nats, split into its four parts.
 
@@ -29,6 +32,11 @@ class Elbo(NamedTuple):
         -E[KL(q(z | w, x) || p(z))], zero where there is one component.
     entropy_w
         H[q(w | x)], the differential entropy: it may be negative.
+
+    Notes
+    -----
+    Programs of ``torch.export`` that return it may be saved. Before one is loaded in another
+    process, ``import pyvae.models`` there: torch then knows the ops and this class.
 
     Examples
     --------

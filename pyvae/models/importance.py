@@ -4,13 +4,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from pyvae.models import posterior
+from pyvae.ops.modes import writes_program
+
+
+def chunks(tensor: Tensor, most: int, each: int = 1, dim: int = 0) -> Sequence[Tensor]:
+    """Cut a tensor into pieces with ``most`` latent vectors at most, ``each`` of them in a slice.
+
+    A program for batches of any size has it whole: its number of pieces is no number of the batch.
+    """
+    if writes_program():
+        return (tensor,)
+    return tensor.split(max(1, most // max(1, each)), dim)
 
 
 def log_likelihood(
@@ -27,9 +38,9 @@ def log_likelihood(
     ``w (S, N, L)``. At most ``chunk_size`` latent vectors are handled at a time. The noise of one
     sample is drawn in one piece for the whole batch, so that the chunks leave the result alone.
     """
-    parts = [encode(rows) for rows in x.split(chunk_size)]
+    parts = [encode(rows) for rows in chunks(x, chunk_size)]
     mean, logvar = (torch.cat(column) for column in zip(*parts, strict=True))
-    at_once = max(1, chunk_size // max(1, len(x)))
+    at_once = num_samples if writes_program() else max(1, chunk_size // max(1, len(x)))
     # Thousands of log-sum-exps in a row: in float64 their rounding does not add up.
     total = torch.full(x.shape[:1], -math.inf, dtype=torch.float64, device=x.device)
     for first in range(0, num_samples, at_once):
@@ -37,7 +48,7 @@ def log_likelihood(
         draws = [posterior.draw_noise(mean.shape, mean, generator) for _ in range(count)]
         noise = torch.stack(draws)
         w = posterior.move_noise(mean, logvar, noise)
-        rows = zip(x.split(chunk_size), w.split(chunk_size, dim=1), strict=True)
+        rows = zip(chunks(x, chunk_size), chunks(w, chunk_size, dim=1), strict=True)
         log_p = torch.cat([log_joint(x_rows, w_rows) for x_rows, w_rows in rows], dim=1)
         log_ratio = (log_p - posterior.log_prob(logvar, noise)).double()
         total = torch.logaddexp(total, log_ratio.logsumexp(0))

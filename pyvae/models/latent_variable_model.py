@@ -92,9 +92,9 @@ class LatentVariableModel(Autoencoder):
             If ``x`` is no floating tensor.
         ValueError
             If ``x`` has another number of features or device, or values that the likelihood has
-            not. Values are read here on the CPU only and not under ``torch.compile``: elsewhere
-            reading them would stop the device or the graph. Call :meth:`check_input` once on
-            such data.
+            not. Values are read here on the CPU only, and not where a graph is compiled, exported
+            or traced: reading them would stop the device or the graph. Call :meth:`check_input`
+            once on such data.
         """
         x = self._checked(x)
         mean, logvar, w = self._sampled(x, num_samples, generator)
@@ -210,7 +210,7 @@ class LatentVariableModel(Autoencoder):
         ----------
         Burda, Grosse & Salakhutdinov (2016), equation 8.
         """
-        self.check_input(x)
+        x = self._checked(x, everywhere=True)
         samples = checks.at_least(1, "num_samples", num_samples)
         chunk = checks.at_least(1, "chunk_size", chunk_size)
         with torch.no_grad():
@@ -219,7 +219,6 @@ class LatentVariableModel(Autoencoder):
             def log_joint(rows: Tensor, w: Tensor) -> Tensor:
                 return self._log_prob_x(rows, w) + mixture_log_prob(w, *prior)
 
-            x = self._prepared(x)
             return log_likelihood(x, self._posterior, log_joint, samples, chunk, generator)
 
     def log_joint(self, x: Tensor, w: Float[Tensor, "*samples n l"]) -> Float[Tensor, "*samples n"]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pyvae.ops import reference
+from pyvae.ops.exporting import exportable
 from pyvae.ops.op import Op
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 
+@exportable
 class MixturePosterior(NamedTuple):
     """log p(z | x), shape ``(..., N, K)``, and log p(x), shape ``(..., N)``, in nats."""
 
@@ -30,6 +32,7 @@ class MixturePosterior(NamedTuple):
     log_prob: Tensor
 
 
+@exportable
 class MixturePrediction(NamedTuple):
     """The most probable component, int64, and log p(x) in nats, each of shape ``(..., N)``."""
 
@@ -37,6 +40,7 @@ class MixturePrediction(NamedTuple):
     log_prob: Tensor
 
 
+@exportable
 class MixtureElboTerms(NamedTuple):
     """E_q(z)[log N(w; mu_z, sigma_z^2)] and KL(q(z) || p(z)), each ``(..., N)`` in nats."""
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch._C._functorch import peek_interpreter_stack
+from torch._C._functorch import (
+    get_unwrapped,
+    is_functorch_wrapped_tensor,
+    peek_interpreter_stack,
+)
 
 HALF = (torch.float16, torch.bfloat16)
 # Asked once: the question itself cannot be traced by torch 2.10's compiler.
@@ -28,3 +32,32 @@ def in_transform() -> bool:
 def is_plain() -> bool:
     """Whether nobody is: no transform, and nobody who compiles."""
     return not torch.compiler.is_compiling() and not in_transform()
+
+
+def is_traced() -> bool:
+    """Whether ``torch.jit`` traces: sizes are tensors then, and to compare them is to fix them."""
+    return torch.jit.is_tracing()  # type: ignore[attr-defined]
+
+
+def writes_program() -> bool:
+    """Whether a graph is written that is for batches of any size: exported or traced.
+
+    Nothing in it may depend on the size of the batch that happens to be at hand.
+    """
+    return torch.compiler.is_exporting() or is_traced()
+
+
+def readable(tensor: Tensor) -> Tensor | None:
+    """The tensor, where its values may be read; None where a graph is written or there are none.
+
+    A transform of ``torch.func`` lets nobody read what it maps over: there it is the tensor that
+    holds all that is mapped over.
+    """
+    if torch.compiler.is_compiling() or writes_program():
+        return None
+    while is_functorch_wrapped_tensor(tensor):
+        tensor = get_unwrapped(tensor)
+    # Fake tensors, and whatever else answers for itself what an operation gives.
+    own, plain = (getattr(kind, "__torch_dispatch__", None) for kind in (type(tensor), Tensor))
+    stands_in = own is not plain
+    return None if stands_in or tensor.is_meta else tensor

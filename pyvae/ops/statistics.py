@@ -9,6 +9,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from pyvae.ops import products, reference
+from pyvae.ops.exporting import exportable
 from pyvae.ops.op import Op
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 
+@exportable
 class MixtureStatistics(NamedTuple):
     """Sums over points, in float64; r are the responsibilities times the sample weights."""
 

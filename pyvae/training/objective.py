@@ -59,7 +59,7 @@ class Objective(nn.Module):
             bounds = [
                 importance_weighted_bound(model, x, 1, train_encoder=False) for _ in range(samples)
             ]
-            return sleep_loss(model, len(x)).mean() - torch.stack(bounds).mean()
+            return sleep_loss(model, x.shape[0]).mean() - torch.stack(bounds).mean()
         learnt = importance_weighted_bound(model, x, samples, train_encoder=False)
         return wake_loss(model, x, samples).mean() - learnt.mean()
 
