@@ -79,7 +79,7 @@ PRIVATE: dict[str, dict[str, str]] = {
     "ops": {
         "_C": "torch's dispatch keys, and what tells whether a torch.func transform is on",
         "_ops": "torch's class of an op, for annotations",
-        "_pytree": "torch's registry of containers, which torch.export's documentation sends one to",
+        "_pytree": "torch's registry of containers, to which torch.export points",
         "_register_namedtuple": "what gives a NamedTuple a name in exported programs' files",
         "_name": "of an op with its namespace, as torch's registration takes it",
         "_opname": "of an op without it",

@@ -92,7 +92,11 @@ class TrainerSettings(Home):
         'or ``"none"`` to leave the components where they are.',
         metavar="NAME",
     )
-    batch_size: int = setting(128, Count(1), "Examples a step.")
+    batch_size: int = setting(
+        128,
+        Count(1),
+        "Examples a step; a single one left over at an epoch's end joins the step before.",
+    )
     lr: float = setting(1e-3, Number("a number > 0, as 1e-3", above=0), "Learning rate.")
     optimizer: str = setting(
         "adam",

@@ -69,13 +69,18 @@ class Batches:
         """One pass in an order that depends on ``seed`` only; every rank gets its own part."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(self.size, generator=generator)
+        parts = list(order.split(batch_size))
+        # What is left over joins the batch before it where a rank would get less than two examples
+        # of it: BatchNorm refuses one, and a step of full length for one example is mostly noise.
+        if len(parts) > 1 and len(parts[-1]) < min(2 * world_size, batch_size):
+            parts[-2:] = [torch.cat(parts[-2:])]
+        if len(parts[0]) < world_size:
+            raise WrongValue(
+                f"a batch has {len(parts[0])} of the {self.size} examples (batch_size={batch_size})"
+                f", fewer than the {world_size} processes that share it; lower devices"
+            )
         # Every rank takes a slice of every batch, so that all of them make equally many steps.
-        batches = [
-            part[rank::world_size].tolist()
-            for part in order.split(batch_size)
-            if len(part) >= world_size
-        ]
-        return self._loader(batches, generator)
+        return self._loader([part[rank::world_size].tolist() for part in parts], generator)
 
     def in_order(self, limit: int | None = None, batch_size: int = _EVALUATION_BATCH) -> DataLoader:
         """One pass in order; with ``limit``, over that many examples spread evenly."""

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from pyvae.data import Data
 from pyvae.errors import WrongValue
 from pyvae.models import GMVAE, LatentVariableModel
+from pyvae.training.batch_statistics import evaluating
 from pyvae.training.baselines import baselines, sample_size
 from pyvae.training.batches import Batches
 from pyvae.training.metrics import as_json, clustering_metrics
@@ -83,27 +84,26 @@ def evaluate(
             f"labels have shape {tuple(labels.shape)}; expected one for each of the "
             f"{len(batches)} examples"
         )
-    training, device = model.training, model.like.device
-    model.eval()
-    told(f"scoring the {type(model).__name__} on {len(batches):,} rows")
-    figures: dict[str, Any] = {
-        "examples": len(batches),
-        **mean_bound(model, batches.in_order(), device, seed),
-        **_log_likelihood(model, batches.in_order(likelihood_examples), num_samples, seed),
-        **latent_figures(model, batches.in_order(), device),
-    }
-    if labels is not None and isinstance(model, GMVAE):
-        clusters = torch.cat([model.predict(x.to(device)).cpu() for x in batches.in_order()])
-        figures["clustering"] = clustering_metrics(labels, clusters)
-        if compare:
-            k = model.num_components
-            count = compare_examples or sample_size(batches, k)
-            figures["baseline_examples"] = min(count, len(batches))
-            seen = partial(_as_seen_by, model)
-            figures["baselines"] = baselines(
-                data, labels, k, seed, examples=count, seen=seen, told=told
-            )
-    model.train(training)
+    device = model.like.device
+    with evaluating(model):
+        told(f"scoring the {type(model).__name__} on {len(batches):,} rows")
+        figures: dict[str, Any] = {
+            "examples": len(batches),
+            **mean_bound(model, batches.in_order(), device, seed),
+            **_log_likelihood(model, batches.in_order(likelihood_examples), num_samples, seed),
+            **latent_figures(model, batches.in_order(), device),
+        }
+        if labels is not None and isinstance(model, GMVAE):
+            clusters = torch.cat([model.predict(x.to(device)).cpu() for x in batches.in_order()])
+            figures["clustering"] = clustering_metrics(labels, clusters)
+            if compare:
+                k = model.num_components
+                count = compare_examples or sample_size(batches, k)
+                figures["baseline_examples"] = min(count, len(batches))
+                seen = partial(_as_seen_by, model)
+                figures["baselines"] = baselines(
+                    data, labels, k, seed, examples=count, seen=seen, told=told
+                )
     return as_json(figures)
 
 

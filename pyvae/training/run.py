@@ -14,6 +14,7 @@ from torch import Tensor
 from pyvae.models import GMVAE, Elbo, LatentVariableModel
 from pyvae.models.standardization import measure
 from pyvae.storage.form import Integer, Place
+from pyvae.training.batch_statistics import batch_statistics
 from pyvae.training.checkpoint import (
     BEST_FILE,
     as_written,
@@ -178,7 +179,9 @@ class Run:
         )
         sums = torch.zeros(len(Elbo._fields) + 1, dtype=torch.float64)
         for index, batch in enumerate(loader):
-            loss, parts = engine.forward(batch, beta, pretrain, capacity)
+            where = f"epoch {epoch + 1}, batch {index + 1} of {len(loader)}"
+            with batch_statistics(self.model, len(batch), where):
+                loss, parts = engine.forward(batch, beta, pretrain, capacity)
             self._check_parts(parts, epoch, index, len(loader))
             engine.step(loss, self._learning_rate(epoch, index / len(loader)), beta)
             sums += len(batch) * torch.tensor([*parts, 1.0], dtype=torch.float64)
