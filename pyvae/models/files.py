@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from pyvae.errors import NotFound, UserError, WrongType, WrongValue
@@ -59,7 +58,7 @@ def save(
     # Two that save at once would leave the config of one and the weights of the other.
     with locked(folder, MODEL, wait=True):
         write_atomically(folder / CONFIG_FILE, (text + "\n").encode())
-        write_atomically(folder / WEIGHTS_FILE, safetensors_bytes(state, metadata=header))
+        write_atomically(folder / WEIGHTS_FILE, weights.content(state, header))
 
 
 def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None]) -> Model:

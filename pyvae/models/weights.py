@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,17 +12,35 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.models.states import Declared
 
+_LENGTH = 8  # bytes of the header's length
 # The types of the format that a model may have; integers are for buffers of modules of one's own.
 _TYPES = {
     "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64,
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
     "I32": torch.int32, "I64": torch.int64, "C64": torch.complex64,
 }  # fmt: skip
+
+
+def content(state: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """Return the file: equal bytes of equal tensors and metadata.
+
+    safetensors hands on the metadata in an order that it draws anew each time, so the header is
+    written again with its names in order: its length in 8 bytes, JSON, and spaces up to a multiple
+    of 8. Offsets of the tensors count from its end.
+    """
+    drawn = safetensors_bytes(state, metadata=metadata)
+    end = _LENGTH + int.from_bytes(drawn[:_LENGTH], "little")
+    parts = json.loads(drawn[_LENGTH:end])
+    parts["__metadata__"] = dict(sorted(parts["__metadata__"].items()))
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(_LENGTH, "little") + text + drawn[end:]
 
 
 @contextmanager

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load as tensors_in
 from safetensors.torch import save_file
 from torch import nn
 
-from pyvae.models import GMVAE, MLP, VAE, from_pretrained
+from pyvae.models import GMVAE, MLP, VAE, VampPrior, from_pretrained
 from tests.models.builders import (
     OPTIONS,
     ImageDecoder,
@@ -294,3 +296,37 @@ def test_state_that_is_no_tensor(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"encoder._extra_state .* is a str; only tensors can be"):
         model.save_pretrained(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
+    """Whatever the order in which safetensors draws the names in its header, anew at each save."""
+    models = [small_gmvae(learn_weights=True), small_vae(prior=VampPrior(data(3)))]
+    models.append(VAE(16, 2, encoder=TupleEncoder(), decoder=ImageDecoder()))
+    for kind, model in enumerate(models):
+        found = set()
+        for attempt in range(8):
+            folder = tmp_path / f"{kind}-{attempt}"
+            model.save_pretrained(folder)
+            found.add((folder / "model.safetensors").read_bytes())
+        assert len(found) == 1
+        (content,) = found
+        length = int.from_bytes(content[:8], "little")
+        assert length % 8 == 0  # where tensors begin, as safetensors has it
+        state = tensors_in(content)
+        assert state.keys() == model.state_dict().keys()
+        for name, value in model.state_dict().items():
+            assert torch.equal(state[name], value), name
+
+
+def test_a_header_in_any_order_is_read(tmp_path: Path) -> None:
+    """Files of earlier versions have it as safetensors wrote it."""
+    model = small_vae()
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    backwards = dict(reversed(header.items()))
+    for metadata in (header, backwards):
+        save_file(model.state_dict(), path, metadata=metadata)
+        again = VAE.from_pretrained(tmp_path)
+        assert torch.equal(again.encoder.layers[0].weight, model.encoder.layers[0].weight)
