@@ -35,7 +35,8 @@ def reconstructions(
     x, x_hat
         Originals and reconstructions, (N, D).
     image_shape
-        (H, W), or (H, W, C) with one channel or the three of a colour; None for tables.
+        (H, W), or (C, H, W) with channels first, as rows hold them: 1, 3 or 4 (grey, RGB, RGBA).
+        None for tables.
     feature_names
         Of a table's columns, D of them; their numbers if left out. Images have no use for them.
     """
@@ -68,7 +69,8 @@ def component_samples(
     samples
         (K, n, D): n samples of each component. One component (K = 1) fills a square.
     image_shape
-        (H, W), or (H, W, C) with one channel or the three of a colour; None for tables.
+        (H, W), or (C, H, W) with channels first, as rows hold them: 1, 3 or 4 (grey, RGB, RGBA).
+        None for tables.
     feature_names
         Of a table's columns, D of them; their numbers if left out. Images have no use for them.
     means
@@ -102,22 +104,25 @@ def _name(component: int, shares: NDArray | None) -> str:
 
 
 def _as_images(x: NDArray, image_shape: Sequence[int]) -> NDArray:
-    """Give images (..., H, W), or (..., H, W, 3) in colour."""
+    """Give rows as images (..., H, W), or (..., H, W, C): colours are drawn from the last axis."""
     shape = tuple(image_shape)
-    if len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)):
+    if len(shape) not in (2, 3) or shape[:-2] not in ((), (1,), (3,), (4,)):
         raise WrongValue(
-            f"image_shape must be (H, W), (H, W, 1) or (H, W, 3), got {tuple(image_shape)}"
+            f"image_shape is {shape}; expected (height, width), or (channels, height, width) with "
+            "1, 3 or 4 channels"
         )
     if math.prod(shape) != x.shape[-1]:
         raise WrongValue(
             f"image_shape {'x'.join(map(str, shape))} needs {math.prod(shape)} features, got "
             f"{x.shape[-1]}"
         )
-    return x.reshape(*x.shape[:-1], *(shape[:2] if shape[2:] == (1,) else shape))
+    if shape[:-2] in ((), (1,)):
+        return x.reshape(*x.shape[:-1], *shape[-2:])
+    return np.moveaxis(x.reshape(*x.shape[:-1], *shape), -3, -1)
 
 
 def tile(images: NDArray, columns: int) -> NDArray:
-    """Put images (N, H, W) or (N, H, W, 3) into one mosaic with seams of NaN, drawn as white."""
+    """Put images (N, H, W) or (N, H, W, C) into one mosaic with seams of NaN, drawn as white."""
     count, height, width, *channels = images.shape
     rows = math.ceil(count / columns)
     seam = max(1, round(max(height, width) / 14))
@@ -180,7 +185,7 @@ def _image_rows(
     columns = min(samples.shape[1], {1: 12, 2: 8, 3: 6}[blocks])
     images = _as_images(samples[:, :columns], image_shape)
     shown = columns + (means is not None)
-    ratio = image_shape[0] / image_shape[1]
+    ratio = image_shape[-2] / image_shape[-1]
     figure = new_figure(
         max(5.0, blocks * (0.75 + 0.6 * shown)),
         0.75 + 0.6 * per_block * ratio,
