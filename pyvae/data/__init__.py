@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Data to train on: embedded digits, IDX, NumPy and CSV files, with errors that name the place."""
+"""Data to train on: embedded digits, IDX, NumPy, CSV and image files, and errors with the place."""
 
-from pyvae.data.loading import digits, load
+from pyvae.data.loading import ReadingWarning, digits, load
+from pyvae.data.reading import LABEL_NAMES, RULES, listed_columns
 from pyvae.data.table import Data
 
-__all__ = ["Data", "digits", "load"]
+__all__ = ["LABEL_NAMES", "RULES", "Data", "ReadingWarning", "digits", "listed_columns", "load"]

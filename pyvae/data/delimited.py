@@ -1,97 +1,277 @@
 # SPDX-License-Identifier: MIT
-"""CSV and TSV files of numbers, with or without a header line."""
+"""Tables of text: CSV and its relatives, with or without a header line."""
 
 from __future__ import annotations
 
 import csv
-import io
-import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
 
-from pyvae.data.idx import read_bytes
+from pyvae.data import cells as kinds
+from pyvae.data import labels
+from pyvae.data.columns import Columns, choose, column_name
+from pyvae.data.contents import Contents
+from pyvae.data.dialect import Dialect, dialect, reader, sample
+from pyvae.data.lines import read_lines
+from pyvae.data.naming import UNNAMED, naming
+from pyvae.data.reading import DELIMITERS, LABEL_NAMES, Reading
 from pyvae.errors import WrongValue
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_HEAD = 100  # lines that a file's form is recognised from
+_CELLS = 1 << 18  # that are made an array at a time
+_EXACT = 2.0**53  # up to which float64 holds every integer
 
-_LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 
-
-def read_delimited(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read a CSV (or tab-separated ``.tsv``) file, gzipped or not.
-
-    A first line without any number is the header. A column named label, labels, class, target or
-    y holds the labels; all others are features.
+def read_delimited(path: Path, reading: Reading) -> Contents:
+    """Read a table of numbers, gzipped or not, in the least precision that holds all of them.
 
     Raises
     ------
     ValueError
-        If a cell is no finite number or a line has another number of cells; the message names
-        line and column.
+        If a cell is no finite number or a line has another number of cells, the message names
+        line and column; or if the form of the table cannot be told.
     """
-    content = read_bytes(path)
+    lines = _without_comments(read_lines(path))
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+        head = list(islice(lines, _HEAD))
+        found = dialect(path, head, reading)
+        rows = sample(head, found.delimiter)
+        named = naming(path, rows, found.decimal, reading)
+        parsed = _Parser(path, found, rows, named.header, reading)
+        parsed.read(reader(chain(head, lines), found.delimiter))
+        return parsed.table((*_said_of(found, reading), *filter(None, [named.note])))
+    except MemoryError:
+        size = path.stat().st_size
         raise WrongValue(
-            f"{path}: byte {error.start} is no UTF-8 text; save the table as UTF-8"
-        ) from error
-    delimiter = "\t" if ".tsv" in path.suffixes else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header: list[str] | None = None
-    width = 0
-    values: list[np.ndarray] = []
+            f"{path}: what its {size} bytes hold does not fit into memory; save it as .npy, which "
+            "is mapped"
+        ) from None
+
+
+def read_labels(path: Path, reading: Reading, count: int) -> labels.Labels:
+    """Read the labels of so many examples from a table of their own.
+
+    They are its one column, or the one that a name or the caller tells.
+    """
+    lines = _without_comments(read_lines(path))
+    names = reading.label_column or LABEL_NAMES
+    own = replace(reading, label_column=names, columns=None, drop=())
+    head = list(islice(lines, _HEAD))
+    found = dialect(path, head, own)
+    every = (row for row in reader(chain(head, lines), found.delimiter) if row)
     try:
-        for cells in reader:
-            if not cells:
-                continue
-            if width == 0:
-                width = len(cells)
-                if not any(_is_number(cell) for cell in cells):
-                    header = [cell.strip() for cell in cells]
-                    continue
-            values.append(_row(path, reader.line_num, cells, width, header))
+        rows = list(islice(every, count + 2))
     except csv.Error as error:
-        raise WrongValue(f"{path}: line {reader.line_num}: {error}") from error
-    if not values:
-        raise WrongValue(f"{path}: holds no row of numbers")
-    return _split_labels(np.stack(values), header)
+        raise WrongValue(f"{path}: {error}") from error
+    if not rows:
+        raise WrongValue(f"{path}: holds no labels")
+    if len(rows) > count + 1:
+        raise WrongValue(f"{path}: holds more labels than the {count} examples")
+    named = naming(path, rows[:_HEAD], found.decimal, own)
+    header = named.header or (named.in_doubt and len(rows) == count + 1)
+    width = len(rows[0])
+    at = 0
+    if width > 1:
+        told = choose(str(path), _names(rows[0]) if header else None, width, own).label
+        if told is None:
+            raise WrongValue(
+                f"{path}: has {width} columns; say which holds the labels with --label-column"
+            )
+        at = told
+    body = rows[1:] if header else rows
+    short = next((row for row in body if len(row) != width), None)
+    if short is not None:
+        raise WrongValue(f"{path}: a line has {len(short)} cells where the first has {width}")
+    return labels.from_texts(path, [row[at] for row in body])
 
 
-def _row(
-    path: Path, line: int, cells: list[str], width: int, header: list[str] | None
-) -> np.ndarray:
-    if len(cells) != width:
-        raise WrongValue(f"{path}: line {line} has {len(cells)} cells where the first has {width}")
-    try:
-        row = np.array(cells, dtype=np.float64)
-        if np.isfinite(row).all():
-            return row
-    except ValueError:
-        pass
-    wrong = (i for i, c in enumerate(cells) if not _is_number(c) or not math.isfinite(float(c)))
-    at = next(wrong, 0)  # what Python takes for a number and NumPy does not, as 1_0
-    column = f"{at + 1}" + (f" ({header[at]})" if header else "")
-    raise WrongValue(
-        f"{path}: line {line}, column {column} is {cells[at][:80]!r}; expected a finite number"
-    )
+class _Parser:
+    """Reads the rows of a table whose form is known."""
+
+    def __init__(
+        self, path: Path, form: Dialect, rows: list[list[str]], header: bool, reading: Reading
+    ) -> None:
+        if len(rows) <= header:
+            raise WrongValue(f"{path}: holds no row of numbers")
+        self.path, self.form, self.header, self.reading = path, form, header, reading
+        self.width = len(rows[0])
+        self.names = _names(rows[0]) if header else None
+        self.chosen: Columns = choose(str(path), self.names, self.width, reading)
+        self.parts: list[np.ndarray] = []
+        self.texts: list[str] = []
+        self.seen: dict[str, str] = {}  # a label of many examples is kept once
+        self.doubtful: str | None = None  # the first number whose commas may part thousands
+        self.decided = form.decimal_is_told or form.decimal != ","
+
+    def read(self, found: csv.reader) -> None:  # type: ignore[valid-type]
+        """Read all rows."""
+        waiting: list[list[float]] = []
+        skipped = not self.header
+        try:
+            for cells in found:
+                if not cells:
+                    continue
+                if not skipped:
+                    skipped = True
+                    continue
+                waiting.append(self._row(found.line_num, cells))
+                if len(waiting) * self.width >= _CELLS:
+                    self._keep(waiting)
+                    waiting = []
+        except csv.Error as error:
+            raise WrongValue(f"{self.path}: line {found.line_num}: {error}") from error
+        if waiting:
+            self._keep(waiting)
+        if not self.parts:
+            raise WrongValue(f"{self.path}: holds no row of numbers")
+        if not self.decided and self.doubtful is not None:
+            raise WrongValue(
+                f"{self.path}: numbers such as {self.doubtful!r} may have a decimal comma or a "
+                "comma between thousands; for the former say --decimal ','; write the latter "
+                "without commas"
+            )
+
+    def table(self, notes: Sequence[str]) -> Contents:
+        """Return what was read."""
+        values, names = np.concatenate(self.parts), self.names
+        features, label, said = self.chosen
+        if self._is_index(values):
+            values, features = values[:, 1:], features[1:]
+            said = (*said, "column 1 has no name and counts the rows: it is left out; --columns "
+                    "1,2 and so on keeps it")  # fmt: skip
+        columns = None if names is None else tuple(names[i] or f"column {i + 1}" for i in features)
+        return Contents(
+            smallest(values),
+            labels.from_texts(self.path, self.texts) if label is not None else None,
+            columns,
+            None if label is None else column_name(label, names),
+            (*notes, *said),
+        )
+
+    def _is_index(self, values: np.ndarray) -> bool:
+        """Tell whether the first column is one that pandas writes before those of a frame."""
+        features, reading = self.chosen.features, self.reading
+        unnamed = features[0] == 0 and self.names is not None and self.names[0] in UNNAMED
+        if not unnamed or len(features) == 1 or reading.rules == 1 or reading.columns is not None:
+            return False
+        return np.array_equal(values[:, 0], np.arange(len(values)))
+
+    def _keep(self, rows: list[list[float]]) -> None:
+        self.parts.append(np.array(rows, dtype=np.float64))
+
+    def _row(self, line: int, cells: list[str]) -> list[float]:
+        if len(cells) != self.width:
+            raise WrongValue(
+                f"{self.path}: line {line} has {len(cells)} cells where the first has "
+                f"{self.width}{self._other_delimiter(cells)}"
+            )
+        features, label, _ = self.chosen
+        if label is not None:
+            self.texts.append(self.seen.setdefault(cells[label], cells[label]))
+        picked = cells if len(features) == len(cells) else [cells[i] for i in features]
+        if self.form.decimal == "." and kinds.PLAIN.fullmatch("".join(picked)):
+            try:
+                row = [float(cell) for cell in picked]
+            except ValueError:
+                pass
+            else:
+                # Beyond these are integers that float64 rounds, and infinity.
+                if min(row) > -_EXACT and max(row) < _EXACT:
+                    return row
+        return [self._number(line, i, cells[i]) for i in features]
+
+    def _number(self, line: int, index: int, cell: str) -> float:
+        if kinds.is_missing(cell):
+            if self.reading.keeps_missing:
+                return np.nan
+            raise WrongValue(
+                f"{self._place(line, index)} is missing ({cell!r}); expected a finite number. Drop "
+                "such rows or fill them in; `pyvae fit-mixture --missing marginalize` (in Python "
+                "missing='keep') takes them as they are"
+            )
+        value = kinds.number(cell, self.form.decimal)
+        if value is None:
+            raise WrongValue(f"{self._place(line, index)} is {self._refused(cell, line, index)}")
+        if kinds.is_rounded(cell):
+            raise WrongValue(
+                f"{self._place(line, index)} is {cell[:80]}, an integer beyond 2**53 that float64 "
+                "rounds; subtract what all have in common, or --drop the column"
+            )
+        if not self.decided and "," in cell:
+            if not kinds.may_part_thousands(cell):
+                self.decided = True
+            elif self.doubtful is None:
+                self.doubtful = cell.strip()[:80]
+        return value
+
+    def _refused(self, cell: str, line: int, index: int) -> str:
+        """Say what a cell holds, what was expected, and the ways out."""
+        name = (self.names[index] if self.names else "") or str(index + 1)
+        ways = f"--drop {name} leaves the column out, --label-column {name} takes it for labels"
+        if kinds.has_decimal_comma(cell) and self.form.decimal == ".":
+            ways = "--decimal ',' reads decimal commas"
+        elif line == 1 and self.reading.header is None:
+            ways += ", --header takes line 1 for names"
+        expected = "a finite number"
+        if self.form.decimal == ",":
+            expected += " with a decimal comma"
+        return f"{cell[:80]!r}; expected {expected}: {ways}"
+
+    def _place(self, line: int, index: int) -> str:
+        return f"{self.path}: line {line}, {column_name(index, self.names)}"
+
+    def _other_delimiter(self, cells: list[str]) -> str:
+        if self.reading.delimiter is not None or self.width > 1:
+            return ""
+        return f" (parted by {DELIMITERS[self.form.delimiter]}; --delimiter names another)"
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def smallest(values: np.ndarray) -> np.ndarray:
+    """Return float64 numbers as float32 where that holds every one of them exactly."""
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    return narrow if np.array_equal(narrow, values, equal_nan=True) else values
 
 
-def _split_labels(
-    values: np.ndarray, header: list[str] | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    names = [name.lower() for name in header or []]
-    column = next((names.index(name) for name in _LABEL_COLUMNS if name in names), None)
-    if column is None or values.shape[1] == 1:
-        return values, None
-    return np.delete(values, column, axis=1), values[:, column]
+def _without_comments(lines: Iterator[str]) -> Iterator[str]:
+    """Leave out what stands before the table, and the mark before its header.
+
+    NumPy's ``savetxt`` writes its header so: the last line of the comment may name the columns.
+    """
+    comment, first = None, None
+    for line in lines:
+        if line.startswith("#"):
+            comment = line.lstrip("# ")
+        elif line.strip():
+            first = line
+            break
+        yield "\n"  # keeps the count of lines
+    if comment is not None and (first is None or _cells_match(comment, first)):
+        yield comment
+    if first is not None:
+        yield first
+    yield from lines
+
+
+def _cells_match(one: str, other: str) -> bool:
+    """Tell whether a delimiter parts two lines into equally many cells, and more than one."""
+    marks = [mark.strip() or None for mark in DELIMITERS]
+    return any(len(one.split(mark)) == len(other.split(mark)) > 1 for mark in marks)
+
+
+def _said_of(form: Dialect, reading: Reading) -> list[str]:
+    """Say a form that is not what a file named .csv promises."""
+    if form.decimal == "," and reading.decimal is None:
+        return [
+            f"read with decimal commas, and {DELIMITERS[form.delimiter]} between cells; --decimal "
+            "and --delimiter say otherwise"
+        ]
+    return []
+
+
+def _names(cells: list[str]) -> list[str]:
+    return [cell.strip() for cell in cells]

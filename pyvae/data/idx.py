@@ -6,12 +6,12 @@ from __future__ import annotations
 import gzip
 import re
 import struct
-import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from pyvae.data.headers import MOST_PACKED, Header, check_size, checked_shape, size_of
+from pyvae.data.lines import DAMAGED_GZIP, damaged_gzip
 from pyvae.errors import WrongValue
 
 if TYPE_CHECKING:
@@ -20,30 +20,6 @@ if TYPE_CHECKING:
 # Third byte of the magic number -> type, as http://yann.lecun.com/exdb/mnist described them.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_RANK = 8
-_DAMAGED_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return a file's content, unpacked where its name ends in ``.gz``."""
-    try:
-        if path.suffix.lower() != ".gz":
-            return path.read_bytes()
-        with gzip.open(path) as file:
-            return file.read()
-    except MemoryError:
-        size = path.stat().st_size
-        raise WrongValue(
-            f"{path}: what its {size} bytes hold does not fit into memory; save it as .npy, which "
-            "is mapped"
-        ) from None
-    except _DAMAGED_GZIP as error:
-        raise _damaged_gzip(path, error) from error
-
-
-def _damaged_gzip(path: Path, error: Exception) -> WrongValue:
-    return WrongValue(
-        f"{path}: damaged gzip file of {path.stat().st_size} bytes ({error}); fetch it again"
-    )
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -63,8 +39,8 @@ def read_idx(path: Path) -> np.ndarray:
                 return _array(path, file, size)
             with gzip.GzipFile(fileobj=file) as unpacked:
                 return _array(path, unpacked, None, MOST_PACKED * size)  # type: ignore[arg-type]
-    except _DAMAGED_GZIP as error:
-        raise _damaged_gzip(path, error) from error
+    except DAMAGED_GZIP as error:
+        raise damaged_gzip(path, error) from error
 
 
 def _array(path: Path, file: BinaryIO, size: int | None, most: int | None = None) -> np.ndarray:

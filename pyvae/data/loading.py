@@ -3,27 +3,37 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from pyvae.data.arrays import join, read_npy, read_npz
-from pyvae.data.delimited import read_delimited
+from pyvae.data import labels as labelling
+from pyvae.data import shapes
+from pyvae.data.arrays import read_npy, read_npz
+from pyvae.data.columns import choose
+from pyvae.data.contents import Contents, join
+from pyvae.data.delimited import read_delimited, read_labels
 from pyvae.data.idx import find_idx, label_neighbour, read_idx
-from pyvae.data.table import Data, sides
+from pyvae.data.images import read_folder
+from pyvae.data.reading import LABEL_NAMES, RULES, Column, Reading
+from pyvae.data.table import Data
 from pyvae.errors import NotFound, WrongValue
 
+_TABLES = (".csv", ".tsv", ".txt", ".dat", ".data")
 _SPLITS = ("train", "test", "all")
 _SUPPORTED = (
-    "'digits', a directory of IDX files, .npy, .npz, .csv, .tsv, or an IDX file "
-    "(idx in its name, or .idx); all but .npy and .npz may end in .gz"
+    "'digits', a directory of IDX files or of PNG or JPEG files, .npy, .npz, .csv, .tsv, .txt, or "
+    "an IDX file (idx in its name, or .idx); all but .npy and .npz may end in .gz"
 )
+
+
+class ReadingWarning(UserWarning):
+    """Something of a source was guessed; the text says what, and how to say otherwise."""
 
 
 def digits() -> Data:
@@ -42,66 +52,132 @@ def digits() -> Data:
 
     pixels, classes = load_digits(return_X_y=True)
     labels = torch.from_numpy(np.asarray(classes, dtype=np.int64))
-    images = np.asarray(pixels).reshape(-1, 8, 8)
+    images = np.asarray(pixels, dtype=np.float32).reshape(-1, 8, 8)  # integers from 0 to 16
     return Data(images, labels, (8, 8), "digits", scale=1 / 16, checked=True)
 
 
-def load(source: str | Path, *, split: str = "train", labels: str | Path | None = None) -> Data:
-    """Load data by path, or the embedded digits by name.
+def load(
+    source: str | Path,
+    *,
+    split: str = "train",
+    labels: str | Path | None = None,
+    label_column: Column | Sequence[str] | None = LABEL_NAMES,
+    columns: Sequence[Column] | None = None,
+    drop: Sequence[Column] = (),
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    missing: str = "refuse",
+    rules: int = RULES,
+) -> Data:
+    r"""Load data by path, or the embedded digits by name.
+
+    Numbers keep the precision that they have in the source: rows are float32 where that holds all
+    of them, and float64 otherwise.
 
     Parameters
     ----------
     source
-        ``"digits"``; a directory with MNIST's four IDX files; or one file: IDX, ``.npy``
-        (memory-mapped), ``.npz``, ``.csv`` or ``.tsv``. IDX and text files may be gzipped.
+        ``"digits"``; a directory with MNIST's four IDX files, or of PNG or JPEG files (with
+        sub-folders as classes, or ``train`` and ``test``); or one file: IDX, ``.npy``
+        (memory-mapped), ``.npz``, or a table of text, ``.csv``, ``.tsv``, ``.txt``, ``.dat`` or
+        ``.data``. IDX and text files may be gzipped.
     split
         ``"train"``, ``"test"`` or ``"all"``. A source without parts is all training data.
     labels
-        A file with one integer per example, for a source that holds none.
+        A file with one integer or name of a class per example, for a source that holds none.
+    label_column
+        The column (of a ``.npz``, the array) that holds labels, by its name or its number from 1; a
+        sequence of names, of which the first that is there is taken, with a warning; or None, where
+        every column is a feature.
+    columns, drop
+        Columns that are the features, in this order, and columns that are none, by name or number
+        from 1.
+    delimiter
+        Of a table of text: ``"comma"``, ``"semicolon"``, ``"tab"``, ``"pipe"``, ``"whitespace"``,
+        or the mark itself; None recognises it.
+    decimal
+        Its decimal mark, ``"."`` or ``","``; None recognises it.
+    header
+        Whether its first line names the columns; None recognises it.
+    missing
+        ``"refuse"`` missing values (empty cells, NA, N/A, NaN, null, None, ?), or ``"keep"`` them
+        as NaN, for models that take it.
+    rules
+        By which of this package's rules the rest is recognised: 1 is what its first runs had.
 
     Raises
     ------
     FileNotFoundError
         If there is nothing at the path.
     ValueError
-        If the file is of no supported kind, damaged or not numeric, or the labels do not fit; the
-        message names the file and the byte or row.
+        If the file is of no supported kind, damaged or not numeric, the labels do not fit, or what
+        is to be recognised cannot be told; the message names the file and the byte or row.
+
+    Warns
+    -----
+    ReadingWarning
+        Where something was guessed that may be otherwise.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "trees.csv")
+    ...     _ = path.write_text("height;width;species\n1,5;2,25;oak\n3,0;1,75;elm\n")
+    ...     data = load(path, label_column="species", decimal=",")
+    >>> data.x
+    tensor([[1.5000, 2.2500],
+            [3.0000, 1.7500]])
+    >>> data.columns, data.labels.tolist(), data.classes
+    (('height', 'width'), [1, 0], ('elm', 'oak'))
     """
     if split not in _SPLITS:
         raise WrongValue(f"split is {split!r}; expected one of {', '.join(_SPLITS)}")
-    data = _source(str(source), split)
-    return data if labels is None else _with_labels(data, Path(labels).expanduser())
+    reading = Reading(
+        label_column, columns, drop, delimiter, decimal, header, missing, rules
+    )  # fmt: skip
+    if labels is not None:
+        # A column that is told is one of the labels' own file.
+        others = LABEL_NAMES if reading.told_label is not None else label_column
+        data = _source(str(source), split, replace(reading, label_column=others))
+        data = _with_labels(data, Path(labels).expanduser(), reading)
+    else:
+        data = _source(str(source), split, reading)
+    for note in data.notes:
+        warnings.warn(f"{data.name}: {note}", ReadingWarning, stacklevel=2)
+    return data
 
 
-def _source(source: str, split: str) -> Data:
+def _source(source: str, split: str, reading: Reading) -> Data:
     path = Path(source).expanduser()
     if source == "digits" and not path.exists():
         return _one_part(digits(), split)
     if not path.exists():
         raise NotFound(f"{path}: no such file or directory; expected {_SUPPORTED}")
-    return _idx_directory(path, split) if path.is_dir() else _file(path, split)
+    return _folder(path, split, reading) if path.is_dir() else _file(path, split, reading)
 
 
-def _file(path: Path, split: str) -> Data:
+def _file(path: Path, split: str, reading: Reading) -> Data:
     kind = _kind(path)
     if path.stat().st_size == 0:
         raise WrongValue(f"{path}: empty file (0 bytes)")
     if kind == "npz":
-        return _build(path, *read_npz(path, split))
+        return _build(path, read_npz(path, split, reading), reading)
     if kind == "idx":
-        neighbour = label_neighbour(path)
-        values = read_idx(neighbour) if neighbour else None
-        return _one_part(_build(path, read_idx(path), values, neighbour), split)
+        neighbour = label_neighbour(path) if reading.label_column is not None else None
+        found = Contents(read_idx(path), _idx_labels(neighbour))
+        return _one_part(_build(path, found, reading, neighbour), split)
     if kind == "npy":
         # Left unchecked: rows are checked as they are read, so that loading maps and reads nothing.
-        return _one_part(_build(path, read_npy(path), mapped=True), split)
-    return _one_part(_build(path, *read_delimited(path)), split)
+        return _one_part(_build(path, Contents(read_npy(path)), reading, mapped=True), split)
+    return _one_part(_build(path, read_delimited(path, reading), reading), split)
 
 
 def _kind(path: Path) -> str:
     name = path.name.lower()
     plain = name.removesuffix(".gz")
-    if plain.endswith((".csv", ".tsv")):
+    if plain.endswith(_TABLES):
         return "csv"
     if name.endswith((".npy", ".npz")):
         return name[-3:]
@@ -110,64 +186,84 @@ def _kind(path: Path) -> str:
     raise WrongValue(f"{path}: unsupported kind of file; expected {_SUPPORTED}")
 
 
-def _idx_directory(path: Path, split: str) -> Data:
+def _folder(path: Path, split: str, reading: Reading) -> Data:
+    if not any(find_idx(path, part, "images") for part in ("train", "test")):
+        found = read_folder(path, split)
+        if found is not None:
+            if reading.label_column is None:
+                found = found._replace(labels=None, label_name=None)
+            return _build(path, found, reading)
     parts = []
     for part in ("train", "test") if split == "all" else (split,):
-        images, labels = find_idx(path, part, "images"), find_idx(path, part, "labels")
+        images, file = find_idx(path, part, "images"), find_idx(path, part, "labels")
         if images is None:
             raise NotFound(
                 f"{path}: holds no {part} images; expected an IDX file named as MNIST's, "
-                f"{'train' if part == 'train' else 't10k'}-images-idx3-ubyte or the same with .gz"
+                f"{'train' if part == 'train' else 't10k'}-images-idx3-ubyte or the same with .gz, "
+                "or PNG or JPEG files"
             )
-        # Building each part by itself makes a label file of another length name its own part.
-        whole = _build(images, read_idx(images), read_idx(labels) if labels else None, labels)
-        parts.append((whole.stored, whole.labels.numpy() if whole.labels is not None else None))
-    return _build(path, *join(path, parts))
+        file = file if reading.label_column is not None else None
+        # Checking each part by itself makes a label file of another length name its own part.
+        found = Contents(read_idx(images), _idx_labels(file))
+        _build(images, found, reading, file)
+        parts.append(found)
+    return _build(path, join(path, parts), reading)
+
+
+def _idx_labels(path: Path | None) -> labelling.Labels | None:
+    return None if path is None else labelling.from_array(path, read_idx(path))
 
 
 def _build(
     path: Path,
-    stored: np.ndarray,
-    labels: np.ndarray | None = None,
+    found: Contents,
+    reading: Reading,
     label_path: Path | None = None,
     *,
     mapped: bool = False,
 ) -> Data:
+    stored, labels = found.stored, found.labels
     if stored.ndim < 2:
         stored = stored.reshape(-1, 1)
+    if reading.rules > 1:
+        stored = shapes.channels_first(stored)
+    shape = shapes.image_shape(stored)
+    if reading.rules == 1 and shape is not None and len(shape) > 2:
+        shape = None
+    if found.columns is None and (reading.columns is not None or reading.drop):
+        stored, shape = _chosen(path, stored, reading), None
     data = Data(
         stored,
-        None if labels is None else _labels(label_path or path, labels, path, len(stored)),
-        _image_shape(stored),
+        None
+        if labels is None
+        else labelling.checked(label_path or path, labels, path, len(stored)),
+        shape,
         str(path),
-        _scale(stored),
+        shapes.scale(stored) if found.scale is None else found.scale,
+        columns=found.columns,
+        classes=None if labels is None else labels.classes,
+        label_name=found.label_name,
+        missing=reading.keeps_missing,
+        notes=found.notes,
     )
     return data if mapped else data.verified()
 
 
-def _labels(label_path: Path, values: np.ndarray, path: Path, count: int) -> Tensor:
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.shape != (count,):
+def _chosen(path: Path, stored: np.ndarray, reading: Reading) -> np.ndarray:
+    """Return the columns of an array that are told, by number."""
+    if stored.ndim != 2:
         raise WrongValue(
-            f"{label_path}: labels of shape {values.shape} for the {count} examples of {path}; "
-            "expected one label per example"
+            f"{path}: examples of shape {stored.shape[1:]} have no columns; leave out --columns "
+            "and --drop"
         )
-    if values.dtype.kind not in "buif":
-        raise WrongValue(f"{label_path}: labels of type {values.dtype}; expected integers")
-    with np.errstate(invalid="ignore"):  # what no integer can hold differs from its code below
-        codes = values.astype(np.int64) if np.isfinite(values).all() else np.zeros(count, np.int64)
-    wrong = (codes != values) | (codes < 0)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise WrongValue(
-            f"{label_path}: label of row {row} (counted from 0) is {values[row]}; "
-            "expected integers from 0 on"
-        )
-    return torch.from_numpy(codes)
+    own = replace(reading, label_column=None)
+    chosen = list(choose(str(path), None, stored.shape[1], own).features)
+    first, last = chosen[0], chosen[-1] + 1
+    # A view where it can be one: of a mapped file nothing is read.
+    return stored[:, first:last] if chosen == list(range(first, last)) else stored[:, chosen]
 
 
-def _with_labels(data: Data, path: Path) -> Data:
+def _with_labels(data: Data, path: Path, reading: Reading) -> Data:
     if not path.exists():
         raise NotFound(f"{path}: no such label file")
     kind = _kind(path)
@@ -176,53 +272,15 @@ def _with_labels(data: Data, path: Path) -> Data:
     if path.stat().st_size == 0:
         raise WrongValue(f"{path}: empty file (0 bytes)")
     if kind == "csv":
-        values, column = read_delimited(path)
-        values = values if column is None else column
+        found = read_labels(path, reading, len(data))
     else:
-        values = read_idx(path) if kind == "idx" else np.asarray(read_npy(path))
-    return replace(data, labels=_labels(path, values, Path(data.name), len(data)))
+        values = read_idx(path) if kind == "idx" else np.asarray(read_npy(path, text=True))
+        found = labelling.from_array(path, values)
+    labels = labelling.checked(path, found, data.name, len(data))
+    return replace(data, labels=labels, classes=found.classes, label_name=str(path))
 
 
 def _one_part(data: Data, split: str) -> Data:
     if split == "test":
         raise WrongValue(f"{data.name}: is not split into parts; load it with split='train'")
     return data
-
-
-def _image_shape(stored: np.ndarray) -> tuple[int, int] | None:
-    sizes = [n for n in stored.shape[1:] if n > 1]
-    if stored.ndim > 2 and len(sizes) == 2:
-        return sizes[0], sizes[1]
-    side = math.isqrt(stored.shape[1])
-    # Flat rows of bytes, as published versions of MNIST hold them, are taken for square images.
-    if stored.dtype.kind in "bu" and stored.ndim == 2 and side > 1 and side**2 == stored.shape[1]:
-        return side, side
-    return None
-
-
-def _scale(stored: np.ndarray) -> float:
-    """1/255 for bytes and for images of pixels from 0 to 255, unless all are 0 or 1 (binarised)."""
-    step = max(1, (1 << 24) // max(1, stored[:1].size))
-    parts = (np.asarray(stored[i : i + step]) for i in range(0, len(stored), step))
-    if stored.dtype == np.uint8:
-        pixels = any((part > 1).any() for part in parts)
-    else:
-        pixels = sides(stored.shape) > 1 and _are_pixels(parts)
-    return 1 / 255 if pixels else 1.0
-
-
-def _are_pixels(parts: Iterable[np.ndarray]) -> bool:
-    """Tell whether numbers of any type are grey levels from 0 to 255: what bytes could hold.
-
-    Levels between them (of images that were resized) are so where they reach the upper half. What
-    begins within [0, 1] is scaled already, and is not read to its end.
-    """
-    largest, whole = 0.0, True
-    for part in parts:
-        if not ((part >= 0).all() and (part <= 255).all()):  # nor where one is NaN
-            return False
-        largest = max(largest, float(part.max()))
-        if largest <= 1:
-            return False
-        whole = whole and bool((part == np.floor(part)).all())
-    return whole or largest > 127

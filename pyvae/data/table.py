@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pyvae.data import shapes
 from pyvae.errors import WrongValue
 
 if TYPE_CHECKING:
@@ -20,18 +21,14 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 24
 
 
-def sides(shape: Sequence[int]) -> int:
-    """Return how many dimensions of an example, in an array of that shape, are more than one."""
-    return sum(size > 1 for size in shape[1:])
-
-
 @dataclass(frozen=True, eq=False)
 class Data(Dataset):
-    """Examples in rows, as they are stored, with float32 rows on demand.
+    """Examples in rows, as they are stored, with rows in the precision that they hold on demand.
 
     Rows are converted when they are asked for, so a memory-mapped file is never read whole for
-    training; only :attr:`x` does that. It is a map-style ``torch.utils.data.Dataset`` of float32
-    rows and may be handed to a ``DataLoader``.
+    training; only :attr:`x` does that. They are float32 where that holds every number of the
+    stored type (booleans, 8 and 16 bits, float32) and float64 otherwise. It is a map-style
+    ``torch.utils.data.Dataset`` of such rows and may be handed to a ``DataLoader``.
 
     Parameters
     ----------
@@ -40,19 +37,31 @@ class Data(Dataset):
     labels
         ``(N,)`` int64, or None. No training procedure of this package reads them.
     image_shape
-        ``(height, width)`` where a row is an image, to draw it.
+        Where a row is an image, to draw it: ``(height, width)``, or with several channels
+        ``(channels, height, width)``, in whose order a row holds them.
     name
         What messages call these data: a file's path or ``"digits"``.
     scale
         Rows are multiplied by it: 1/255 for images of bytes, or of what bytes could hold.
     checked
         True where every number is known to be finite. Otherwise rows are checked as they are read.
+    columns
+        Names of the features, where the source has them.
+    classes
+        Names of what the labels number, where they have names.
+    label_name
+        What the labels are called in the source, where they are a part of it.
+    missing
+        Whether NaN stands for what was not observed, and is no mistake.
+    notes
+        What was guessed of the source, and how to say otherwise.
 
     Raises
     ------
     ValueError
-        If there are no examples, no features, another number of labels than of examples, or a
-        number that is NaN or infinite (when it is read).
+        If there are no examples, no features, another number of labels than of examples or of names
+        than of features, or a number that is NaN, infinite, or an integer that float64 would round
+        (when it is read).
 
     Examples
     --------
@@ -66,10 +75,15 @@ class Data(Dataset):
 
     stored: np.ndarray
     labels: Tensor | None = None
-    image_shape: tuple[int, int] | None = None
+    image_shape: tuple[int, ...] | None = None
     name: str = "data"
     scale: float = 1.0
     checked: bool = field(default=False, repr=False)
+    columns: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    label_name: str | None = None
+    missing: bool = False
+    notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.stored.ndim < 2:
@@ -86,6 +100,11 @@ class Data(Dataset):
             raise WrongValue(
                 f"{self.name}: {len(self)} examples but labels of shape "
                 f"{tuple(self.labels.shape)}; pass one label per example"
+            )
+        if self.columns is not None and len(self.columns) != self.num_features:
+            raise WrongValue(
+                f"{self.name}: {self.num_features} features but {len(self.columns)} names of "
+                "columns; pass one name per feature"
             )
 
     def __len__(self) -> int:
@@ -108,11 +127,18 @@ class Data(Dataset):
     @property
     def holds_images(self) -> bool:
         """Whether examples are pictures, of one channel or several."""
-        return self.image_shape is not None or sides(self.stored.shape) > 1
+        return self.image_shape is not None or shapes.sides(self.stored.shape) > 1
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the rows: the least of float32 and float64 that holds the stored one."""
+        stored = self.stored.dtype
+        narrow = stored.itemsize <= (4 if stored.kind == "f" else 2)
+        return np.dtype(np.float32 if narrow else np.float64)
 
     @cached_property
     def x(self) -> Tensor:
-        """All examples, ``(N, D)`` float32. A memory-mapped file is read whole by this."""
+        """All examples, ``(N, D)``. A memory-mapped file is read whole by this."""
         return self.rows(slice(None))
 
     @cached_property
@@ -121,31 +147,68 @@ class Data(Dataset):
         return all(rows.min() >= 0 and rows.max() <= 1 for rows in self._chunks())
 
     def rows(self, index: slice | Sequence[int] | np.ndarray | Tensor) -> Tensor:
-        """Examples at ``index`` as a float32 tensor of shape ``(n, D)``."""
+        """Examples at ``index``, ``(n, D)`` in :attr:`dtype`."""
         index = index if isinstance(index, slice) else np.asarray(index)
         picked = np.asarray(self.stored[index])
+        picked = picked.reshape(len(picked), -1)
         # A copy always: a tensor that shared the mapping's pages would be read again at each use.
-        flat = np.array(picked.reshape(len(picked), -1), dtype=np.float32)
-        if not self.checked and not np.isfinite(flat).all():
-            bad_row, column = np.argwhere(~np.isfinite(flat))[0]
-            row = np.arange(len(self))[index][bad_row]
-            raise WrongValue(
-                f"{self.name}: row {row}, column {column} (counted from 0) is "
-                f"{flat[bad_row, column]}; expected finite float32 numbers: "
-                "drop or impute such rows first"
-            )
+        with np.errstate(over="ignore"):
+            flat = np.array(picked, dtype=self.dtype)
+        if not self.checked:
+            self._check(picked, flat, index)
         if self.scale != 1.0:
-            flat *= np.float32(self.scale)
+            flat *= flat.dtype.type(self.scale)
         return torch.from_numpy(flat)
+
+    def _check(self, picked: np.ndarray, flat: np.ndarray, index: slice | np.ndarray) -> None:
+        """Raise where a number is not finite, or is another than the stored one."""
+        wrong = ~np.isfinite(flat)
+        if self.missing and flat.dtype.kind == picked.dtype.kind:
+            wrong &= ~np.isnan(picked)
+        rounded = np.zeros_like(wrong) if self._is_exact else _rounded(picked, flat)
+        if not (wrong | rounded).any():
+            return
+        bad_row, column = np.argwhere(wrong | rounded)[0]
+        row = np.arange(len(self))[index][bad_row]
+        place = f"{self.name}: row {row}, column {column} (counted from 0) is"
+        if rounded[bad_row, column]:
+            raise WrongValue(
+                f"{place} {picked[bad_row, column]}, which float64 does not hold; expected numbers "
+                "that it does, as integers up to 2**53: subtract what all have in common, leave "
+                "the column out, or save it as float64 where rounding is meant"
+            )
+        raise WrongValue(
+            f"{place} {flat[bad_row, column]}; expected finite numbers: drop such rows or fill "
+            "them in first"
+            + "; `pyvae fit-mixture --missing marginalize` (in Python missing='keep') takes NaN "
+            "for what was not observed" * bool(np.isnan(flat[bad_row, column]))
+        )
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether every number of the stored type is one of :attr:`dtype` too."""
+        stored = self.stored.dtype
+        return stored.itemsize <= (8 if stored.kind == "f" else 4)
 
     def verified(self) -> Data:
         """Check that every number is finite, and return the data marked so."""
-        if self.checked or self.stored.dtype.kind in "bui":
+        if self.checked or (self._is_exact and self.stored.dtype.kind in "bui"):
             return replace(self, checked=True)
         for _ in self._chunks():
             pass
         return replace(self, checked=True)
 
     def _chunks(self):
-        step = max(1, _CHUNK_BYTES // (4 * self.num_features))
+        step = max(1, _CHUNK_BYTES // (self.dtype.itemsize * self.num_features))
         return (self.rows(slice(i, i + step)) for i in range(0, len(self), step))
+
+
+def _rounded(stored: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """Tell which numbers are others in float64."""
+    with np.errstate(invalid="ignore"):
+        if stored.dtype.kind == "f":
+            return (flat.astype(stored.dtype) != stored) & ~np.isnan(stored)
+        # 2^63 and 2^64 themselves are what the largest integers are rounded up to.
+        least, most = float(np.iinfo(stored.dtype).min), float(np.iinfo(stored.dtype).max)
+        inside = (flat >= least) & (flat < most)
+        return ~inside | (np.where(inside, flat, 0).astype(stored.dtype) != stored)

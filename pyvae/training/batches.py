@@ -97,13 +97,17 @@ class Batches:
     def fingerprint(self) -> dict[str, Any]:
         """What tells these data from others: their number, and the bits of some rows.
 
-        A Dataset of the user's own may draw anew at every look, so only its length counts.
+        A Dataset of the user's own may draw anew at every look, so only its length counts. Rows of
+        a ``Data`` were once float32 whatever they are stored in: ``digest`` is of these, as older
+        checkpoints have it, and ``exact_digest`` of the rows themselves.
         """
         found: dict[str, Any] = {"examples": self.size}
         if isinstance(self.dataset, Data | _TensorRows):
             rows = next(iter(self.in_order(_FINGERPRINT_ROWS)))
-            bits = rows.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-            found["digest"] = hashlib.sha256(bits).hexdigest()[:16]
+            if isinstance(self.dataset, Data):
+                found["exact_digest"] = _digest(rows)
+                rows = rows.float()
+            found["digest"] = _digest(rows)
         return found
 
     def _loader(self, batches: Sequence[list[int]], generator: torch.Generator) -> DataLoader:
@@ -144,6 +148,11 @@ class _TensorRows(Dataset):
 
     def __getitems__(self, indices: list[int]) -> Tensor:
         return self.x[torch.tensor(indices, device=self.x.device)]
+
+
+def _digest(rows: Tensor) -> str:
+    bits = rows.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+    return hashlib.sha256(bits).hexdigest()[:16]
 
 
 def _collate(items: Tensor | list[Any]) -> Tensor:

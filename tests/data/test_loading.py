@@ -141,7 +141,7 @@ def test_csv(tmp_path, name, header):
     text = text.replace(",", "\t") if name.endswith("tsv") else text
     content = text.encode("utf-8-sig")
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    data = load(tmp_path / name)
+    data = load(tmp_path / name, label_column="label" if header else None)
     if header:
         assert data.labels is not None
         assert data.labels.tolist() == [2, 1]
@@ -193,11 +193,14 @@ DAMAGED = {
     "a.npz": (b"PK no zip", "damaged .npz file"),
     "a.csv": (b"1,2\n3,x\n", "line 2, column 2 is 'x'"),
     "b.csv": (b"1,2\n3\n", "line 2 has 1 cells where the first has 2"),
-    "c.csv": (b"a,b\n1,2\n3,\n", r"line 3, column 2 \(b\) is ''"),
-    "d.csv": (b"1,2\n3,nan\n", "line 2, column 2 is 'nan'; expected a finite number"),
+    "c.csv": (
+        b"a,b\n1,2\n3,\n",
+        r"line 3, column 2 \(b\) is missing \(''\); .*--missing marginalize",
+    ),
+    "d.csv": (b"1,2\n3,nan\n", "line 2, column 2 is missing .'nan'.; expected a finite number"),
     "e.csv": (b"1,2\n\xff,4\n", "byte 4 is no UTF-8"),
     "f.csv": (b"a,b\n", "holds no row of numbers"),
-    "g.csv": (b"x,label\n1,2\n3,-1\n", "label of row 1 .* is -1.0"),
+    "g.csv": (b"x,label\n1,2\n3,-1\n", "label of row 1 .* is -1;"),
     "h.csv": (b"x,label\n1,2\n3,1.5\n", "label of row 1 .* is 1.5"),
     "i.csv": (b"1,inf\n", "line 1, column 2 is 'inf'"),
     "a.jpg": (b"1,2\n", "unsupported kind of file; expected 'digits', a directory"),
@@ -227,15 +230,10 @@ def test_a_damaged_file_is_named_with_the_place(tmp_path, name):
         (lambda v: write_npz("a.npz", x=v.astype(str)), "numbers of type <U"),
         (lambda v: write_npz("a.npz", x=v, y=LABELS[:3]), r"labels of shape \(3,\) for the 4"),
         (lambda v: write_npz("a.npz", x=v, y=LABELS / 2), "label of row 0 .* is 1.5"),
-        (
-            lambda v: write_npz("a.npz", x=v, y=LABELS.astype(str)),
-            "'y': .* numbers of type <U",
-        ),
         (lambda v: write_npz("a.npz", x=np.where(v == 3, np.nan, v)), "row 1, column 1 .* is nan"),
-        (lambda v: write_npz("a.npz", x=np.where(v == 7, 1e39, v)), "row 3, column 1 .* is inf"),
+        (lambda v: write_npz("a.npz", x=np.where(v == 7, np.inf, v)), "row 3, column 1 .* is inf"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_wrong_numbers_are_named_with_the_row(tmp_path, monkeypatch, make, message):
     monkeypatch.chdir(tmp_path)
     make(np.arange(8.0).reshape(4, 2))

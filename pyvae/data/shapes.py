@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Which arrays are images, where their channels are, and what scales them to [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+
+
+def channels_first(stored: np.ndarray) -> np.ndarray:
+    """Give images ``(N, H, W, C)`` as ``(N, C, H, W)``, torch's order; all others as they are.
+
+    Nothing is copied: of a mapped file the rows are put in order as they are read.
+    """
+    if stored.ndim != 4 or stored.shape[1] in _CHANNELS or stored.shape[3] not in _CHANNELS:
+        return stored
+    return np.moveaxis(stored, 3, 1)
+
+
+def image_shape(stored: np.ndarray) -> tuple[int, ...] | None:
+    """Return ``(H, W)``, or ``(C, H, W)`` of several channels, where rows are images."""
+    sizes = tuple(n for n in stored.shape[1:] if n > 1)
+    if stored.ndim > 2 and len(sizes) == 2:
+        return sizes
+    if stored.ndim == 4 and stored.shape[1] in _CHANNELS[1:]:
+        return stored.shape[1:]
+    side = math.isqrt(stored.shape[1])
+    # Flat rows of bytes, as published versions of MNIST hold them, are taken for square images.
+    if stored.dtype.kind in "bu" and stored.ndim == 2 and side > 1 and side**2 == stored.shape[1]:
+        return side, side
+    return None
+
+
+def sides(shape: Sequence[int]) -> int:
+    """Return how many dimensions of an example, in an array of that shape, are more than one."""
+    return sum(size > 1 for size in shape[1:])
+
+
+def scale(stored: np.ndarray) -> float:
+    """1/255 for bytes and for images of pixels from 0 to 255, unless all are 0 or 1 (binarised)."""
+    step = max(1, (1 << 24) // max(1, stored[:1].size))
+    parts = (np.asarray(stored[i : i + step]) for i in range(0, len(stored), step))
+    if stored.dtype == np.uint8:
+        pixels = any((part > 1).any() for part in parts)
+    else:
+        pixels = sides(stored.shape) > 1 and _are_pixels(parts)
+    return 1 / 255 if pixels else 1.0
+
+
+def _are_pixels(parts: Iterable[np.ndarray]) -> bool:
+    """Tell whether numbers of any type are grey levels from 0 to 255: what bytes could hold.
+
+    Levels between them (of images that were resized) are so where they reach the upper half. What
+    begins within [0, 1] is scaled already, and is not read to its end.
+    """
+    largest, whole = 0.0, True
+    for part in parts:
+        if not ((part >= 0).all() and (part <= 255).all()):  # nor where one is NaN
+            return False
+        largest = max(largest, float(part.max()))
+        if largest <= 1:
+            return False
+        whole = whole and bool((part == np.floor(part)).all())
+    return whole or largest > 127
