@@ -2,12 +2,13 @@
 """The commands and their options; what they do is in the modules beside this one."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from pyvae.cli import manners, options
+from pyvae.cli.reading import with_reading
 from pyvae.cli.settings import with_settings, within
 
 app = manners.application()
@@ -41,6 +42,7 @@ def pyvae(
 
 @app.command()
 @with_settings
+@with_reading(labels=True)
 def train(
     ctx: typer.Context,
     data: options.DataPath = "digits",
@@ -68,12 +70,14 @@ def train(
     """
     from pyvae.cli import train as command
 
-    values = {name: getattr(value, "value", value) for name, value in ctx.params.items()}
+    values = _values(ctx.params)
     command.train(values, given={name for name in values if _is_given(ctx, name)})
 
 
 @app.command()
+@with_reading(labels=True)
 def evaluate(
+    ctx: typer.Context,
     run: options.RunPath,
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="Other data than the run's.")
@@ -94,6 +98,7 @@ def evaluate(
     threads: options.RunThreads = None,
     baselines: options.Baselines = True,
     as_json: options.AsJson = False,
+    **reading: Any,
 ) -> None:
     """Score a trained model, on its own data or others."""
     from pyvae.cli import evaluate as command
@@ -108,11 +113,14 @@ def evaluate(
         threads=threads,
         baselines=baselines,
         as_json=as_json,
+        reading=_given_of(ctx, reading),
     )
 
 
 @app.command()
+@with_reading(labels=True)
 def predict(
+    ctx: typer.Context,
     run: Annotated[
         str,
         typer.Argument(metavar="RUN", help="Folder of a run, of a saved model, or of fit-mixture."),
@@ -144,6 +152,7 @@ def predict(
         bool, typer.Option("--overwrite", metavar="", help="Replace the file.")
     ] = False,
     threads: options.RunThreads = None,
+    **reading: Any,
 ) -> None:
     """Write the component of every row, and how probable each is.
 
@@ -159,6 +168,7 @@ def predict(
         split=None if split is None else split.value,
         overwrite=overwrite,
         threads=threads,
+        reading=_given_of(ctx, reading),
     )
 
 
@@ -185,12 +195,13 @@ def sample(
 
 
 @app.command("fit-mixture")
+@with_reading(labels=False)
 def fit_mixture(
     data: Annotated[
         str,
         typer.Argument(
             metavar="DATA",
-            help="A .npy, .npz, .csv or .tsv file, a folder of IDX files, or digits.",
+            help="A .npy or .npz file, a table (.csv, .tsv, .txt), a folder of images, or digits.",
         ),
     ],
     components: Annotated[
@@ -223,6 +234,7 @@ def fit_mixture(
     picture_format: Annotated[
         options.PictureFormat, typer.Option(help="Of the pictures; pdf and svg for print.")
     ] = options.PictureFormat.png,
+    **reading: Any,
 ) -> None:
     """Fit a mixture of Gaussians by EM: parameters, labels and a picture."""
     from pyvae.cli import fit_mixture as command
@@ -230,7 +242,7 @@ def fit_mixture(
     command.fit_mixture(
         command.Options(
             data, components, covariance.value, starts, max_iter, tolerance, reg_covar, seed,
-            output, overwrite, split.value, threads, picture_format.value,
+            output, overwrite, split.value, threads, _values(reading), picture_format.value,
         )
     )  # fmt: skip
 
@@ -257,6 +269,15 @@ def info(as_json: options.AsJson = False) -> None:
     from pyvae.cli import info as command
 
     command.info(as_json)
+
+
+def _values(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: getattr(value, "value", value) for name, value in parameters.items()}
+
+
+def _given_of(ctx: typer.Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in parameters.items() if _is_given(ctx, name)}
+    return _values(given)
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:

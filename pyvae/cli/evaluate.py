@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import UserError
 from pyvae.cli.mixture_folder import SUMMARY
+from pyvae.cli.reading import (
+    EARLIER,
+    as_trained_on,
+    for_its_data,
+    for_other_data,
+    load_data,
+    require_complete,
+    say_notes,
+)
 from pyvae.cli.run_folder import RunFolder
 from pyvae.cli.terminal import output, steps
 from pyvae.cli.threads import threads_of, use_threads, work_of
@@ -30,6 +39,7 @@ def evaluate(
     threads: int | None,
     baselines: bool,
     as_json: bool,
+    reading: dict[str, Any],
 ) -> None:
     """Score the model of a run, or a saved model, and print the figures.
 
@@ -38,7 +48,8 @@ def evaluate(
     from pyvae.models import GMVAE
 
     model, run = load_model(path)
-    loaded, part = load_data_of(path, run, data=data, labels=labels, split=split)
+    given = {"data": data, "labels": labels, "split": split}
+    loaded, options = load_data_of(path, run, given | reading)
     check_width(path, loaded, model.input_dim)
     from pyvae import training
     from pyvae.cli import report
@@ -60,33 +71,43 @@ def evaluate(
     if as_json:
         import json
 
-        print(json.dumps({"data": loaded.name, "split": part, **figures}, indent=2))
+        print(json.dumps({**about(loaded, options["split"]), **figures}, indent=2))
         return
+    say_notes(output(), loaded)
     report.figures(output(), figures, "gmvae" if isinstance(model, GMVAE) else "vae")
 
 
-def load_data_of(
-    path: str,
-    run: dict[str, Any],
-    *,
-    data: str | None,
-    labels: str | None = None,
-    split: str | None = None,
-) -> tuple[Data, str]:
-    """Load the data of a run, or others by what it says of their form; and tell which part."""
-    from pyvae.cli.train import as_trained_on, load_data
+def about(data: Data, split: str) -> dict[str, Any]:
+    """Say what figures are of, for JSON."""
+    return {"data": data.name, "split": split, "classes": data.classes}
 
-    options = run.get("options", {})
-    if data is not None:
-        options = {**options, "data": data, "labels": labels, "split": split or "train"}
-    elif options.get("data") is None:
+
+def load_data_of(
+    path: str, run: dict[str, Any], given: dict[str, Any], *, complete: bool = True
+) -> tuple[Data, dict[str, Any]]:
+    """Load the data of a run, or others by what it says of their form.
+
+    Parameters
+    ----------
+    path, run
+        The run's folder, and what it recorded.
+    given
+        What the command line says, by the options' names; None is nothing.
+    complete
+        Whether every number must be there.
+
+    Returns
+    -------
+    The data, and the options that they were read by.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    own = run_options(run)
+    if "data" not in given and own.get("data") is None:
         raise UserError(f"{path} comes without the data of a run; name some")
-    else:
-        own = {"labels": labels or options.get("labels"), "split": split or options.get("split")}
-        options = {**options, **own}
-    options["split"] = options["split"] or "train"
-    loaded = load_data(options)
-    return as_trained_on(loaded, run) if run else loaded, options["split"]
+    options = (for_other_data if "data" in given else for_its_data)(own, given)
+    if complete:
+        require_complete(options)
+    return as_trained_on(load_data(options), run), options
 
 
 def check_width(path: str, data: Data, width: int) -> None:
@@ -96,6 +117,11 @@ def check_width(path: str, data: Data, width: int) -> None:
             f"{data.name} has {data.num_features} features an example, the model in {path} "
             f"takes {width}"
         )
+
+
+def run_options(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a run, with what an older one lacks; none where there is no run."""
+    return {**EARLIER, "split": "train", **run["options"]} if "options" in run else {}
 
 
 def load_model(path: str) -> tuple[LatentVariableModel, dict[str, Any]]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyvae.cli.errors import UserError
 from pyvae.cli.files import every_form, write_array, write_arrays, write_picture
 from pyvae.cli.mixture_folder import ARRAYS, STORED, SUMMARY, points_of
+from pyvae.cli.reading import current_rules, load_data, say_notes
 from pyvae.cli.run_folder import absolute
 from pyvae.cli.terminal import output, say, show, table
 from pyvae.cli.threads import use_threads
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _FILES = (SUMMARY, ARRAYS, "labels.npy", *every_form("mixture", "bic"))
 _LISTED = 30  # components of the table
+_COLUMNS = 6  # features of it
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Options:
     overwrite: bool
     split: str
     threads: int | None
+    reading: dict[str, Any]
     picture_format: str = "png"
 
 
@@ -53,14 +57,14 @@ def fit_mixture(options: Options) -> None:
     """Fit, print, and write parameters, labels and pictures."""
     counts = numbers(options.components)
     folder = _folder(options)
-    from pyvae.cli.train import load_data
-
-    data = load_data({"data": options.data, "labels": None, "split": options.split})
+    data = load_data(_read_by(options))
     if max(counts) > len(data):
         raise UserError(
             f"--components: {max(counts)} are more than the {len(data)} points of {options.data}"
         )
     console = output()
+    say_notes(console, data)
+    _say_labels(console, data)
     d = data.num_features
     use_threads(
         options.threads,
@@ -73,13 +77,24 @@ def fit_mixture(options: Options) -> None:
     if len(counts) > 1:
         _show_counts(console, fitted, criterion, best)
     labels = fitted[best].predict(x)
-    _show_components(console, fitted[best], labels)
+    _show_components(console, fitted[best], labels, data.columns)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         for name in _FILES:
             (folder / name).unlink(missing_ok=True)
         _write(folder, options, data, fitted[best], labels, criterion)
     say(console, f"wrote {', '.join(n for n in _FILES if (folder / n).exists())} in {folder}")
+
+
+def _read_by(options: Options) -> dict[str, Any]:
+    """Return the options that the data are read by."""
+    return {
+        **options.reading,
+        "data": options.data,
+        "split": options.split,
+        "no_label_column": True,  # all columns are features: a fit has no use for labels
+        "reading_rules": current_rules(),
+    }
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -122,6 +137,7 @@ def _fit(console: Console, options: Options, count: int, x: np.ndarray) -> Gauss
         tol=options.tolerance,
         reg_covar=options.reg_covar,
         random_state=options.seed,
+        missing_values=options.reading["missing"],
         verbose=int(console.is_terminal),
         verbose_interval=options.max_iter + 1,
     )
@@ -146,7 +162,21 @@ def _show_counts(
     say(console, "")
 
 
-def _show_components(console: Console, mixture: GaussianMixture, labels: np.ndarray) -> None:
+def _say_labels(console: Console, data: Data) -> None:
+    """Say of a column that is called so, that it is a feature."""
+    from pyvae.data import LABEL_NAMES
+
+    for name in data.columns or ():
+        if name.lower() in LABEL_NAMES:
+            say(console, f"note   column {name!r} is a feature; --drop {name} leaves it out")
+
+
+def _show_components(
+    console: Console,
+    mixture: GaussianMixture,
+    labels: np.ndarray,
+    names: tuple[str, ...] | None,
+) -> None:
     import numpy as np
 
     counts = np.bincount(labels, minlength=len(mixture.weights_))
@@ -157,14 +187,31 @@ def _show_components(console: Console, mixture: GaussianMixture, labels: np.ndar
         f"{mixture.lower_bound_:.4f} nats a point after {mixture.n_iter_} iterations"
     )
     say(console, title)
-    grid = table(console, "", *columns, "mean", numbers=columns)
+    means = [_written(column) for column in mixture.means_[:, :_COLUMNS].T]
+    more = mixture.means_.shape[1] > _COLUMNS
+    features = ("mean",) if names is None else names[:_COLUMNS]
+    numbers = columns if names is None else (*columns, *features)
+    grid = table(console, "", *columns, *features, *[""] * (more and names is not None),
+                 numbers=numbers)  # fmt: skip
     for k in np.argsort(-mixture.weights_, kind="stable")[:_LISTED]:
-        place = ", ".join(f"{value:.3g}" for value in mixture.means_[k][:6])
-        more = ", ..." * (mixture.means_.shape[1] > 6)
-        grid.add_row(str(k), f"{mixture.weights_[k]:.4f}", f"{counts[k]:,}", place + more)
+        place = [column[k] for column in means] + ["..."] * more
+        place = [", ".join(place)] if names is None else place
+        grid.add_row(str(k), f"{mixture.weights_[k]:.4f}", f"{counts[k]:,}", *place)
     show(console, grid)
     if len(counts) > _LISTED:
         say(console, f"and {len(counts) - _LISTED} lighter ones")
+
+
+def _written(values: np.ndarray) -> list[str]:
+    """Write numbers with as many digits as tell them apart, three at least."""
+    import numpy as np
+
+    apart = np.diff(np.unique(values))
+    least = float(apart.min()) if len(apart) else 0.0
+    size = float(np.abs(values).max())
+    lost = math.log10(size / least) if least > 0 else 0.0
+    digits = min(17, max(3, math.ceil(lost) + 1))
+    return [f"{value:.{digits}g}" for value in values]
 
 
 def _write(
@@ -175,6 +222,8 @@ def _write(
     labels: np.ndarray,
     criterion: dict[int, float],
 ) -> None:
+    import numpy as np
+
     from pyvae import plots
 
     k, d = mixture.means_.shape
@@ -182,6 +231,7 @@ def _write(
         "data": data.name,
         "points": len(data),
         "dimensions": d,
+        "columns": data.columns,
         "components": k,
         "covariance": mixture.covariance_type,
         "converged": bool(mixture.converged_),
@@ -189,14 +239,19 @@ def _write(
         "log_likelihood_per_point": float(mixture.lower_bound_),
         "bic": {str(count): value for count, value in criterion.items()},
         "seed": options.seed,
-        "options": {"data": absolute(options.data), "split": options.split},
+        "scale": data.scale,
+        "options": {**_read_by(options), "data": absolute(options.data)},
     }
     arrays = {name: getattr(mixture, f"{name}_") for name in STORED}
     write_arrays(folder / ARRAYS, arrays)
     write_array(folder / "labels.npy", labels)
     matrices = mixture.covariance_matrices_
-    picture = plots.mixture(data.x.numpy(), labels, mixture.weights_, mixture.means_, matrices)
-    write_picture(folder / f"mixture.{options.picture_format}", picture)
+    x = data.x.numpy()
+    seen = np.isfinite(x).all(1)  # what was not observed has no place in a picture
+    if seen.any():
+        shown = (x[seen], labels[seen], mixture.weights_, mixture.means_, matrices)
+        picture = plots.mixture(*shown, feature_names=data.columns)
+        write_picture(folder / f"mixture.{options.picture_format}", picture)
     if len(criterion) > 1:
         curve = plots.information_criterion(list(criterion), list(criterion.values()), "BIC")
         write_picture(folder / f"bic.{options.picture_format}", curve)

@@ -6,9 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyvae.cli.reading import FORMS
 from pyvae.cli.run_folder import read_json
 from pyvae.errors import NotFound, WrongValue
-from pyvae.storage.form import Fields, Place, Plain, Text
+from pyvae.storage.form import Fields, Place, Plain, Real, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +24,10 @@ _FORM = Fields(
     {
         "data": Text(),
         "options": Fields(
-            optional={"data": Text(), "split": Text(("train", "test", "all"))}, others=Plain()
+            optional={"data": Text(), "split": Text(("train", "test", "all")), **FORMS},
+            others=Plain(),
         ),
+        "scale": Real(0),
     },
     Plain(),
 )
@@ -48,7 +51,11 @@ def load_mixture(folder: Path) -> tuple[GaussianMixture, dict[str, Any]]:
     if not path.exists():
         raise NotFound(f"{path} is missing; `pyvae fit-mixture` writes it")
     weights, means, covariances = read_arrays(path, *STORED)
-    mixture = GaussianMixture(max(1, means.shape[0]), covariance_type=summary["covariance"])
+    mixture = GaussianMixture(
+        max(1, means.shape[0]),
+        covariance_type=summary["covariance"],
+        missing_values=summary["options"].get("missing", "refuse"),
+    )
     mixture.weights_, mixture.means_, mixture.covariances_ = weights, means, covariances
     try:
         mixture.n_features_in_ = mixture.covariance_matrices_.shape[1]  # looks at all of them

@@ -69,8 +69,8 @@ DataPath = Annotated[
     str,
     _option(
         "--data",
-        "'digits' (1,797 real 8x8 images), a folder of IDX files (MNIST's), or one IDX, .npy, "
-        ".npz or .csv file.",
+        "'digits' (1,797 real 8x8 images), a folder of IDX files (MNIST's) or of PNG or JPEG "
+        "files, or one IDX, .npy, .npz or .csv file.",
         _DATA,
         metavar="PATH",
     ),
@@ -79,7 +79,8 @@ LabelsPath = Annotated[
     str | None,
     _option(
         "--labels",
-        "One integer an example, where PATH holds none. Never used in training.",
+        "File of one integer or name of a class an example, where the data hold none. Never used "
+        "in training.",
         _DATA,
         metavar="PATH",
     ),

@@ -83,7 +83,7 @@ def _reconstructions(model: LatentVariableModel, data: Data) -> Figure:
 
 
 def _samples(
-    model: LatentVariableModel, image_shape: tuple[int, int] | None, components: NDArray | None
+    model: LatentVariableModel, image_shape: tuple[int, ...] | None, components: NDArray | None
 ) -> Figure:
     generator = torch.Generator().manual_seed(0)
     if components is None:

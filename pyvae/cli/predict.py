@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pyvae.cli import terminal
 from pyvae.cli.errors import UserError
 from pyvae.cli.evaluate import check_width, load_data_of, load_model
 from pyvae.cli.mixture_folder import SUMMARY, load_mixture, points_of
+from pyvae.cli.reading import say_notes
 from pyvae.cli.threads import threads_of, use_threads, work_of
 from pyvae.storage.writing import write_by
 
@@ -30,6 +32,7 @@ class Clusterer:
     """A model or a mixture, asked for the components of some rows."""
 
     run: dict[str, Any]
+    complete: bool  # whether it needs every number of a row
     width: int
     components: int
     work: float
@@ -46,11 +49,14 @@ def predict(
     split: str | None,
     overwrite: bool,
     threads: int | None,
+    reading: dict[str, Any],
 ) -> None:
     """Write the component of every row, and how probable each is."""
     target = _target(output, overwrite=overwrite)
-    found = _clusterer(path)
-    loaded, _ = load_data_of(path, found.run, data=data, split=split)
+    found = _clusterer(path, reading)
+    given = {"data": data, "split": split, **reading}
+    loaded, _ = load_data_of(path, found.run, given, complete=found.complete)
+    say_notes(terminal.output(stderr=True), loaded)
     check_width(path, loaded, found.width)
     use_threads(threads or threads_of(found.run), found.work)
     array = target is not None and target.suffix.lower() == ".npy"
@@ -92,7 +98,7 @@ def _target(output: str | None, *, overwrite: bool) -> Path | None:
     return target
 
 
-def _clusterer(path: str) -> Clusterer:
+def _clusterer(path: str, reading: dict[str, Any]) -> Clusterer:
     """Load what ``train`` or ``fit-mixture`` left in a folder."""
     import torch
 
@@ -101,9 +107,11 @@ def _clusterer(path: str) -> Clusterer:
     folder = Path(path).expanduser()
     if (folder / SUMMARY).exists():
         mixture, summary = load_mixture(folder)
+        mixture.missing_values = reading.get("missing", mixture.missing_values)
         k, d = mixture.means_.shape
         return Clusterer(
             summary,
+            False,
             d,
             k,
             2.0 * _ROWS * k * d * (d if mixture.covariances_.ndim > 1 else 1),
@@ -119,6 +127,7 @@ def _clusterer(path: str) -> Clusterer:
         )
     return Clusterer(
         run,
+        True,
         model.input_dim,
         model.num_components,
         work_of(model, _ROWS),

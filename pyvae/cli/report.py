@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyvae.cli.reading import say_notes
 from pyvae.cli.terminal import say, show, table
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MODEL_NAMES = {"gmvae": "GM-VAE", "vae": "VAE"}
 _ROWS_LOOKED_AT = 10_000
 _UNEVEN = 30
+_CLASSES = 10  # whose names are told
 _PARTS = {
     "bound": "evidence lower bound",
     "reconstruction": "  reconstruction, E[log p(x|w)]",
@@ -45,14 +47,27 @@ def opening(
 
     size = sum(p.numel() for p in model.parameters())
     where = "CUDA" if device == "cuda" else f"CPU ({build_info()['instruction_set']})"
-    labels = ", labelled (for the score only)" if data.labels is not None else ""
     lines = [
-        f"data   {data.name}: {len(data):,} examples of {data.num_features:,} features{labels}",
+        f"data   {data.name}: {len(data):,} examples of {data.num_features:,} features",
+        *_labels(data),
         f"model  {type(model).__name__} {model.config['likelihood']}, {size:,} parameters",
         f"device {where}, {threads} thread{'s' * (threads != 1)}",
     ]
     for line in lines + _units(data, model):
         say(console, line)
+    say_notes(console, data)
+
+
+def _labels(data: Data) -> list[str]:
+    """Say which labels there are, and that nothing is learnt from them."""
+    if data.labels is None:
+        return []
+    source = f"from {data.label_name}, " if data.label_name else ""
+    names = ""
+    if data.classes is not None:
+        more = ", ..." * (len(data.classes) > _CLASSES)
+        names = f"; {len(data.classes)} classes: {', '.join(data.classes[:_CLASSES])}{more}"
+    return [f"labels {source}for the score only; --no-label-column takes none{names}"]
 
 
 def _units(data: Data, model: LatentVariableModel) -> list[str]:

@@ -3,9 +3,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pyvae.cli.reading import FORMS
 from pyvae.cli.settings import OPTIONS, Option
+from pyvae.errors import WrongValue
 from pyvae.settings.kinds import OneOf
-from pyvae.storage.form import Fields, Form, Integer, Maybe, Plain, Real, Rows, Text, Truth
+from pyvae.storage.form import (
+    Fields,
+    Form,
+    Integer,
+    Maybe,
+    Place,
+    Plain,
+    Real,
+    Rows,
+    Text,
+    Truth,
+)
 
 # Of the command itself; the others are described where the settings are.
 _OWN: dict[str, Form] = {
@@ -18,8 +33,19 @@ _OWN: dict[str, Form] = {
     "pseudo_inputs": Integer(0),
     "device": Text(("auto", "cpu", "cuda")),
     "threads": Maybe(Integer(1, 1 << 16)),
+    **FORMS,
 }
 _TYPES: dict[type | None, Form] = {bool: Truth(), int: Integer(), float: Real(), str: Text()}
+
+
+class _ImageShape(Rows):
+    """Height and width, and before them channels where there are several."""
+
+    def taken(self, found: Any, place: Place) -> list[Any]:
+        sizes = super().taken(found, place)
+        if len(sizes) not in (2, 3):
+            raise WrongValue(f"{place} has {len(sizes)} entries; expected 2 or 3")
+        return sizes
 
 
 def run_form() -> Fields:
@@ -29,7 +55,7 @@ def run_form() -> Fields:
         {"format": Text()},
         {
             "options": Fields(optional={**options, **_OWN}, others=Plain()),
-            "image_shape": Maybe(Rows(lambda _: Integer(1, 1 << 31), 2)),
+            "image_shape": Maybe(_ImageShape(lambda _: Integer(1, 1 << 31))),
             "scale": Real(0),
         },
         Plain(),

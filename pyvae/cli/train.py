@@ -4,10 +4,17 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import Interrupted, RunFailed, UserError
+from pyvae.cli.evaluate import about
+from pyvae.cli.reading import (
+    EARLIER,
+    as_trained_on,
+    current_rules,
+    load_data,
+    require_complete,
+)
 from pyvae.cli.run_folder import RunFolder, absolute, default_output
 from pyvae.cli.settings import OPTIONS, arguments, check, flag
 from pyvae.cli.terminal import output, say, steps
@@ -30,7 +37,7 @@ _EARLIER = {
     name: option.about.before
     for name, option in OPTIONS.items()
     if option.about.before is not NEVER
-} | {"pseudo_inputs": 0}
+} | {"pseudo_inputs": 0, **EARLIER}
 
 
 def train(options: dict[str, Any], given: set[str]) -> None:
@@ -53,6 +60,7 @@ def train(options: dict[str, Any], given: set[str]) -> None:
             else:
                 _check_belongs(options, given)
                 check(options)
+                options = {**options, "reading_rules": current_rules()}
                 if options["objective"] != "elbo" and "warmup_epochs" not in given:
                     options = {**options, "warmup_epochs": 0}
                 folder.check_free(overwrite=options["overwrite"])
@@ -66,6 +74,7 @@ def train(options: dict[str, Any], given: set[str]) -> None:
 def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     console = output(quiet=options["quiet"])
     device = choose_device(options["device"])
+    require_complete(options)
     data = load_data(options)
     if options["resume"]:
         data = as_trained_on(data, folder.read_settings())
@@ -102,7 +111,7 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     seconds = sum(row["seconds"] for row in history)
     say(console, f"{len(history)} epochs took {seconds:.0f} s")
     figures = _scored(console, model, data, options, len(history) * len(Batches(parts[0])))
-    folder.write_json(folder.metrics, {"data": data.name, "split": options["split"], **figures})
+    folder.write_json(folder.metrics, {**about(data, options["split"]), **figures})
     written = []
     if options["pictures"]:
         kind = options["picture_format"]
@@ -118,7 +127,7 @@ def _scored(
     options: dict[str, Any],
     examples_seen: int,
 ) -> dict[str, Any]:
-    """Score a model that was has seen so many examples in training, each as often as it came."""
+    """Score a model that has seen so many examples in training, each as often as it came."""
     from pyvae.models import GMVAE
     from pyvae.training import evaluate
     from pyvae.training.baselines import sample_size
@@ -138,19 +147,6 @@ def _scored(
             seed=options["seed"],
             told=told,
         )
-
-
-def load_data(options: dict[str, Any]) -> Data:
-    """Load what ``--data``, ``--labels`` and ``--split`` name."""
-    from pyvae.data import load
-
-    return load(options["data"], split=options["split"], labels=options["labels"])
-
-
-def as_trained_on(data: Data, run: dict[str, Any]) -> Data:
-    """Leave data unscaled for runs from before pixels of other types than bytes were scaled."""
-    older = "scale" not in run and data.stored.dtype != "uint8"
-    return replace(data, scale=1.0) if older else data
 
 
 def choose_device(name: str) -> str:
@@ -256,7 +252,7 @@ def _vamp_prior(count: int, train: Data | Dataset) -> VampPrior | None:
             f"--pseudo-inputs {count}: they start from examples, and there are {len(batches)} to "
             "train on; ask for fewer"
         )
-    return VampPrior(torch.cat(list(batches.in_order(count))))
+    return VampPrior(torch.cat(list(batches.in_order(count))).float())
 
 
 def _split(data: Data, share: float, seed: int) -> tuple[Data | Dataset, Dataset | None]:
@@ -289,6 +285,7 @@ def _record(folder: RunFolder, options: dict[str, Any], data: Data) -> None:
         torch=torch.__version__,
         image_shape=data.image_shape,
         scale=data.scale,
+        columns=data.columns,
     )
 
 

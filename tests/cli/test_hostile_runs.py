@@ -25,7 +25,7 @@ WRONG: dict[str, tuple[tuple[str, ...], Any]] = {
     "options.seed is True": (("options", "seed"), True),
     "options.schedule is 'steep'": (("options", "schedule"), "steep"),
     "image_shape is 'square'": (("image_shape",), "square"),
-    "image_shape has 3 entries": (("image_shape",), [1, 2, 3]),
+    "image_shape has 4 entries": (("image_shape",), [1, 1, 8, 8]),
     "image_shape.0 is -8": (("image_shape",), [-8, -8]),
 }
 
