@@ -65,6 +65,11 @@ def _commands(document: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in re.findall(r"^pyvae .+$", text, re.M)]
 
 
+def test_the_examples_of_the_page_on_data_run() -> None:
+    names = _examples(ROOT / "docs" / "data.md")
+    assert names["pictures"].shape == (4, 3, 8, 8)  # type: ignore[attr-defined]
+
+
 def test_the_examples_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
     names = _examples(ROOT / "README.md")
     assert "label" not in capsys.readouterr().err

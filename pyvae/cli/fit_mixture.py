@@ -203,15 +203,15 @@ def _show_components(
 
 
 def _written(values: np.ndarray) -> list[str]:
-    """Write numbers with as many digits as tell them apart, three at least."""
+    """Write numbers with three digits, or with as many as tell them apart."""
     import numpy as np
 
     apart = np.diff(np.unique(values))
-    least = float(apart.min()) if len(apart) else 0.0
-    size = float(np.abs(values).max())
-    lost = math.log10(size / least) if least > 0 else 0.0
-    digits = min(17, max(3, math.ceil(lost) + 1))
-    return [f"{value:.{digits}g}" for value in values]
+    least, size = float(apart.min(initial=np.inf)), float(np.abs(values).max())
+    if least >= 1e-3 * size or size >= 1e15:
+        return [f"{value:.3g}" for value in values]
+    decimals = min(15, max(0, 1 - math.floor(math.log10(least))))
+    return [f"{value:.{decimals}f}" for value in values]
 
 
 def _write(
@@ -251,7 +251,10 @@ def _write(
     if seen.any():
         shown = (x[seen], labels[seen], mixture.weights_, mixture.means_, matrices)
         picture = plots.mixture(*shown, feature_names=data.columns)
-        write_picture(folder / f"mixture.{options.picture_format}", picture)
+        write_picture(folder / name, picture)
+    if not seen.all():
+        told = f"{seen.sum():,} of {len(x):,} points, which have no missing values"
+        say(output(), f"{name} shows {told}" if seen.any() else "no point to draw is complete")
     if len(criterion) > 1:
         curve = plots.information_criterion(list(criterion), list(criterion.values()), "BIC")
         write_picture(folder / f"bic.{options.picture_format}", curve)

@@ -62,12 +62,14 @@ def _labels(data: Data) -> list[str]:
     """Say which labels there are, and that nothing is learnt from them."""
     if data.labels is None:
         return []
-    source = f"from {data.label_name}, " if data.label_name else ""
+    source, way_out = "", ""
+    if data.label_name is not None:
+        source, way_out = f"from {data.label_name}, ", "; --no-label-column takes none"
     names = ""
     if data.classes is not None:
         more = ", ..." * (len(data.classes) > _CLASSES)
         names = f"; {len(data.classes)} classes: {', '.join(data.classes[:_CLASSES])}{more}"
-    return [f"labels {source}for the score only; --no-label-column takes none{names}"]
+    return [f"labels {source}for the score only{way_out}{names}"]
 
 
 def _units(data: Data, model: LatentVariableModel) -> list[str]:

@@ -277,7 +277,7 @@ def _with_labels(data: Data, path: Path, reading: Reading) -> Data:
         values = read_idx(path) if kind == "idx" else np.asarray(read_npy(path, text=True))
         found = labelling.from_array(path, values)
     labels = labelling.checked(path, found, data.name, len(data))
-    return replace(data, labels=labels, classes=found.classes, label_name=str(path))
+    return replace(data, labels=labels, classes=found.classes, label_name=None)
 
 
 def _one_part(data: Data, split: str) -> Data:
