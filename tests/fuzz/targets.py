@@ -11,16 +11,19 @@ import random
 import shutil
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save as safetensors_bytes
 
 from pyvae.cli.run_folder import RunFolder
 from pyvae.data import load
+from pyvae.errors import UserError
 from pyvae.models import from_pretrained
 from pyvae.models.weights import digest
 from pyvae.training.checkpoint import read_checkpoint
@@ -51,6 +54,16 @@ def make(folder: Path) -> None:
     rows = (",".join(map(str, (*row, label))) for row, label in zip(X, LABELS, strict=True))
     (folder / "a.csv").write_text("a,b,c,d,e,f,label\n" + "\n".join(rows) + "\n")
     (folder / "b.csv.gz").write_bytes(gzip.compress((folder / "a.csv").read_bytes()))
+    cells = [
+        [f"r{i}", *(f"{value:.5f}".replace(".", ",") for value in row)] for i, row in enumerate(X)
+    ]
+    table = "\n".join(";".join(row) for row in (["", "b", "c", "d", "e", "f", "kind"], *cells))
+    (folder / "c.csv").write_text("# a remark\n" + table + "\n")
+    (folder / "images").mkdir()
+    for name in ("a.png", "b.png", "c.jpg"):
+        Image.fromarray((np.arange(144).reshape(6, 8, 3)).astype(np.uint8)).save(
+            folder / "images" / name
+        )
     for run, changes in (("run", {}), ("em", {"prior_update": "em"})):
         model = small_model(learn_weights=True)
         trainer(folder / run, **changes).fit(model, blobs())
@@ -115,11 +128,13 @@ def idx_header(draw: Draw, path: Path) -> None:
 def csv_cell(draw: Draw, path: Path) -> None:
     packed = path.suffix == ".gz"
     text = (gzip.decompress(path.read_bytes()) if packed else path.read_bytes()).decode()
-    cells = text.split(",")
-    hostile = ("nan", "1e400", "1_0", "١", '"', "\0", "", "x\n", "1" * 400, "-1", "1e12", "9" * 19)
+    mark = ";" if ";" in text else ","
+    cells = text.split(mark)
+    hostile = ("nan", "1e400", "1_0", "١", '"', "\0", "", "x\n", "1" * 400, "-1", "1e12", "9" * 19,
+               "NA", "1,234", "a,b;c", "#", "0", " ", "\r", "\t|")  # fmt: skip
     for _ in range(draw.choice((1, 2))):
         cells[draw.randrange(len(cells))] = draw.choice(hostile)
-    content = ",".join(cells).encode()
+    content = mark.join(cells).encode()
     path.write_bytes(gzip.compress(content) if packed else content)
 
 
@@ -179,6 +194,31 @@ def read_data(path: Path) -> None:
     assert len(data) * data.num_features <= 10**7, data.stored.shape
 
 
+def read_table(path: Path) -> None:
+    """Read it by every kind of options."""
+    for options in ({}, {"missing": "keep", "drop": [1]}, {"label_column": 1, "header": True},
+                    {"delimiter": " "}, {"decimal": ","}, {"rules": 1}):  # fmt: skip
+        try:
+            load(path, **options).rows(slice(0, 4))
+        except UserError as error:
+            if str(path) not in str(error):
+                raise RuntimeError("the refusal names no file") from error
+    read_data(path)
+
+
+def png_header(draw: Draw, path: Path) -> None:
+    """Promise another size, depth or colour, with the check that belongs to it."""
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", *(draw.choice((0, 1, 6, 8, 5000, 2**31 - 1)) for _ in "hw"))
+    data[24:26] = bytes((draw.choice((1, 2, 4, 8, 16, 255)), draw.choice((0, 2, 3, 4, 6))))
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+
+
+def read_images(path: Path) -> None:
+    read_data(path.parent)
+
+
 def read_model(path: Path) -> None:
     model = from_pretrained(path.parent).to(torch.float32)
     bound = model.elbo(torch.rand(2, model.input_dim), num_samples=1)
@@ -211,6 +251,10 @@ TARGETS = (
     *(Target(name, npz_member, read_data) for name in ("a.npz", "b.npz")),
     *(Target(name, idx_header, read_data) for name in ("a.idx3", "b.idx3.gz")),
     *(Target(name, csv_cell, read_data) for name in ("a.csv", "b.csv.gz")),
+    *(Target(name, csv_cell, read_table) for name in ("a.csv", "c.csv")),
+    Target("c.csv", any_bytes, read_table),
+    *(Target(f"images/{name}", any_bytes, read_images) for name in ("a.png", "b.png", "c.jpg")),
+    *(Target(f"images/{name}", png_header, read_images) for name in ("a.png", "b.png")),
     Target("run/model/config.json", json_file, read_model),
     Target("run/model/config.json", any_bytes, read_model),
     Target("run/model/model.safetensors", any_bytes, read_model),
