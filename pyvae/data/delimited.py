@@ -190,8 +190,9 @@ class _Parser:
                 return np.nan
             raise WrongValue(
                 f"{self._place(line, index)} is missing ({cell!r}); expected a finite number. Drop "
-                "such rows or fill them in; `pyvae fit-mixture --missing marginalize` (in Python "
-                "missing='keep') takes them as they are"
+                f"such rows, fill them in, or leave the column out (--drop {self._called(index)}); "
+                "`pyvae fit-mixture --missing marginalize` (in Python missing='keep') takes them "
+                "as they are"
             )
         value = kinds.number(cell, self.form.decimal)
         if value is None:
@@ -210,7 +211,7 @@ class _Parser:
 
     def _refused(self, cell: str, line: int, index: int) -> str:
         """Say what a cell holds, what was expected, and the ways out."""
-        name = (self.names[index] if self.names else "") or str(index + 1)
+        name = self._called(index)
         ways = f"--drop {name} leaves the column out, --label-column {name} takes it for labels"
         if kinds.has_decimal_comma(cell) and self.form.decimal == ".":
             ways = "--decimal ',' reads decimal commas"
@@ -221,13 +222,20 @@ class _Parser:
             expected += " with a decimal comma"
         return f"{cell[:80]!r}; expected {expected}: {ways}"
 
+    def _called(self, index: int) -> str:
+        """Return what a column may be named by in an option."""
+        return (self.names[index] if self.names else "") or str(index + 1)
+
     def _place(self, line: int, index: int) -> str:
         return f"{self.path}: line {line}, {column_name(index, self.names)}"
 
     def _other_delimiter(self, cells: list[str]) -> str:
         if self.reading.delimiter is not None or self.width > 1:
             return ""
-        return f" (parted by {DELIMITERS[self.form.delimiter]}; --delimiter names another)"
+        return (
+            f" (parted by {DELIMITERS[self.form.delimiter]}; --delimiter names another, --decimal "
+            "',' reads decimal commas)"
+        )
 
 
 def smallest(values: np.ndarray) -> np.ndarray:

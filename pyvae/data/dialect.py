@@ -129,7 +129,7 @@ def _of_the_first_line(
         found = [d for d in found if d != " "]
     if len(found) > 1:
         raise _ambiguous(path, found)
-    delimiter = found[0] if found else ","
+    delimiter = found[0] if found else ";" if reading.decimal == "," else ","
     return Dialect(delimiter, reading.decimal or ".", reading.decimal is not None)
 
 

@@ -58,13 +58,17 @@ def _numeric(path: Path, first: list[str], below: list[tuple[str, ...]], decimal
     # Text over text may be a name or a value: it tells nothing.
     told = [i for i, kind in enumerate(kinds) if kind != "text" or not is_text(first[i], decimal)]
     told = told[1:] if indexed else told
+    texts = [i for i in told if is_text(first[i], decimal)]  # over numbers
+    told = [i for i in told if i not in texts]
     names, below = [first[i].strip() for i in told], [below[i] for i in told]
     if not all(is_integer(name) for name in names):
         return Naming(False)
     counted = names == [str(i) for i in range(len(names))]
     written = ",".join(first)[:80]
-    if counted and indexed:
+    if counted and (indexed or (texts and len(names) > 1)):
         return Naming(True)
+    if texts:
+        return Naming(False)
     kinds = [kinds[i] for i in told]
     stands_out = all(kind != "integers" for kind in kinds)
     if counted and stands_out:

@@ -57,6 +57,7 @@ def test_they_can_be_told(tmp_path: Path) -> None:
     both = {"delimiter": "semicolon", "decimal": ","}
     assert read(tmp_path / "a.csv", "1;2\n", **both)[0].x.tolist() == [[1, 2]]
     assert read(tmp_path / "a.csv", "1.5\n", delimiter=";")[0].x.tolist() == [[1.5]]
+    assert read(tmp_path / "a.csv", "v\n1,5\n", decimal=",")[0].x.tolist() == [[1.5]]
     for options, words in (
         ({"delimiter": "dash"}, "delimiter is 'dash'; expected one of comma"),
         ({"decimal": "'"}, "decimal is"),
@@ -102,6 +103,7 @@ HEADERS = {
     ",a,b\n0,1,7\n1,2,8\n": (("a", "b"), 2, "counts the rows: it is left out"),
     ",a,b\n3,1,7\n1,2,8\n": (("column 1", "a", "b"), 2, ""),
     "a,0\n1,2\n": None,
+    "0,1,b\n7,8,9\n": (("0", "1", "b"), 1, ""),
     "NaN,b\n1,2\n": (("NaN", "b"), 1, ""),
     "1,2\n3.5,4.5\n": (None, 2, ""),
 }
