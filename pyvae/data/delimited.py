@@ -72,7 +72,8 @@ def read_labels(path: Path, reading: Reading, count: int) -> labels.Labels:
     if len(rows) > count + 1:
         raise WrongValue(f"{path}: holds more labels than the {count} examples")
     named = naming(path, rows[:_HEAD], found.decimal, own)
-    header = named.header or (named.in_doubt and len(rows) == count + 1)
+    # A line more than there are examples is the name of what follows.
+    header = named.header or (reading.header is None and len(rows) == count + 1)
     width = len(rows[0])
     at = 0
     if width > 1:

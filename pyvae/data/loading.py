@@ -152,10 +152,20 @@ def load(
 def _source(source: str, split: str, reading: Reading) -> Data:
     path = Path(source).expanduser()
     if source == "digits" and not path.exists():
+        _require_no_columns(source, reading)
         return _one_part(digits(), split)
     if not path.exists():
         raise NotFound(f"{path}: no such file or directory; expected {_SUPPORTED}")
     return _folder(path, split, reading) if path.is_dir() else _file(path, split, reading)
+
+
+def _require_no_columns(source: str | Path, reading: Reading) -> None:
+    """Refuse options of columns for images, whose labels are their own."""
+    if reading.told_label is not None or reading.columns is not None or reading.drop:
+        raise WrongValue(
+            f"{source}: holds images, which have no columns; leave out --columns, --drop and "
+            "--label-column"
+        )
 
 
 def _file(path: Path, split: str, reading: Reading) -> Data:
@@ -187,6 +197,7 @@ def _kind(path: Path) -> str:
 
 
 def _folder(path: Path, split: str, reading: Reading) -> Data:
+    _require_no_columns(path, reading)
     if not any(find_idx(path, part, "images") for part in ("train", "test")):
         found = read_folder(path, split)
         if found is not None:
@@ -230,8 +241,10 @@ def _build(
     shape = shapes.image_shape(stored)
     if reading.rules == 1 and shape is not None and len(shape) > 2:
         shape = None
-    if found.columns is None and (reading.columns is not None or reading.drop):
-        stored, shape = _chosen(path, stored, reading), None
+    told = reading.told_label is not None and labels is None
+    if found.columns is None and (told or reading.columns is not None or reading.drop):
+        stored, chosen = _chosen(path, stored, reading)
+        labels, shape = chosen or labels, None
     data = Data(
         stored,
         None
@@ -249,18 +262,22 @@ def _build(
     return data if mapped else data.verified()
 
 
-def _chosen(path: Path, stored: np.ndarray, reading: Reading) -> np.ndarray:
-    """Return the columns of an array that are told, by number."""
+def _chosen(
+    path: Path, stored: np.ndarray, reading: Reading
+) -> tuple[np.ndarray, labelling.Labels | None]:
+    """Return the columns of an array that are told, by number: features, and labels."""
     if stored.ndim != 2:
         raise WrongValue(
-            f"{path}: examples of shape {stored.shape[1:]} have no columns; leave out --columns "
-            "and --drop"
+            f"{path}: examples of shape {stored.shape[1:]} have no columns; leave out --columns, "
+            "--drop and --label-column"
         )
-    own = replace(reading, label_column=None)
-    chosen = list(choose(str(path), None, stored.shape[1], own).features)
-    first, last = chosen[0], chosen[-1] + 1
+    columns, label, _ = choose(str(path), None, stored.shape[1], reading)
+    chosen, first, last = list(columns), columns[0], columns[-1] + 1
+    labels = None if label is None else labelling.from_array(path, np.array(stored[:, label]))
     # A view where it can be one: of a mapped file nothing is read.
-    return stored[:, first:last] if chosen == list(range(first, last)) else stored[:, chosen]
+    if chosen == list(range(first, last)):
+        return stored[:, first:last], labels
+    return stored[:, chosen], labels
 
 
 def _with_labels(data: Data, path: Path, reading: Reading) -> Data:

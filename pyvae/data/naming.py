@@ -20,7 +20,6 @@ class Naming(NamedTuple):
 
     header: bool
     note: str = ""
-    in_doubt: bool = False  # one column of text over text: how long it is will tell
 
 
 def naming(path: Path, rows: Rows, decimal: str, reading: Reading) -> Naming:
@@ -47,7 +46,7 @@ def naming(path: Path, rows: Rows, decimal: str, reading: Reading) -> Naming:
         if not below:
             return Naming(bool(texts))
         over_numbers = any(not any(is_text(c, decimal) for c in below[i]) for i in texts)
-        return Naming(over_numbers, in_doubt=bool(texts) and not over_numbers)
+        return Naming(over_numbers)
     return _numeric(path, first, below, decimal) if below else Naming(False)
 
 

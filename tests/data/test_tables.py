@@ -224,3 +224,25 @@ def test_what_a_packed_table_unpacks_to_is_bounded(tmp_path: Path, content: byte
             load(tmp_path / "a.csv.gz")
 
     assert peak_growth(refused) < 100 << 20
+
+
+def test_columns_of_an_array_are_chosen_by_number(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.arange(12.0).reshape(4, 3))
+    data = load(tmp_path / "a.npy", columns=[1, 2], label_column=3)
+    assert isinstance(data.stored, np.memmap)
+    assert data.x.tolist() == [[0, 1], [3, 4], [6, 7], [9, 10]]
+    assert data.labels is not None
+    assert data.labels.tolist() == [2, 5, 8, 11]
+    assert load(tmp_path / "a.npy", drop=[2]).x.tolist() == [[0, 2], [3, 5], [6, 8], [9, 11]]
+    with pytest.raises(UserError, match="has no column 'a'; its columns have no names"):
+        load(tmp_path / "a.npy", label_column="a")
+    with pytest.raises(UserError, match="digits: holds images, which have no columns"):
+        load("digits", drop=[1])
+
+
+def test_the_length_of_a_file_of_labels_tells_its_header(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.eye(3))
+    (tmp_path / "l.csv").write_text("0\n2\n1\n2\n")  # as pandas writes a series without a name
+    labels = load(tmp_path / "x.npy", labels=tmp_path / "l.csv").labels
+    assert labels is not None
+    assert labels.tolist() == [2, 1, 2]
