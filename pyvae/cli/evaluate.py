@@ -140,7 +140,12 @@ def load_model(path: str) -> tuple[LatentVariableModel, dict[str, Any]]:
     if not folder.settings.exists():
         return model, {}
     run = folder.read_settings()
-    shape = run.get("image_shape")
+    shape, columns = run.get("image_shape"), run.get("columns")
+    if columns is not None and len(columns) != model.input_dim:
+        raise UserError(
+            f"{folder.settings}: names {len(columns)} columns, and the model beside it has "
+            f"{model.input_dim} features"
+        )
     if shape is not None and math.prod(shape) != model.input_dim:
         raise UserError(
             f"{folder.settings}: image_shape is {shape}, and the model beside it has "

@@ -246,6 +246,7 @@ def _write(
     write_arrays(folder / ARRAYS, arrays)
     write_array(folder / "labels.npy", labels)
     matrices = mixture.covariance_matrices_
+    name = f"mixture.{options.picture_format}"
     x = data.x.numpy()
     seen = np.isfinite(x).all(1)  # what was not observed has no place in a picture
     if seen.any():

@@ -52,10 +52,13 @@ def draw(
         drawn["history"] = plots.history(rows)
     drawn["latent_space"] = plots.latent_space(w, components, labels, **contours)
     drawn["reconstructions"] = _reconstructions(model, data)
-    drawn["component_samples"] = _samples(model, data.image_shape, components)
+    drawn["component_samples"] = _samples(model, data, components)
     if components is not None and labels is not None:
         drawn["confusion"] = plots.confusion(
-            components, labels, num_components=len(model.component_means)
+            components,
+            labels,
+            num_components=len(model.component_means),
+            class_names=data.classes,
         )
     for name, figure in drawn.items():
         for earlier in every_form(name):
@@ -79,21 +82,23 @@ def _reconstructions(model: LatentVariableModel, data: Data) -> Figure:
     count = _RECONSTRUCTED if data.image_shape else 1000
     picked = np.unique(np.linspace(0, len(data) - 1, count).round().astype(int))
     x = data.rows(picked)
-    return plots.reconstructions(x.numpy(), model.reconstruct(x).numpy(), data.image_shape)
+    pair = (x.numpy(), model.reconstruct(x).numpy())
+    return plots.reconstructions(*pair, data.image_shape, feature_names=data.columns)
 
 
-def _samples(
-    model: LatentVariableModel, image_shape: tuple[int, ...] | None, components: NDArray | None
-) -> Figure:
+def _samples(model: LatentVariableModel, data: Data, components: NDArray | None) -> Figure:
     generator = torch.Generator().manual_seed(0)
     if components is None:
         samples = model.sample(_SAMPLES_OF_ONE, generator=generator)[None]
-        return plots.component_samples(samples.numpy(), image_shape)
+        return plots.component_samples(
+            samples.numpy(), data.image_shape, feature_names=data.columns
+        )
     total = len(model.component_means)
     samples = [model.sample(_SAMPLES_A_COMPONENT, k, generator) for k in range(total)]
     return plots.component_samples(
         torch.stack(samples).numpy(),
-        image_shape,
+        data.image_shape,
+        feature_names=data.columns,
         means=model.decode(model.component_means).numpy(),
         shares=np.bincount(components, minlength=total) / len(components),
     )

@@ -164,9 +164,12 @@ def load_data(options: Mapping[str, Any]) -> Data:
 
 
 def as_trained_on(data: Data, run: Mapping[str, Any]) -> Data:
-    """Leave data unscaled for runs from before pixels of other types than bytes were scaled."""
-    older = bool(run) and "scale" not in run and data.stored.dtype != "uint8"
-    return replace(data, scale=1.0) if older else data
+    """Scale data as a run did that is from before scales were recorded: all bytes, only bytes."""
+    from pyvae.data.shapes import byte_scale
+
+    if not run or "scale" in run or data.scale not in (1.0, 1 / 255):  # digits have their own
+        return data
+    return replace(data, scale=byte_scale(data.stored))
 
 
 def current_rules() -> int:

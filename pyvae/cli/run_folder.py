@@ -24,7 +24,7 @@ _FILES = (
     *every_form("history", "latent_space", "reconstructions", "component_samples", "samples",
                 "confusion"),
 )  # fmt: skip
-_MOST_JSON = 1 << 16  # bytes of a file of the folder, which has some thousands
+_MOST_JSON = 1 << 24  # bytes of a file of the folder: thousands, and names of columns
 _BASELINE_EXAMPLES = "baseline_examples"  # as pyvae.training.evaluate calls it
 _FOLDERS = ("model", "tensorboard")
 

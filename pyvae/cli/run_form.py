@@ -57,6 +57,7 @@ def run_form() -> Fields:
             "options": Fields(optional={**options, **_OWN}, others=Plain()),
             "image_shape": Maybe(_ImageShape(lambda _: Integer(1, 1 << 31))),
             "scale": Real(0),
+            "columns": Maybe(Rows(lambda _: Text())),
         },
         Plain(),
     )

@@ -42,7 +42,10 @@ def sample(
         shape = run.get("image_shape")
         title = "the prior" if component is None else f"component {component}"
         picture = plots.component_samples(
-            x.numpy()[None], shape and tuple(shape), title=f"Samples of {title}, decoded"
+            x.numpy()[None],
+            shape and tuple(shape),
+            feature_names=run.get("columns"),
+            title=f"Samples of {title}, decoded",
         )
         write_picture(target, picture)
     print(f"{count} samples in {target}")

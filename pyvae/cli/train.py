@@ -252,7 +252,7 @@ def _vamp_prior(count: int, train: Data | Dataset) -> VampPrior | None:
             f"--pseudo-inputs {count}: they start from examples, and there are {len(batches)} to "
             "train on; ask for fewer"
         )
-    return VampPrior(torch.cat(list(batches.in_order(count))).float())
+    return VampPrior(torch.cat(list(batches.in_order(count))))
 
 
 def _split(data: Data, share: float, seed: int) -> tuple[Data | Dataset, Dataset | None]:

@@ -41,14 +41,24 @@ def sides(shape: Sequence[int]) -> int:
 
 
 def scale(stored: np.ndarray) -> float:
-    """1/255 for bytes and for images of pixels from 0 to 255, unless all are 0 or 1 (binarised)."""
-    step = max(1, (1 << 24) // max(1, stored[:1].size))
-    parts = (np.asarray(stored[i : i + step]) for i in range(0, len(stored), step))
+    """1/255 for images of pixels from 0 to 255, unless all are 0 or 1 (binarised); else 1."""
+    if image_shape(stored) is None and sides(stored.shape) < 2:
+        return 1.0
     if stored.dtype == np.uint8:
-        pixels = any((part > 1).any() for part in parts)
-    else:
-        pixels = sides(stored.shape) > 1 and _are_pixels(parts)
-    return 1 / 255 if pixels else 1.0
+        return byte_scale(stored)
+    return 1 / 255 if _are_pixels(_parts(stored)) else 1.0
+
+
+def byte_scale(stored: np.ndarray) -> float:
+    """1/255 for bytes of any shape, unless all are 0 or 1: what there was before, of tables too."""
+    if stored.dtype != np.uint8:
+        return 1.0
+    return 1 / 255 if any((part > 1).any() for part in _parts(stored)) else 1.0
+
+
+def _parts(stored: np.ndarray) -> Iterable[np.ndarray]:
+    step = max(1, (1 << 24) // max(1, stored[:1].size))
+    return (np.asarray(stored[i : i + step]) for i in range(0, len(stored), step))
 
 
 def _are_pixels(parts: Iterable[np.ndarray]) -> bool:

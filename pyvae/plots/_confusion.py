@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -16,7 +18,13 @@ from .style import INK, LABEL, TICK, dress, new_figure, shortened
 _BLUES = LinearSegmentedColormap.from_list("share", ["#ffffff", "#9cc7ee", "#3f90da", "#0b3a66"])
 
 
-def confusion(components: NDArray, labels: NDArray, *, num_components: int | None = None) -> Figure:
+def confusion(
+    components: NDArray,
+    labels: NDArray,
+    *,
+    num_components: int | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Figure:
     """Draw the counts of labels (rows) against components (columns).
 
     Columns are ordered by the one-to-one matching that gives the clustering accuracy, so a good
@@ -28,6 +36,8 @@ def confusion(components: NDArray, labels: NDArray, *, num_components: int | Non
         Integers, one an example.
     num_components
         Components of the model, so that empty ones show as well. Default: the largest seen.
+    class_names
+        What the labels 0, 1, ... are called; their numbers if left out.
     """
     components, labels = check_pair("confusion", components, labels)
     found = match(components, labels, num_components or int(components.max()) + 1)
@@ -42,20 +52,20 @@ def confusion(components: NDArray, labels: NDArray, *, num_components: int | Non
         f"{hits:,} of {len(labels):,} examples lie in the outlined cells, the best one-to-one "
         "matching.",
     )
-    _table(figure.subplots(), found, with_numbers)
+    values = [int(label) for label in found.labels]
+    names = [str(v) if class_names is None else class_names[v] for v in values]
+    _table(figure.subplots(), found, names, with_numbers)
     return figure
 
 
-def _table(axes: Axes, found: Matching, with_numbers: bool) -> None:
+def _table(axes: Axes, found: Matching, names: list[str], with_numbers: bool) -> None:
     counts = found.counts[:, found.order]
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     dress(axes, "", "component", "label").grid(False)
     picture = axes.imshow(share, cmap=_BLUES, vmin=0, vmax=1, aspect="auto")
     size = TICK if counts.shape[1] <= 24 else 6.5
     axes.set_xticks(range(counts.shape[1]), [str(k) for k in found.order], fontsize=size)
-    axes.set_yticks(
-        range(counts.shape[0]), [shortened(str(v)) for v in found.labels], fontsize=TICK
-    )
+    axes.set_yticks(range(counts.shape[0]), [shortened(name) for name in names], fontsize=TICK)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xticks(np.arange(counts.shape[1] + 1) - 0.5, minor=True)

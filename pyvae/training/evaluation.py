@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from pyvae.data import Data
 from pyvae.errors import WrongValue
 from pyvae.models import GMVAE, LatentVariableModel
-from pyvae.training.batch_statistics import evaluating
 from pyvae.training.baselines import baselines, sample_size
+from pyvae.training.batch_statistics import evaluating
 from pyvae.training.batches import Batches
 from pyvae.training.metrics import as_json, clustering_metrics
 from pyvae.training.monitor import latent_figures, mean_bound
