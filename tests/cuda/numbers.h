@@ -2,8 +2,8 @@
 // Numbers as a GPU computes them: whatever NaN goes into an operation, the same one comes out, with
 // all bits of its mantissa set. A host's arithmetic hands a NaN's bits on, and so hides from a
 // formula that looks at bits what it would meet on a GPU. NVIDIA's GPUs do so in float; double has
-// it here alike, which no NaN is harder than. With PYVAE_HOST_NUMBERS they are the host's after all:
-// the sanitizers look at memory and order, and are slow enough.
+// it here alike, which no NaN is harder than. With PYVAE_HOST_NUMBERS they are the host's after
+// all: the sanitizers look at memory and order, and are slow enough.
 #pragma once
 
 #include <cstdint>
