@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 _CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+_READ = 1 << 24  # numbers at a time
+_LEAST_SIDE = 8  # of an image that nothing but the number of its pixels tells from a table
 
 
 def channels_first(stored: np.ndarray) -> np.ndarray:
@@ -30,7 +32,8 @@ def image_shape(stored: np.ndarray) -> tuple[int, ...] | None:
         return stored.shape[1:]
     side = math.isqrt(stored.shape[1])
     # Flat rows of bytes, as published versions of MNIST hold them, are taken for square images.
-    if stored.dtype.kind in "bu" and stored.ndim == 2 and side > 1 and side**2 == stored.shape[1]:
+    is_square = side >= _LEAST_SIDE and side**2 == stored.shape[1]
+    if stored.dtype.kind in "bu" and stored.ndim == 2 and is_square:
         return side, side
     return None
 
@@ -57,7 +60,7 @@ def byte_scale(stored: np.ndarray) -> float:
 
 
 def _parts(stored: np.ndarray) -> Iterable[np.ndarray]:
-    step = max(1, (1 << 24) // max(1, stored[:1].size))
+    step = max(1, _READ // max(1, stored[:1].size))
     return (np.asarray(stored[i : i + step]) for i in range(0, len(stored), step))
 
 
@@ -65,14 +68,14 @@ def _are_pixels(parts: Iterable[np.ndarray]) -> bool:
     """Tell whether numbers of any type are grey levels from 0 to 255: what bytes could hold.
 
     Levels between them (of images that were resized) are so where they reach the upper half. What
-    begins within [0, 1] is scaled already, and is not read to its end.
+    begins with fractions of 1 is scaled already, and is not read to its end.
     """
     largest, whole = 0.0, True
     for part in parts:
         if not ((part >= 0).all() and (part <= 255).all()):  # nor where one is NaN
             return False
         largest = max(largest, float(part.max()))
-        if largest <= 1:
-            return False
         whole = whole and bool((part == np.floor(part)).all())
-    return whole or largest > 127
+        if largest <= 1 and not whole:
+            return False
+    return largest > 1 and (whole or largest > 127)

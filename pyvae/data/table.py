@@ -131,9 +131,12 @@ class Data(Dataset):
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the rows: the least of float32 and float64 that holds the stored one."""
+        """The type of the rows: the least of float32 and float64 that holds the stored one.
+
+        Of scaled pixels it is float32, whatever they are stored in.
+        """
         stored = self.stored.dtype
-        narrow = stored.itemsize <= (4 if stored.kind == "f" else 2)
+        narrow = self.scale != 1.0 or stored.itemsize <= (4 if stored.kind == "f" else 2)
         return np.dtype(np.float32 if narrow else np.float64)
 
     @cached_property

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyvae.data import Data, digits, load
+from pyvae.data import Data, digits, load, shapes
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
 LABELS = np.array([3, 1, 0, 2], dtype=np.uint8)
@@ -88,8 +88,7 @@ def test_every_idx_type(tmp_path, dtype, code):
     values = np.array([[0, 1], [2, 100]], dtype=dtype)
     (tmp_path / "t.idx2").write_bytes(idx_bytes(values, code))
     data = load(tmp_path / "t.idx2")
-    scale = 255 if dtype == "u1" else 1
-    np.testing.assert_allclose(data.x.numpy(), values.astype(np.float32) / scale)
+    np.testing.assert_allclose(data.x.numpy(), values.astype(np.float32))
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", ">f4", "f8", "i4", "u2", "?"])
@@ -128,10 +127,10 @@ def test_npz_parts_and_labels(tmp_path):
 
 
 def test_bytes_of_zeros_and_ones_are_not_scaled(tmp_path):
-    write_npz(tmp_path / "binary.npz", x=(IMAGES.reshape(6, 4) % 2))
+    write_npz(tmp_path / "binary.npz", x=np.arange(192, dtype=np.uint8).reshape(3, 64) % 2)
     data = load(tmp_path / "binary.npz")
     assert data.x.max() == 1
-    assert data.image_shape == (2, 2)
+    assert data.image_shape == (8, 8)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.tsv"])
@@ -345,8 +344,20 @@ IMAGE_LIKE = np.random.default_rng(0).uniform(0, 255, (6, 3, 4))
         (IMAGE_LIKE.round()[:, :, 0].astype("i4"), False),
         (np.random.default_rng(0).integers(0, 256, (6, 784)).astype("f4"), False),
         (np.random.default_rng(0).integers(0, 256, (6, 784)).astype("i4"), False),
+        (np.random.default_rng(0).integers(0, 256, (6, 784)).astype("u1"), True),
+        (np.random.default_rng(0).integers(0, 256, (6, 9)).astype("u1"), False),
+        (np.random.default_rng(0).integers(0, 256, (6, 65)).astype("u1"), False),
     ],
 )
 def test_what_is_an_image_of_0_to_255(tmp_path, stored, scaled):
     np.save(tmp_path / "x.npy", stored)
     assert load(tmp_path / "x.npy").scale == (1 / 255 if scaled else 1.0)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+def test_images_may_begin_black(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr(shapes, "_READ", 24)
+    stored = np.zeros((6, 3, 4), dtype)
+    stored[4:] = 200
+    np.save(tmp_path / "x.npy", stored)
+    assert load(tmp_path / "x.npy").scale == 1 / 255
