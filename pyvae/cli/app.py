@@ -9,7 +9,7 @@ import typer
 
 from pyvae.cli import manners, options
 from pyvae.cli.reading import with_reading
-from pyvae.cli.settings import with_settings, within
+from pyvae.cli.settings import SEEDS, with_settings, within
 
 app = manners.application()
 
@@ -93,7 +93,7 @@ def evaluate(
     ] = 128,
     seed: Annotated[
         int | None,
-        typer.Option(help="Of the random numbers; the run's own if left out.", **within(0)),
+        typer.Option(help="Of the random numbers; the run's own if left out.", **within(0, SEEDS)),
     ] = None,
     threads: options.RunThreads = None,
     baselines: options.Baselines = True,
@@ -185,7 +185,7 @@ def sample(
             metavar="FILE", help="A .png, .pdf, .svg or .npy file; RUN/samples.png if left out."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.", **within(0))] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.", **within(0, SEEDS))] = 0,
     threads: options.RunThreads = None,
 ) -> None:
     """Draw samples of a trained model into a picture or an array."""
@@ -219,10 +219,12 @@ def fit_mixture(
     starts: Annotated[int, typer.Option(help="Of which the best is kept.", **within(1))] = 1,
     max_iter: Annotated[int, typer.Option(help="Iterations at most.", **within(1))] = 200,
     tolerance: Annotated[
-        float, typer.Option(help="Stops below this gain, in nats a point.", **within(0))
+        float, typer.Option(help="Stops below this gain, in nats a point.", **within(0, 1e9))
     ] = 1e-4,
-    reg_covar: Annotated[float, typer.Option(help="Added to the variances.", **within(0))] = 1e-6,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.", **within(0))] = 0,
+    reg_covar: Annotated[
+        float, typer.Option(help="Added to the variances.", **within(0, 1e30))
+    ] = 1e-6,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.", **within(0, SEEDS))] = 0,
     split: Annotated[options.Part, typer.Option(help="Part of the data.")] = options.Part.train,
     threads: options.CpuThreads = None,
     output: Annotated[

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pyvae.errors import UserError
 
 OK, FAILED, MISTAKE, DEFECT, INTERRUPTED = 0, 1, 2, 70, 130
+_OUT_OF_MEMORY = "out of memory; ask for less, or take a larger machine"
 REPORT = (
     "this is a defect of the program and no mistake of yours; please report it, with the lines "
     "above and what you typed"
@@ -35,7 +36,11 @@ def mistakes() -> Iterator[None]:
     except UserError:
         raise
     except MemoryError as error:
-        raise RunFailed("out of memory; ask for less, or take a larger machine") from error
+        raise RunFailed(_OUT_OF_MEMORY) from error
+    except RuntimeError as error:  # torch has no class of its own for the CPU's memory
+        if not any(words in str(error) for words in ("can't allocate memory", "out of memory")):
+            raise
+        raise RunFailed(_OUT_OF_MEMORY) from error
     except OSError as error:
         if error.errno is None:  # the system gives every complaint of its own a number
             raise

@@ -20,6 +20,7 @@ from pyvae.cli.reading import (
 from pyvae.cli.run_folder import RunFolder
 from pyvae.cli.terminal import output, steps
 from pyvae.cli.threads import threads_of, use_threads, work_of
+from pyvae.errors import WrongValue
 
 if TYPE_CHECKING:
     from pyvae.data import Data
@@ -49,8 +50,7 @@ def evaluate(
 
     model, run = load_model(path)
     given = {"data": data, "labels": labels, "split": split}
-    loaded, options = load_data_of(path, run, given | reading)
-    check_width(path, loaded, model.input_dim)
+    loaded, options = load_data_of(path, run, given | reading, model.input_dim)
     from pyvae import training
     from pyvae.cli import report
 
@@ -83,7 +83,7 @@ def about(data: Data, split: str) -> dict[str, Any]:
 
 
 def load_data_of(
-    path: str, run: dict[str, Any], given: dict[str, Any], *, complete: bool = True
+    path: str, run: dict[str, Any], given: dict[str, Any], width: int, *, complete: bool = True
 ) -> tuple[Data, dict[str, Any]]:
     """Load the data of a run, or others by what it says of their form.
 
@@ -93,6 +93,8 @@ def load_data_of(
         The run's folder, and what it recorded.
     given
         What the command line says, by the options' names; None is nothing.
+    width
+        Features that the model takes.
     complete
         Whether every number must be there.
 
@@ -104,19 +106,44 @@ def load_data_of(
     own = run_options(run)
     if "data" not in given and own.get("data") is None:
         raise UserError(f"{path} comes without the data of a run; name some")
-    options = (for_other_data if "data" in given else for_its_data)(own, given)
+    columns = run.get("columns")
+    other = "data" in given
+    options = for_other_data(own, given, columns) if other else for_its_data(own, given)
     if complete:
         require_complete(options)
-    return as_trained_on(load_data(options), run), options
-
-
-def check_width(path: str, data: Data, width: int) -> None:
-    """Refuse data of another width than a model's."""
+    if other and columns is None and _by_number(own, given):
+        data = _in_either_layout(own, options, width)
+    else:
+        data = load_data(options)
     if data.num_features != width:
         raise UserError(
-            f"{data.name} has {data.num_features} features an example, the model in {path} "
-            f"takes {width}"
+            f"{data.name} has {data.num_features} features an example, the model in {path} takes "
+            f"{width}; of a table, --columns picks them"
         )
+    return as_trained_on(data, run), options
+
+
+def _by_number(own: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Tell whether a run without names of columns chose among them, and nobody chooses now."""
+    choices = ("columns", "drop", "label_column")
+    return any(own.get(name) for name in choices) and not any(name in given for name in choices)
+
+
+def _in_either_layout(own: dict[str, Any], options: dict[str, Any], width: int) -> Data:
+    """Read other data with the columns that a run's file has, or with the features alone."""
+    choices = {name: own.get(name) for name in ("columns", "drop", "label_column")}
+    try:
+        data = load_data({**options, **choices, "labels_if_any": False})
+    except WrongValue as error:
+        same = error
+    else:
+        if data.num_features == width:
+            return data
+        same = None
+    try:
+        return load_data({**options, **dict.fromkeys(choices), "no_label_column": True})
+    except WrongValue as error:
+        raise same or error from None
 
 
 def run_options(run: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -57,7 +58,9 @@ def write_picture(path: Path, figure: Figure) -> None:
     import matplotlib
 
     kind = ending(path, "picture")
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        # A box stands for a letter that the font has none for; tables show it.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         write_by(path, lambda file: figure.savefig(file, format=kind, metadata=_NO_TIME[kind]))
 
 

@@ -187,9 +187,11 @@ def _show_components(
         f"{mixture.lower_bound_:.4f} nats a point after {mixture.n_iter_} iterations"
     )
     say(console, title)
-    means = [_written(column) for column in mixture.means_[:, :_COLUMNS].T]
-    more = mixture.means_.shape[1] > _COLUMNS
-    features = ("mean",) if names is None else names[:_COLUMNS]
+    # Of named features as many as a line has room for, which no number is broken in.
+    shown = _COLUMNS if names is None else max(1, min(_COLUMNS, (console.width - 36) // 13))
+    means = [_written(column) for column in mixture.means_[:, :shown].T]
+    more = mixture.means_.shape[1] > shown
+    features = ("mean",) if names is None else names[:shown]
     numbers = columns if names is None else (*columns, *features)
     grid = table(console, "", *columns, *features, *[""] * (more and names is not None),
                  numbers=numbers)  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyvae.cli.reading import FORMS
 from pyvae.cli.run_folder import read_json
 from pyvae.errors import NotFound, WrongValue
-from pyvae.storage.form import Fields, Place, Plain, Real, Text
+from pyvae.storage.form import Fields, Maybe, Place, Plain, Real, Rows, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ _FORM = Fields(
             others=Plain(),
         ),
         "scale": Real(0),
+        "columns": Maybe(Rows(lambda _: Text())),
     },
     Plain(),
 )

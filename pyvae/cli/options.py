@@ -156,7 +156,7 @@ AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 
 def _threads(default: str) -> Any:
     text = f"CPU threads; if left out {default}."
-    return typer.Option("--threads", help=text, **within(1))
+    return typer.Option("--threads", help=text, **within(1, 1024))
 
 
 CpuThreads = Annotated[int | None, _threads("one where the problem is small")]

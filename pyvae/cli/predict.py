@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pyvae.cli import terminal
 from pyvae.cli.errors import UserError
-from pyvae.cli.evaluate import check_width, load_data_of, load_model
+from pyvae.cli.evaluate import load_data_of, load_model
 from pyvae.cli.mixture_folder import SUMMARY, load_mixture, points_of
 from pyvae.cli.reading import say_notes
 from pyvae.cli.threads import threads_of, use_threads, work_of
@@ -20,6 +20,7 @@ from pyvae.storage.writing import write_by
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from pyvae.data import Data
 
@@ -55,9 +56,10 @@ def predict(
     target = _target(output, overwrite=overwrite)
     found = _clusterer(path, reading)
     given = {"data": data, "split": split, **reading}
-    loaded, _ = load_data_of(path, found.run, given, complete=found.complete)
+    loaded, _ = load_data_of(path, found.run, given, found.width, complete=found.complete)
+    if target is not None and target.resolve() == Path(loaded.name).resolve():
+        raise UserError(f"--output: {target} holds the data; name another file")
     say_notes(terminal.output(stderr=True), loaded)
-    check_width(path, loaded, found.width)
     use_threads(threads or threads_of(found.run), found.work)
     array = target is not None and target.suffix.lower() == ".npy"
     # Text holds both, an array one of them.
@@ -125,14 +127,20 @@ def _clusterer(path: str, reading: dict[str, Any]) -> Clusterer:
             "`pyvae train --model gmvae` trains a model that has, and "
             "pyvae.models.from_pretrained(...).encode(x) gives this one's latent means"
         )
+
+    def checked(data: Data, rows: slice) -> Tensor:
+        x = data.rows(rows)
+        model.check_input(x)
+        return x
+
     return Clusterer(
         run,
         True,
         model.input_dim,
         model.num_components,
         work_of(model, _ROWS),
-        torch.no_grad()(lambda data, rows: model.predict(data.rows(rows)).numpy()),
-        torch.no_grad()(lambda data, rows: model.predict_proba(data.rows(rows)).numpy()),
+        torch.no_grad()(lambda data, rows: model.predict(checked(data, rows)).numpy()),
+        torch.no_grad()(lambda data, rows: model.predict_proba(checked(data, rows)).numpy()),
     )
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyvae.data import Data
 
 _PANEL = "Data"
+_PIXELS = 1 / 255
 
 
 class Missing(str, Enum):
@@ -133,7 +134,8 @@ def load_data(options: Mapping[str, Any]) -> Data:
     ----------
     options
         ``data``, ``split``, ``labels`` and those of :func:`with_reading`, by their names. What is
-        left out is by its default; ``labels_if_any`` is of a label column that need not be there.
+        left out is by its default; ``labels_if_any`` is of a label column that need not be there,
+        ``expected`` are the names of the columns that a model takes.
     """
     import warnings
 
@@ -159,17 +161,29 @@ def load_data(options: Mapping[str, Any]) -> Data:
             decimal=options["decimal"],
             header=options["header"],
             missing="keep" if options["missing"] == "marginalize" else "refuse",
+            expected=options.get("expected"),
             rules=options["reading_rules"],
         )
 
 
 def as_trained_on(data: Data, run: Mapping[str, Any]) -> Data:
-    """Scale data as a run did that is from before scales were recorded: all bytes, only bytes."""
-    from pyvae.data.shapes import byte_scale
+    """Scale data as those were that a run was trained on.
 
-    if not run or "scale" in run or data.scale not in (1.0, 1 / 255):  # digits have their own
+    A file tells its pixels from other numbers by what it holds, and another file of them need not
+    hold as much. Runs from before scales were recorded scaled all bytes, and only bytes.
+    """
+    from pyvae.data.shapes import byte_scale, lie_within_one
+
+    if not run or data.scale not in (1.0, _PIXELS):  # digits have their own
         return data
-    return replace(data, scale=byte_scale(data.stored))
+    scale = run.get("scale")
+    if scale is None:
+        return replace(data, scale=byte_scale(data.stored))
+    if scale == _PIXELS and data.scale == 1.0 and not lie_within_one(data.stored):
+        return replace(data, scale=_PIXELS)
+    if scale == 1.0 and data.stored.dtype != "uint8":
+        return replace(data, scale=1.0)
+    return data
 
 
 def current_rules() -> int:
@@ -190,10 +204,13 @@ def for_its_data(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str
     return options
 
 
-def for_other_data(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def for_other_data(
+    saved: Mapping[str, Any], given: Mapping[str, Any], columns: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Return options to read other data than a run's by: the run's, but for what is given.
 
-    A column of labels that the run has need not be there.
+    Columns that the run has names of are found by these; a column of labels, or one that was
+    dropped, need not be there.
 
     Parameters
     ----------
@@ -201,8 +218,12 @@ def for_other_data(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dict[s
         The options of the run; what an older one lacks is added.
     given
         ``data``, and whatever else stands on the command line.
+    columns
+        Names of the model's features, if they have any.
     """
     own = {name: saved[name] for name in EARLIER if name in saved}
+    if columns is not None:
+        own |= {"columns": None, "drop": None, "expected": tuple(columns)}
     told = given.get("label_column") is not None
     return for_its_data({**own, "split": "train", "labels_if_any": not told}, given)
 

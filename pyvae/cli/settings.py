@@ -22,6 +22,7 @@ from pyvae.settings import (
 )
 from pyvae.settings.kinds import Flag, Kind, Number, OneOf, Widths
 
+SEEDS = 2**32 - 1  # the largest that NumPy takes
 PANELS = ("Data", "Model", "Training", "Machine", "Run folder and output")
 
 
@@ -109,12 +110,18 @@ def within(least: float, most: float = math.inf) -> dict[str, Any]:
 
     def checked(value: float | None) -> float | None:
         if value is not None and not least <= value <= most:
-            wanted = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
-            raise typer.BadParameter(f"expected {wanted}, got {value:g}")
+            wanted = f"{_said(least)} or more"
+            wanted = wanted if most == math.inf else f"{_said(least)} to {_said(most)}"
+            raise typer.BadParameter(f"expected {wanted}, got {_said(value)}")
         return value
 
-    bounds = f"x>={least:g}" if most == math.inf else f"{least:g}<=x<={most:g}"
+    told = most == math.inf or most >= SEEDS  # beyond it is nothing to warn of
+    bounds = f"x>={least:g}" if told else f"{least:g}<=x<={most:g}"
     return {"callback": checked, "metavar": f"N [{bounds}]"}
+
+
+def _said(number: float) -> str:
+    return f"{number:g}" if isinstance(number, float) else str(number)
 
 
 def _place(parameter: inspect.Parameter) -> int:

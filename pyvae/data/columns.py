@@ -34,6 +34,8 @@ def choose(where: str, names: Sequence[str] | None, width: int, reading: Reading
 
     dropped = set(found(reading.drop))
     chosen = None if reading.columns is None else found(reading.columns)
+    by_name = _expected(where, names, width, reading)
+    chosen = chosen or by_name
     notes: tuple[str, ...] = ()
     if reading.told_label is not None:
         (label,) = found([reading.told_label])
@@ -51,7 +53,32 @@ def choose(where: str, names: Sequence[str] | None, width: int, reading: Reading
     features = tuple(dict.fromkeys(i for i in kept if i not in dropped and i != label))
     if not features:
         raise WrongValue(f"{where}: no column is left to be a feature")
+    if by_name is not None:
+        beside = [column_name(i, names) for i in range(width) if i not in {*features, label}]
+        if beside:
+            notes = (*notes, f"left out, as the model has none of that name: {_listed(beside)}")
     return Columns(features, label, notes)
+
+
+def _expected(
+    where: str, names: Sequence[str] | None, width: int, reading: Reading
+) -> list[int] | None:
+    """Return the columns of the names that are expected; None where nothing has names."""
+    if names is None or reading.expected is None or reading.columns is not None or reading.drop:
+        return None
+    called = [name or f"column {i + 1}" for i, name in enumerate(names)]
+    absent = [name for name in reading.expected if name not in called]
+    if absent:
+        raise WrongValue(
+            f"{where}: has no column {_listed(absent)}, which the model takes; its columns are "
+            f"{_listed(called)}. If they go by other names, --columns lists them in the model's "
+            "order"
+        )
+    return [find(where, name, called, width) for name in reading.expected]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + ", ..." * (len(names) > _LISTED)
 
 
 def find(where: str, column: Column, names: Sequence[str] | None, width: int) -> int:
@@ -71,8 +98,7 @@ def find(where: str, column: Column, names: Sequence[str] | None, width: int) ->
     number = int(column) if isinstance(column, int) or _is_count(column) else 0
     if 1 <= number <= width:
         return number - 1
-    listed = ", ".join((names or ())[:_LISTED]) + ", ..." * (len(names or ()) > _LISTED)
-    there = f"its columns are {listed}" if names else "its columns have no names"
+    there = f"its columns are {_listed(names)}" if names else "its columns have no names"
     raise WrongValue(f"{where}: has no column {column!r}; {there}, or 1 to {width} by number")
 
 

@@ -68,6 +68,7 @@ def load(
     decimal: str | None = None,
     header: bool | None = None,
     missing: str = "refuse",
+    expected: Sequence[str] | None = None,
     rules: int = RULES,
 ) -> Data:
     r"""Load data by path, or the embedded digits by name.
@@ -103,6 +104,9 @@ def load(
     missing
         ``"refuse"`` missing values (empty cells, NA, N/A, NaN, null, None, ?), or ``"keep"`` them
         as NaN, for models that take it.
+    expected
+        Names of the features, where the source names its columns: they are taken in this order, and
+        what else there is is left out with a warning. ``columns`` and ``drop`` go before it.
     rules
         By which of this package's rules the rest is recognised: 1 is what its first runs had.
 
@@ -134,8 +138,9 @@ def load(
     """
     if split not in _SPLITS:
         raise WrongValue(f"split is {split!r}; expected one of {', '.join(_SPLITS)}")
+    named = None if expected is None else tuple(expected)
     reading = Reading(
-        label_column, columns, drop, delimiter, decimal, header, missing, rules
+        label_column, columns, drop, delimiter, decimal, header, missing, named, rules
     )  # fmt: skip
     if labels is not None:
         # A column that is told is one of the labels' own file.

@@ -40,6 +40,7 @@ class Reading:
     decimal: str | None = None
     header: bool | None = None
     missing: str = "refuse"
+    expected: tuple[str, ...] | None = None
     rules: int = RULES
 
     def __post_init__(self) -> None:

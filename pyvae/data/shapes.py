@@ -59,6 +59,12 @@ def byte_scale(stored: np.ndarray) -> float:
     return 1 / 255 if any((part > 1).any() for part in _parts(stored)) else 1.0
 
 
+def lie_within_one(stored: np.ndarray) -> bool:
+    """Tell whether numbers of a floating type are in [0, 1]: scaled already."""
+    parts = _parts(stored) if stored.dtype.kind == "f" else ()
+    return stored.dtype.kind == "f" and all(float(part.max()) <= 1 for part in parts)
+
+
 def _parts(stored: np.ndarray) -> Iterable[np.ndarray]:
     step = max(1, _READ // max(1, stored[:1].size))
     return (np.asarray(stored[i : i + step]) for i in range(0, len(stored), step))

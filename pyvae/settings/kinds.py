@@ -71,14 +71,19 @@ class Flag(Kind):
 
 @dataclass(frozen=True)
 class Count(Kind):
-    """An integer from ``least`` on."""
+    """An integer from ``least`` to ``most``, which is what 32 bits hold if left out."""
 
     least: int
+    most: int = 2**31 - 1
     option_type, metavar = int, "N"
 
     @property
     def expected(self) -> str:  # noqa: D102
         return f"at least {self.least}"
+
+    @property
+    def _highest(self) -> str:
+        return f"at most {self.most}"
 
     def checked(self, name: str, value: Any, say: Wording) -> int:  # noqa: D102
         try:
@@ -89,6 +94,8 @@ class Count(Kind):
             raise say.refusal(WrongType, name, value, "an integer") from None
         if number < self.least:
             raise say.refusal(WrongValue, name, number, self.expected)
+        if number > self.most:
+            raise say.refusal(WrongValue, name, number, self._highest)
         return number
 
 

@@ -145,7 +145,7 @@ class TrainerSettings(Home):
     )
     seed: int = setting(
         0,
-        Count(0),
+        Count(0, 2**32 - 1),  # scikit-learn's
         "Of everything random.",
         doc="Of the noise, the order of the data and the start of the mixture; not of the model's "
         "initial parameters, which are drawn when it is built.",

@@ -156,3 +156,48 @@ def test_a_mixture_is_no_model(cli: Cli, tmp_path: Path):
     (tmp_path / "mixture.json").write_text("{}")
     is_mistake(cli("evaluate", tmp_path, "--data", "digits"), "`pyvae predict")
     is_mistake(cli("sample", tmp_path), "`pyvae predict")
+
+
+def _table(path: Path, columns: dict[str, np.ndarray], mark: str = "") -> Path:
+    names = [*columns, *(["id"] if mark else [])]
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join([*(repr(float(v)) for v in row), *([mark] if mark else [])]) for row in rows]
+    path.write_text("\n".join([",".join(names), *lines]) + "\n")
+    return path
+
+
+def test_columns_are_found_by_their_names(cli: Cli, tmp_path: Path):
+    """In any order, with others beside them; without names they are taken as they stand."""
+    a, b, c = (clusters(60, d=3) * [1.0, 10.0, 100.0]).T
+    own = _table(tmp_path / "own.csv", {"a": a, "b": b, "c": c})
+    mixture = tmp_path / "mixture"
+    assert cli("fit-mixture", own, "-k", "3", "--output", mixture).code == 0
+    told = cli("predict", mixture).out
+    assert len(set(np.loadtxt(io.StringIO(told), delimiter=",", skiprows=1)[:, 0])) > 1
+    assert cli("predict", mixture, _table(tmp_path / "r.csv", {"c": c, "a": a, "b": b})).out == told
+    beside = cli("predict", mixture, _table(tmp_path / "i.csv", {"b": b, "c": c, "a": a}, "q7"))
+    assert beside.out == told
+    assert "left out, as the model has none of that name: column 4 (id)" in beside.err
+    np.savetxt(tmp_path / "plain.csv", np.c_[a, b, c], delimiter=",", fmt="%r")
+    assert cli("predict", mixture, tmp_path / "plain.csv").out == told
+    other = _table(tmp_path / "other.csv", {"p": a, "q": b, "r": c})
+    is_mistake(cli("predict", mixture, other), "has no column a, b, c, which the model takes")
+    assert cli("predict", mixture, other, "--columns", "p,q,r").out == told
+    is_mistake(
+        cli("predict", mixture, own, "--output", own, "--overwrite"), "holds the data; name another"
+    )
+
+
+def test_new_pixels_are_scaled_as_the_runs_were(cli: Cli, tmp_path: Path):
+    """Whatever they tell of themselves: a few dark images go no further than 0.3."""
+    pixels = np.random.default_rng(0).uniform(0, 255, (40, 8, 8)).astype(np.float32)
+    pixels[30:] *= 0.3
+    np.save(tmp_path / "all.npy", pixels)
+    np.save(tmp_path / "dark.npy", pixels[30:])
+    run = tmp_path / "run"
+    short = ("--epochs", "1", "--pretrain-epochs", "1", "--no-pictures", "--hidden", "8", "--quiet")
+    assert cli("train", "--data", tmp_path / "all.npy", *short, "--output", run).code == 0
+    every = cli("predict", run).out.splitlines()
+    assert cli("predict", run, tmp_path / "dark.npy").out.splitlines()[1:] == every[31:]
+    np.save(tmp_path / "wrong.npy", -pixels)
+    is_mistake(cli("predict", run, tmp_path / "wrong.npy"), "takes [0, 1]")
