@@ -131,7 +131,8 @@ def _table(
                 "labels"
             )
     stored = np.stack(columns, axis=1).reshape(count, -1)
-    found = Contents(stored, columns=tuple(names[i] for i in features), notes=notes)
+    kept = tuple(names[i] for i in features)
+    found = Contents(stored, columns=kept, notes=notes, chosen=True)
     if label is None:
         return found
     called = f"array {names[label]!r}"

@@ -26,7 +26,8 @@ def choose(where: str, names: Sequence[str] | None, width: int, reading: Reading
     Raises
     ------
     ValueError
-        If a column that is told is not there, or no feature is left.
+        If a column that is told is not there, or no feature is left,
+        or one is told twice.
     """
 
     def found(columns: Iterable[Column]) -> list[int]:
@@ -34,6 +35,11 @@ def choose(where: str, names: Sequence[str] | None, width: int, reading: Reading
 
     dropped = set(found(reading.drop))
     chosen = None if reading.columns is None else found(reading.columns)
+    if chosen is not None and len(set(chosen)) < len(chosen):
+        (twice, *_) = (i for i in chosen if chosen.count(i) > 1)
+        raise WrongValue(
+            f"{where}: columns takes {column_name(twice, names)} twice; expected each column once"
+        )
     by_name = _expected(where, names, width, reading)
     chosen = chosen or by_name
     notes: tuple[str, ...] = ()

@@ -22,6 +22,14 @@ class Contents(NamedTuple):
     label_name: str | None = None
     notes: tuple[str, ...] = ()
     scale: float | None = None  # that of the type, where a reader knows no better
+    chosen: bool = False  # whether the columns are those that the caller told
+
+
+def unsplit(where: str | Path) -> WrongValue:
+    """Say that a source has no part for tests."""
+    return WrongValue(
+        f"{where}: is not split into parts; load it with --split train (in Python split='train')"
+    )
 
 
 def join(path: Path, parts: Sequence[Contents]) -> Contents:
@@ -32,7 +40,7 @@ def join(path: Path, parts: Sequence[Contents]) -> Contents:
     if len(set(shapes)) > 1:
         raise WrongValue(
             f"{path}: the parts' examples have different shapes, "
-            f"{' and '.join(map(str, shapes))}; load one split"
+            f"{' and '.join(map(str, shapes))}; load one split, as --split train"
         )
     labels = [part.labels for part in parts if part.labels is not None]
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))

@@ -102,6 +102,7 @@ class _Parser:
         self.width = len(rows[0])
         self.names = _names(rows[0]) if header else None
         self.chosen: Columns = choose(str(path), self.names, self.width, reading)
+        self.in_order = self.chosen.features == tuple(range(self.width))
         self.parts: list[np.ndarray] = []
         self.texts: list[str] = []
         self.seen: dict[str, str] = {}  # a label of many examples is kept once
@@ -151,6 +152,7 @@ class _Parser:
             columns,
             None if label is None else column_name(label, names),
             (*notes, *said),
+            chosen=True,
         )
 
     def _is_index(self, values: np.ndarray) -> bool:
@@ -173,7 +175,7 @@ class _Parser:
         features, label, _ = self.chosen
         if label is not None:
             self.texts.append(self.seen.setdefault(cells[label], cells[label]))
-        picked = cells if len(features) == len(cells) else [cells[i] for i in features]
+        picked = cells if self.in_order else [cells[i] for i in features]
         if self.form.decimal == "." and kinds.PLAIN.fullmatch("".join(picked)):
             try:
                 row = [float(cell) for cell in picked]

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pyvae.data.cells import is_integer
-from pyvae.data.contents import Contents, join
+from pyvae.data.contents import Contents, join, unsplit
 from pyvae.data.headers import MOST_PACKED
 from pyvae.data.labels import Labels, numbered
 from pyvae.errors import NotFound, WrongValue
@@ -56,7 +56,7 @@ def read_folder(path: Path, split: str) -> Contents | None:
         read = [read_folder(path / name, "train") for name in parts]
         return join(path, [part for part in read if part is not None])
     if split == "test" and (own or found):
-        raise WrongValue(f"{path}: is not split into parts; load it with split='train'")
+        raise unsplit(path)
     if own:
         return _contents(own, None)
     if not found:

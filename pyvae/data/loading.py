@@ -16,7 +16,7 @@ from pyvae.data import labels as labelling
 from pyvae.data import shapes
 from pyvae.data.arrays import read_npy, read_npz
 from pyvae.data.columns import choose
-from pyvae.data.contents import Contents, join
+from pyvae.data.contents import Contents, join, unsplit
 from pyvae.data.delimited import read_delimited, read_labels
 from pyvae.data.idx import find_idx, label_neighbour, read_idx
 from pyvae.data.images import read_folder
@@ -247,7 +247,7 @@ def _build(
     if reading.rules == 1 and shape is not None and len(shape) > 2:
         shape = None
     told = reading.told_label is not None and labels is None
-    if found.columns is None and (told or reading.columns is not None or reading.drop):
+    if not found.chosen and (told or reading.columns is not None or reading.drop):
         stored, chosen = _chosen(path, stored, reading)
         labels, shape = chosen or labels, None
     data = Data(
@@ -304,5 +304,5 @@ def _with_labels(data: Data, path: Path, reading: Reading) -> Data:
 
 def _one_part(data: Data, split: str) -> Data:
     if split == "test":
-        raise WrongValue(f"{data.name}: is not split into parts; load it with split='train'")
+        raise unsplit(data.name)
     return data
