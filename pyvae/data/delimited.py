@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from pyvae.data import labels
 from pyvae.data.columns import Columns, choose, column_name
 from pyvae.data.contents import Contents
 from pyvae.data.dialect import Dialect, dialect, reader, sample
-from pyvae.data.lines import read_lines
+from pyvae.data.lines import table_lines
 from pyvae.data.naming import UNNAMED, naming
-from pyvae.data.reading import DELIMITERS, LABEL_NAMES, Reading
+from pyvae.data.reading import DELIMITERS, Reading
 from pyvae.errors import WrongValue
 
 _HEAD = 100  # lines that a file's form is recognised from
@@ -35,7 +34,7 @@ def read_delimited(path: Path, reading: Reading) -> Contents:
         If a cell is no finite number or a line has another number of cells, the message names
         line and column; or if the form of the table cannot be told.
     """
-    lines = _without_comments(read_lines(path))
+    lines, reading = table_lines(path, reading)
     try:
         head = list(islice(lines, _HEAD))
         found = dialect(path, head, reading)
@@ -50,44 +49,6 @@ def read_delimited(path: Path, reading: Reading) -> Contents:
             f"{path}: what its {size} bytes hold does not fit into memory; save it as .npy, which "
             "is mapped"
         ) from None
-
-
-def read_labels(path: Path, reading: Reading, count: int) -> labels.Labels:
-    """Read the labels of so many examples from a table of their own.
-
-    They are its one column, or the one that a name or the caller tells.
-    """
-    lines = _without_comments(read_lines(path))
-    names = reading.label_column or LABEL_NAMES
-    own = replace(reading, label_column=names, columns=None, drop=())
-    head = list(islice(lines, _HEAD))
-    found = dialect(path, head, own)
-    every = (row for row in reader(chain(head, lines), found.delimiter) if row)
-    try:
-        rows = list(islice(every, count + 2))
-    except csv.Error as error:
-        raise WrongValue(f"{path}: {error}") from error
-    if not rows:
-        raise WrongValue(f"{path}: holds no labels")
-    if len(rows) > count + 1:
-        raise WrongValue(f"{path}: holds more labels than the {count} examples")
-    named = naming(path, rows[:_HEAD], found.decimal, own)
-    # A line more than there are examples is the name of what follows.
-    header = named.header or (reading.header is None and len(rows) == count + 1)
-    width = len(rows[0])
-    at = 0
-    if width > 1:
-        told = choose(str(path), _names(rows[0]) if header else None, width, own).label
-        if told is None:
-            raise WrongValue(
-                f"{path}: has {width} columns; say which holds the labels with --label-column"
-            )
-        at = told
-    body = rows[1:] if header else rows
-    short = next((row for row in body if len(row) != width), None)
-    if short is not None:
-        raise WrongValue(f"{path}: a line has {len(short)} cells where the first has {width}")
-    return labels.from_texts(path, [row[at] for row in body])
 
 
 class _Parser:
@@ -246,32 +207,6 @@ def smallest(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32)
     return narrow if np.array_equal(narrow, values, equal_nan=True) else values
-
-
-def _without_comments(lines: Iterator[str]) -> Iterator[str]:
-    """Leave out what stands before the table, and the mark before its header.
-
-    NumPy's ``savetxt`` writes its header so: the last line of the comment may name the columns.
-    """
-    comment, first = None, None
-    for line in lines:
-        if line.startswith("#"):
-            comment = line.lstrip("# ")
-        elif line.strip():
-            first = line
-            break
-        yield "\n"  # keeps the count of lines
-    if comment is not None and (first is None or _cells_match(comment, first)):
-        yield comment
-    if first is not None:
-        yield first
-    yield from lines
-
-
-def _cells_match(one: str, other: str) -> bool:
-    """Tell whether a delimiter parts two lines into equally many cells, and more than one."""
-    marks = [mark.strip() or None for mark in DELIMITERS]
-    return any(len(one.split(mark)) == len(other.split(mark)) > 1 for mark in marks)
 
 
 def _said_of(form: Dialect, reading: Reading) -> list[str]:

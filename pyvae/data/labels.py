@@ -47,7 +47,7 @@ def from_texts(where: str | Path, cells: Sequence[str]) -> Labels:
         row = next(i for i, cell in enumerate(cells) if cell.strip() in missing)
         raise WrongValue(
             f"{where}: label of row {row} (counted from 0) is missing ({cells[row]!r}); expected a "
-            "number or the name of a class"
+            "number or the name of a class: drop such rows, or say --no-label-column"
         )
     if all(is_integer(name) and len(name) < 19 for name in names):
         values = {name: int(name) for name in names}

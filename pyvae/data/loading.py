@@ -17,9 +17,10 @@ from pyvae.data import shapes
 from pyvae.data.arrays import read_npy, read_npz
 from pyvae.data.columns import choose
 from pyvae.data.contents import Contents, join, unsplit
-from pyvae.data.delimited import read_delimited, read_labels
+from pyvae.data.delimited import read_delimited
 from pyvae.data.idx import find_idx, label_neighbour, read_idx
 from pyvae.data.images import read_folder
+from pyvae.data.label_files import read_labels
 from pyvae.data.reading import LABEL_NAMES, RULES, Column, Reading
 from pyvae.data.table import Data
 from pyvae.errors import NotFound, WrongValue

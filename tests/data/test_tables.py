@@ -194,17 +194,6 @@ def test_arrays_of_one_dimension_are_columns(tmp_path: Path) -> None:
         load(tmp_path / "b.npz", label_column="z")
 
 
-@pytest.mark.parametrize(
-    "text", ["kind\noak\nelm\noak\n", "oak\nelm\noak\n", "id;kind\n1;oak\n2;elm\n3;oak\n"]
-)
-def test_names_of_classes_from_a_file_of_their_own(tmp_path: Path, text: str) -> None:
-    np.save(tmp_path / "x.npy", np.eye(3))
-    (tmp_path / "l.csv").write_text(text)
-    column = "kind" if ";" in text else ("label",)
-    data = load(tmp_path / "x.npy", labels=tmp_path / "l.csv", label_column=column)
-    assert (data.classes, data.labels.tolist()) == (("elm", "oak"), [1, 0, 1])  # type: ignore[union-attr]
-
-
 def test_the_rules_of_older_runs(tmp_path: Path) -> None:
     names = ("label", "labels", "class", "target", "y")
     older = {"rules": 1, "label_column": names}
@@ -238,11 +227,3 @@ def test_columns_of_an_array_are_chosen_by_number(tmp_path: Path) -> None:
         load(tmp_path / "a.npy", label_column="a")
     with pytest.raises(UserError, match="digits: holds images, which have no columns"):
         load("digits", drop=[1])
-
-
-def test_the_length_of_a_file_of_labels_tells_its_header(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.eye(3))
-    (tmp_path / "l.csv").write_text("0\n2\n1\n2\n")  # as pandas writes a series without a name
-    labels = load(tmp_path / "x.npy", labels=tmp_path / "l.csv").labels
-    assert labels is not None
-    assert labels.tolist() == [2, 1, 2]
