@@ -22,6 +22,10 @@ from pyvae.errors import WrongValue
 
 _HEAD = 100  # lines that a file's form is recognised from
 _CELLS = 1 << 18  # that are made an array at a time
+_INDEX_LEFT_OUT = (
+    "column 1 has no name and numbers the rows: it is left out; --columns 1,2 and so on keeps it"
+)
+_INDEX_KEPT = "column 1 has no name and is a feature; --drop 1 leaves it out"
 _EXACT = 2.0**53  # up to which float64 holds every integer
 
 
@@ -102,10 +106,13 @@ class _Parser:
         """Return what was read."""
         values, names = np.concatenate(self.parts), self.names
         features, label, said = self.chosen
-        if self._is_index(values):
-            values, features = values[:, 1:], features[1:]
-            said = (*said, "column 1 has no name and counts the rows: it is left out; --columns "
-                    "1,2 and so on keeps it")  # fmt: skip
+        if self._is_unnamed():
+            index = values[:, 0]
+            if np.array_equal(index, np.trunc(index)):
+                is_index = len(np.unique(index)) == len(index)
+                if is_index:
+                    values, features = values[:, 1:], features[1:]
+                said = (*said, _INDEX_LEFT_OUT if is_index else _INDEX_KEPT)
         columns = None if names is None else tuple(names[i] or f"column {i + 1}" for i in features)
         return Contents(
             smallest(values),
@@ -116,13 +123,11 @@ class _Parser:
             chosen=True,
         )
 
-    def _is_index(self, values: np.ndarray) -> bool:
-        """Tell whether the first column is one that pandas writes before those of a frame."""
+    def _is_unnamed(self) -> bool:
+        """Tell whether the first column has no name and nobody asked for it."""
         features, reading = self.chosen.features, self.reading
         unnamed = features[0] == 0 and self.names is not None and self.names[0] in UNNAMED
-        if not unnamed or len(features) == 1 or reading.rules == 1 or reading.columns is not None:
-            return False
-        return np.array_equal(values[:, 0], np.arange(len(values)))
+        return unnamed and len(features) > 1 and reading.rules > 1 and reading.columns is None
 
     def _keep(self, rows: list[list[float]]) -> None:
         self.parts.append(np.array(rows, dtype=np.float64))
