@@ -17,8 +17,10 @@ PLAIN = re.compile(r"[0-9.eE+\- ]*", re.ASCII)
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 # A comma that stands between digits, as decimal commas do.
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?")
-# Numbers whose commas may as well part the thousands.
-_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
+# Numbers whose decimal marks may as well part the thousands.
+_THOUSANDS = {
+    mark: re.compile(rf"[+-]?[1-9][0-9]{{0,2}}(\{mark}[0-9]{{3}})+") for mark in (",", ".")
+}
 _WRITTEN_AS_FRACTION = re.compile(r"[.,eE]")
 _EXACT = 1 << 53  # up to which float64 holds every integer
 
@@ -69,9 +71,9 @@ def has_decimal_comma(cell: str) -> bool:
     return _COMMA.fullmatch(cell.strip()) is not None
 
 
-def may_part_thousands(cell: str) -> bool:
-    """Tell whether the commas of a number may as well stand between thousands."""
-    return _THOUSANDS.fullmatch(cell.strip()) is not None
+def may_part_thousands(cell: str, mark: str) -> bool:
+    """Tell whether the decimal mark of a number may as well stand between thousands."""
+    return _THOUSANDS[mark].fullmatch(cell.strip()) is not None
 
 
 def is_rounded(cell: str) -> bool:

@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
+from pyvae.data import advice, labels
 from pyvae.data import cells as kinds
-from pyvae.data import labels
 from pyvae.data.columns import Columns, choose, column_name
 from pyvae.data.contents import Contents
 from pyvae.data.dialect import Dialect, dialect, reader, sample
-from pyvae.data.lines import table_lines
+from pyvae.data.lines import is_comment, table_lines
 from pyvae.data.naming import UNNAMED, naming
 from pyvae.data.reading import DELIMITERS, Reading
 from pyvae.errors import WrongValue
@@ -71,36 +71,46 @@ class _Parser:
         self.parts: list[np.ndarray] = []
         self.texts: list[str] = []
         self.seen: dict[str, str] = {}  # a label of many examples is kept once
-        self.doubtful: str | None = None  # the first number whose commas may part thousands
-        self.decided = form.decimal_is_told or form.decimal != ","
+        self.rows = rows
+        self.doubtful: str | None = None  # the first number whose mark may part thousands
+        # Points do so where commas would be decimal, and part no cells.
+        self.decided = form.decimal_is_told or (form.decimal == "." and form.delimiter != ";")
+        self.first: int | None = None  # the line of the first row
 
     def read(self, found: csv.reader) -> None:  # type: ignore[valid-type]
         """Read all rows."""
         waiting: list[list[float]] = []
-        skipped = not self.header
         try:
-            for cells in found:
-                if not cells:
-                    continue
-                if not skipped:
-                    skipped = True
-                    continue
+            for cells in self._body(found):
                 waiting.append(self._row(found.line_num, cells))
                 if len(waiting) * self.width >= _CELLS:
                     self._keep(waiting)
                     waiting = []
         except csv.Error as error:
-            raise WrongValue(f"{self.path}: line {found.line_num}: {error}") from error
+            raise WrongValue(
+                f'{self.path}: line {found.line_num}: {error}; a quote (") before it may not be '
+                "closed"
+            ) from error
         if waiting:
             self._keep(waiting)
         if not self.parts:
             raise WrongValue(f"{self.path}: holds no row of numbers")
         if not self.decided and self.doubtful is not None:
+            mark = self.form.decimal
+            name = "comma" if mark == "," else "point"
             raise WrongValue(
-                f"{self.path}: numbers such as {self.doubtful!r} may have a decimal comma or a "
-                "comma between thousands; for the former say --decimal ','; write the latter "
-                "without commas"
+                f"{self.path}: numbers such as {self.doubtful!r} may have a decimal {name} or a "
+                f"{name} between thousands; for the former say --decimal '{mark}'; write the "
+                f"latter without {name}s"
             )
+
+    def _body(self, found: csv.reader) -> Iterator[list[str]]:  # type: ignore[valid-type]
+        """Give the rows below the header, without comments among them, each of the same width."""
+        for cells in islice(filter(None, found), int(self.header), None):
+            if len(cells) == self.width:
+                yield cells
+            elif not is_comment(cells[0]):
+                yield self._fitted(found.line_num, cells)
 
     def table(self, notes: Sequence[str]) -> Contents:
         """Return what was read."""
@@ -132,16 +142,23 @@ class _Parser:
     def _keep(self, rows: list[list[float]]) -> None:
         self.parts.append(np.array(rows, dtype=np.float64))
 
+    def _fitted(self, line: int, cells: list[str]) -> list[str]:
+        """Take the mark off that a line ends in and the first does not."""
+        if len(cells) == self.width + 1 and not cells[-1].strip():
+            return cells[:-1]
+        raise WrongValue(
+            f"{self.path}: line {line} has {len(cells)} cells where the first has "
+            f"{self.width}{advice.of_width(cells, self.rows) or self._other_delimiter()}"
+        )
+
     def _row(self, line: int, cells: list[str]) -> list[float]:
-        if len(cells) != self.width:
-            raise WrongValue(
-                f"{self.path}: line {line} has {len(cells)} cells where the first has "
-                f"{self.width}{self._other_delimiter(cells)}"
-            )
+        self.first = self.first or line
         features, label, _ = self.chosen
         if label is not None:
             self.texts.append(self.seen.setdefault(cells[label], cells[label]))
         picked = cells if self.in_order else [cells[i] for i in features]
+        if not self.decided:
+            self._decide(picked)
         if self.form.decimal == "." and kinds.PLAIN.fullmatch("".join(picked)):
             try:
                 row = [float(cell) for cell in picked]
@@ -171,21 +188,31 @@ class _Parser:
                 f"{self._place(line, index)} is {cell[:80]}, an integer beyond 2**53 that float64 "
                 "rounds; subtract what all have in common, or --drop the column"
             )
-        if not self.decided and "," in cell:
-            if not kinds.may_part_thousands(cell):
-                self.decided = True
-            elif self.doubtful is None:
-                self.doubtful = cell.strip()[:80]
         return value
+
+    def _decide(self, cells: list[str]) -> None:
+        """Take a number with the mark where no thousands are parted for one that is decimal."""
+        mark = self.form.decimal
+        for cell in cells:
+            if mark in cell and kinds.is_number(cell, mark):
+                if not kinds.may_part_thousands(cell, mark):
+                    self.decided = True
+                elif self.doubtful is None:
+                    self.doubtful = cell.strip()[:80]
 
     def _refused(self, cell: str, line: int, index: int) -> str:
         """Say what a cell holds, what was expected, and the ways out."""
         name = self._called(index)
         ways = f"--drop {name} leaves the column out, --label-column {name} takes it for labels"
-        if kinds.has_decimal_comma(cell) and self.form.decimal == ".":
-            ways = "--decimal ',' reads decimal commas"
-        elif line == 1 and self.reading.header is None:
-            ways += ", --header takes line 1 for names"
+        is_first = line == self.first and self.reading.header is None
+        below = [row[index] for row in self.rows[1:] if len(row) == self.width]
+        seen = advice.of_cell(cell, self.form) or (
+            advice.of_first_line(below, self.form) if is_first else None
+        )
+        if seen is not None:
+            ways = seen
+        elif is_first:
+            ways += f", --header takes line {line} for names"
         expected = "a finite number"
         if self.form.decimal == ",":
             expected += " with a decimal comma"
@@ -198,7 +225,7 @@ class _Parser:
     def _place(self, line: int, index: int) -> str:
         return f"{self.path}: line {line}, {column_name(index, self.names)}"
 
-    def _other_delimiter(self, cells: list[str]) -> str:
+    def _other_delimiter(self) -> str:
         if self.reading.delimiter is not None or self.width > 1:
             return ""
         return (

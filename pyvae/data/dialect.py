@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyvae.data.cells import has_decimal_comma, is_missing, is_number
+from pyvae.data.lines import is_comment
 from pyvae.data.reading import DELIMITERS, Reading
 from pyvae.errors import WrongValue
 
@@ -56,6 +57,8 @@ def dialect(path: Path, head: list[str], reading: Reading) -> Dialect:
     if told:
         decimal = fits[0].dialect.decimal if fits else reading.decimal or "."
         return Dialect(told, decimal, reading.decimal is not None)
+    if not fits:  # a title may stand above the table
+        fits = [fit for d in candidates if (fit := _best_fit(head[1:], d, candidates, reading))]
     if not fits:
         return _of_the_first_line(path, head, candidates, reading)
     least = min(fit[:3] for fit in fits)
@@ -108,7 +111,10 @@ def _is_number(cell: str, decimal: str, recognised: bool) -> bool:
 
 
 def sample(head: list[str], delimiter: str) -> Rows:
-    """Return the rows of a file's first lines, without empty ones; what is no table ends them."""
+    """Return the rows of a file's first lines, without empty ones; what is no table ends them.
+
+    A header may lack the name of the column of row names, as R writes it, or the last delimiter.
+    """
     rows = []
     try:
         for cells in reader(head, delimiter):
@@ -116,7 +122,23 @@ def sample(head: list[str], delimiter: str) -> Rows:
                 rows.append(cells)
     except csv.Error:
         pass
-    return rows
+    return _even(rows)
+
+
+def _even(rows: Rows) -> Rows:
+    """Give lines as many cells as the table has, where what lacks or is too much is nothing."""
+    if len({len(row) for row in rows}) < 2:
+        return rows
+    first, width = rows[0], len(rows[0])
+    body = [row for row in rows[1:] if len(row) == width or not is_comment(row[0])]
+    longer = [row for row in body if len(row) == width + 1]
+    if not any(row[-1].strip() for row in longer):
+        return [first, *(row[:width] if len(row) == width + 1 else row for row in body)]
+    names = {row[0] for row in body}
+    is_named = width > 1 and not any(is_number(cell) or is_number(cell, ",") for cell in first)
+    if is_named and len(longer) == len(body) == len(names):
+        return [["", *first], *body]
+    return [first, *body]
 
 
 def _of_the_first_line(
