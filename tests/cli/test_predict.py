@@ -178,7 +178,7 @@ def test_columns_are_found_by_their_names(cli: Cli, tmp_path: Path):
     beside = cli("predict", mixture, _table(tmp_path / "i.csv", {"b": b, "c": c, "a": a}, "q7"))
     assert beside.out == told
     assert "left out, as the model has none of that name: column 4 (id)" in beside.err
-    np.savetxt(tmp_path / "plain.csv", np.c_[a, b, c], delimiter=",", fmt="%r")
+    np.savetxt(tmp_path / "plain.csv", np.c_[a, b, c], delimiter=",", fmt="%.17g")
     assert cli("predict", mixture, tmp_path / "plain.csv").out == told
     other = _table(tmp_path / "other.csv", {"p": a, "q": b, "r": c})
     is_mistake(cli("predict", mixture, other), "has no column a, b, c, which the model takes")
