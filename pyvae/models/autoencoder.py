@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -185,14 +185,32 @@ class Autoencoder(PretrainedModel):
             self._likelihood.check_values(values)
         return x
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        # A whole state without location and scale is that of a model without standardisation.
-        missing = {prefix + name for name in self.state_dict()} - state_dict.keys()
-        if missing and all(name.startswith(f"{prefix}standardization.") for name in missing):
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Copy a state into the model, as every module does.
+
+        The whole state of a model without standardisation, as older ones are, makes one that knows
+        no data yet into another such. A model that knows its data has its location and scale among
+        the keys that must be there.
+        """
+        units = self.standardization
+        if units is not None and not units.is_fitted and self._is_of_one_without(state_dict):
             self.drop_standardization()
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        try:
+            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+        except BaseException:
+            self.standardization = units
+            raise
+
+    def _is_of_one_without(self, state: Mapping[str, Any]) -> bool:
+        """Whether a state is the whole of a model without standardisation.
+
+        A state says what modules it was taken from. A mere mapping of some tensors does not, as
+        ``dict(model.named_parameters())``, which is short of all buffers.
+        """
+        modules = getattr(state, "_metadata", None) or {}
+        return "" in modules and "standardization" not in modules
 
     # Under autocast networks answer in half precision, too coarse for a bound: both heads go back
     # to the model's dtype.

@@ -234,8 +234,40 @@ def test_saved_with_the_model_and_older_models_are_without(tmp_path: Path) -> No
     for model in (loaded, fresh):
         assert not model.standardize
         assert torch.equal(model.encode(table())[0], plain.encode(table())[0])
-    with pytest.raises(RuntimeError, match=r"Missing key"):
-        GMVAE(5, 2, likelihood="gaussian").load_state_dict({})
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [(GMVAE, {"learn_weights": True}), (VAE, {"prior": VampPrior(table(3), learn_weights=True)})],
+)
+def test_parameters_alone_leave_the_units(make: Any, options: Any, strict: bool) -> None:
+    """An average of the parameters, say, has no buffers, and is of no model without units."""
+    x = table()
+    model = model_of(x, make, **options)
+    before = model.encode(x)[0]
+    parameters = {name: value.detach().clone() for name, value in model.named_parameters()}
+    plain = model_of(x, make, standardize=False, **options).state_dict()
+    for state in (parameters, plain):
+        if strict:
+            with pytest.raises(RuntimeError, match=r"Missing key.*standardization.location"):
+                model.load_state_dict(state)
+        else:
+            missing = model.load_state_dict(state, strict=False).missing_keys
+            assert missing == ["standardization.location", "standardization.scale"]
+        if state is parameters:
+            assert torch.equal(model.encode(x)[0], before)
+        assert model.standardize
+    with pytest.raises(RuntimeError, match=r"Missing key.*standardization.location"):
+        make(5, 2, hidden=(8,), likelihood="gaussian", **options).load_state_dict(parameters)
+
+
+def test_a_refused_state_leaves_the_units() -> None:
+    model = GMVAE(5, 2, hidden=(8,), likelihood="gaussian")
+    for other in ({}, GMVAE(5, 3, likelihood="gaussian", standardize=False).state_dict()):
+        with pytest.raises(RuntimeError, match=r"Missing key|size mismatch"):
+            model.load_state_dict(other)
+        assert model.standardize
 
 
 @pytest.mark.parametrize(
