@@ -11,14 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Independent
+from torch.utils.data import Dataset
 
 from pyvae.errors import WrongValue
 from pyvae.models import checks, heads
+from pyvae.models.examples import batches_of, holds_images
 from pyvae.models.likelihoods import make_likelihood
 from pyvae.models.mlp import MLP
 from pyvae.models.pretrained_model import PretrainedModel
 from pyvae.models.standardization import Standardization, measure
-from pyvae.ops.modes import readable
+from pyvae.ops.modes import HALF, readable
 from pyvae.settings import NetworkOptions, recorded, takes
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class Autoencoder(PretrainedModel):
         """A tensor that has the model's dtype and device."""
 
     def fit_standardization(
-        self, data: Tensor | Iterable[Any], *, image: bool | None = None
+        self, data: Tensor | Dataset | Iterable[Any], *, image: bool | None = None
     ) -> Self:
         """Take location and scale of the features from the training data, and return the model.
 
@@ -98,11 +100,13 @@ class Autoencoder(PretrainedModel):
         Parameters
         ----------
         data
-            Training data ``(N, ...)``, or an iterable of batches, as a DataLoader is: tensors, or
-            tuples that begin with one. It is gone through once.
+            Training data: a tensor ``(N, ...)``, a ``pyvae.data.Data`` or other map-style Dataset,
+            or an iterable of batches, as a DataLoader is: tensors, or tuples that begin with one.
+            They are gone through once.
         image
             Whether an example is a picture, whose pixels get one range in place of each its own
-            mean and standard deviation; None goes by the shape.
+            mean and standard deviation; None goes by what a ``Data`` says, else by the shape. Of
+            pixels in rows, ``(N, H * W)``, nothing tells: pass True.
 
         Raises
         ------
@@ -118,8 +122,8 @@ class Autoencoder(PretrainedModel):
         torch.Size([100])
         """
         if self.standardization is not None:
-            batches = (data,) if isinstance(data, Tensor) else data
-            self.set_standardization(*measure(batches, self.input_dim, image=image))
+            image = holds_images(data) if image is None else image
+            self.set_standardization(*measure(batches_of(data), self.input_dim, image=image))
         return self
 
     @torch.no_grad()
@@ -128,6 +132,8 @@ class Autoencoder(PretrainedModel):
 
         Raises
         ------
+        TypeError
+            If one holds no numbers; tensors, arrays and lists do.
         ValueError
             If a shape does not fit, a number is not finite, a scale is not above zero, or the model
             does not standardise.
@@ -138,6 +144,11 @@ class Autoencoder(PretrainedModel):
                 "standardize=True"
             )
         self.standardization.set(location, scale)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if not hasattr(self, "standardization"):  # saved whole before there was the option
+            self.drop_standardization()
 
     def drop_standardization(self) -> None:
         """Take data as they are, as all models did before there was ``standardize``."""
@@ -231,5 +242,9 @@ class Autoencoder(PretrainedModel):
 
         The density of the user's data: that of the standard ones times the Jacobian.
         """
-        found = self._likelihood.log_prob(self._decoded(w), x.flatten(1))
-        return found if self.standardization is None else found - self.standardization.log_scale
+        output, x = self._decoded(w), x.flatten(1)
+        if self.standardization is None:
+            return self._likelihood.log_prob(output, x)
+        if output.dtype in HALF:  # which has no range for the logarithms of a thousand scales
+            output = output.float()
+        return self._likelihood.log_prob(output, x) - self.standardization.log_scale

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
-from pyvae.errors import WrongValue
+from pyvae.errors import WrongType, WrongValue
 from pyvae.models import checks
+from pyvae.ops.modes import readable
 
 # Values beyond so many scales are those of a heavy tail: a pixel that is dark in all images but a
 # few has a standard deviation of next to nothing, and in its units those few would be all that the
@@ -21,8 +23,11 @@ MOST_SCALES = 10.0
 # Rounding in an offset, in scales, that results in the model's dtype may have; of half precision
 # nobody expects more than its own few digits.
 _MOST_ROUNDING, _LEAST_OFFSET = 2.0**-10, 8.0
-# Scales about the location for which a dtype must have the range.
-_REACH = 100.0
+# Scales about the location, and the part of one that a decoder's least may be, for whose squares a
+# dtype must have the range: log-densities divide by one the other.
+_REACH, _NEAR = 100.0, 0.05
+# A feature whose values lie no more steps of their type apart is constant but for rounding.
+_MOST_STEPS = 16
 
 
 class Standardization(nn.Module):
@@ -44,16 +49,20 @@ class Standardization(nn.Module):
         super().__init__()
         for name in ("location", "scale"):
             self.register_buffer(name, torch.zeros(features, dtype=torch.float64))
-        self._refresh()
+        self._extent: tuple[float, float, float] | None = None
+        self._read: tuple[tuple[Callable[[], Tensor | None], int], ...] = ()
 
     def set(self, location: Float[Tensor, "d"], scale: Float[Tensor, "d"]) -> None:
         """Set both.
 
         Raises
         ------
+        TypeError
+            If one holds no numbers.
         ValueError
             If a shape does not fit, a number is not finite, or a scale not above zero.
         """
+        location, scale = _numbers("location", location), _numbers("scale", scale)
         for name, value in (("location", location), ("scale", scale)):
             checks.shaped(name, value, self.scale.shape, "one number for each feature")
             if not torch.isfinite(value).all():
@@ -62,12 +71,12 @@ class Standardization(nn.Module):
             raise WrongValue(f"scale must be above zero, got {scale.min().item():g}")
         self.location.copy_(location)
         self.scale.copy_(scale)
-        self._refresh()
+        self._read_buffers()
 
     @property
     def is_fitted(self) -> bool:
         """Whether the data's location and scale are known."""
-        return self._extent is not None
+        return self._known() is not None
 
     @property
     def log_scale(self) -> Tensor:
@@ -97,30 +106,57 @@ class Standardization(nn.Module):
         return Independent(Normal(mean, scale, validate_args=False), 1, validate_args=False)
 
     def _fits(self, dtype: torch.dtype) -> bool:
-        offset, least, most = self._extent or (0.0, 1.0, 1.0)
+        """Whether a dtype has the digits for the data and the range for their variances."""
+        offset, least, most = self._known() or (0.0, 1.0, 1.0)
         about = torch.finfo(dtype)
         has_digits = offset <= max(_MOST_ROUNDING / about.eps, _LEAST_OFFSET)
-        return has_digits and about.tiny < least and _REACH * most < about.max
+        # Of the roots: the square of a scale may have no number in Python either.
+        has_range = about.tiny**0.5 < _NEAR * least and _REACH * most < about.max**0.5
+        return has_digits and has_range
 
     def check_fitted(self) -> None:
         """Raise where the data are not known yet."""
-        if self._extent is None:
+        if not self.is_fitted:
             raise WrongValue(
                 "the model standardises its data and does not know their location and scale yet; "
                 "call model.fit_standardization(x) with the training data first, as the Trainer "
                 "does, or build the model with standardize=False"
             )
 
-    def _refresh(self) -> None:
-        """Note what the buffers hold, so that no call has to wait for a device to tell it."""
-        self._extent: tuple[float, float, float] | None = None
-        if not self.scale.is_meta and bool((self.scale > 0).all()):
-            offset = (self.location.abs() / self.scale).max().item()
-            self._extent = offset, self.scale.min().item(), self.scale.max().item()
+    def _known(self) -> tuple[float, float, float] | None:
+        """Return largest offset in scales, least and largest scale; None where data are unknown.
+
+        The buffers are read where they are others than before or were written to, and not at every
+        call, which would wait for a device. Where a graph is written, what was read last holds.
+        """
+        if not torch.compiler.is_compiling() and not self._is_read():
+            self._read_buffers()
+        return self._extent
+
+    def _is_read(self) -> bool:
+        for buffer, (last, version) in zip((self.location, self.scale), self._read, strict=False):
+            now = readable(buffer)
+            if now is None or last() is not now or _version(now) != version:
+                return False
+        return bool(self._read)
+
+    def _read_buffers(self) -> None:
+        location, scale = readable(self.location), readable(self.scale)
+        if location is None or scale is None:
+            return
+        self._read = tuple((weakref.ref(x), _version(x)) for x in (location, scale))
+        self._extent = None
+        if bool((scale > 0).all()):
+            offset = (location.abs() / scale).max().item()
+            self._extent = offset, scale.min().item(), scale.max().item()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies have buffers of their own, and references that are weak cannot be written.
+        return {**self.__dict__, "_read": ()}
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self._refresh()
+        self._read_buffers()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Standardization:
         exact = dict(self.named_buffers())
@@ -137,13 +173,20 @@ class Moments:
 
     In float64 about the first example, so that an offset costs no digits.
 
+    Parameters
+    ----------
+    first
+        An example.
+    eps
+        That of the type in which the data came: differences of its size are rounding.
+
     References
     ----------
     Chan, Golub & LeVeque (1983), "Algorithms for computing the sample variance".
     """
 
-    def __init__(self, first: Float[Tensor, "d"]) -> None:
-        self.origin, self.count = first, 0
+    def __init__(self, first: Float[Tensor, "d"], eps: float) -> None:
+        self.origin, self.count, self.eps = first, 0, eps
         self.mean, self.squares = torch.zeros_like(first), torch.zeros_like(first)
         self.least, self.most = torch.zeros_like(first), torch.zeros_like(first)
 
@@ -183,10 +226,10 @@ class Moments:
 
     @property
     def _range(self) -> Tensor:
-        """Range of each feature; 0 where it is no more than rounding."""
+        """Range of each feature; 0 where it is no more than rounding of a few operations."""
         found = self.most - self.least
         largest = (self.origin + self.least).abs().maximum((self.origin + self.most).abs())
-        return torch.where(found > 8 * torch.finfo(found.dtype).eps * largest, found, 0.0)
+        return torch.where(found > _MOST_STEPS * self.eps * largest, found, 0.0)
 
 
 def measure(
@@ -215,6 +258,11 @@ def measure(
     for item in batches:
         batch = item[0] if isinstance(item, tuple | list) else item
         batch = checks.floating("x", batch, batch, checks.CONVERT)
+        if batch.ndim < 2 and batch.numel() == features:
+            raise WrongValue(
+                f"x has items of shape {tuple(batch.shape)}, expected batches (N, ...); pass one "
+                "tensor (N, ...), a Dataset, or a DataLoader(data, batch_size=1024)"
+            )
         batch = checks.examples("x", batch, features)
         if len(batch) == 0:
             continue
@@ -222,7 +270,7 @@ def measure(
             image = sum(side > 1 for side in batch.shape[1:]) > 1
         x = batch.detach().flatten(1).double()
         if moments is None:
-            moments = Moments(x[0])
+            moments = Moments(x[0], torch.finfo(batch.dtype).eps)
         moments.add(x)
     if moments is None:
         raise WrongValue("x holds no examples; pass those that the model is to be trained on")
@@ -233,6 +281,22 @@ def measure(
             "large to be squared in float64; drop, impute or rescale them"
         )
     return (moments.shared() if image else None) or moments.by_feature()
+
+
+def _version(value: Tensor) -> int:
+    """Return what changes with every write; tensors of the inference mode do not tell."""
+    return 0 if value.is_inference() else value._version
+
+
+def _numbers(name: str, value: Any) -> Tensor:
+    """Return what is a tensor, an array or a list of numbers as float64."""
+    try:
+        return torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise WrongType(
+            f"{name} must be a tensor of one number for each feature, got "
+            f"{type(value).__name__} ({error})"
+        ) from error
 
 
 def _first_bad(value: Tensor) -> float:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +64,8 @@ class VAE(LatentVariableModel):
                 raise WrongType(f"prior must be a VampPrior or None, got {type(prior).__name__}")
             given = checks.examples("pseudo_inputs", prior.pseudo_inputs, self.input_dim)
             self._given_inputs = given.detach().clone()  # with all the digits they have
-            prior = prior.to(torch.get_default_dtype())  # as all else in a new model
+            # A model of its own scales it, and trains it.
+            prior = copy.deepcopy(prior).to(torch.get_default_dtype())  # as all else in a new model
         self.vamp_prior = prior
         if prior is None:
             self.register_buffer("weight_logits", torch.zeros(1))
@@ -98,7 +100,8 @@ class VAE(LatentVariableModel):
 
         Parameters and errors are those of :meth:`Autoencoder.set_standardization`.
         """
-        inputs = None if self.vamp_prior is None else self._pseudo_inputs()
+        has_inputs = self.vamp_prior is not None and self.standardization is not None
+        inputs = self._pseudo_inputs() if has_inputs else None
         super().set_standardization(location, scale)
         if self.vamp_prior is not None and self.standardization is not None and inputs is not None:
             own = self.vamp_prior.pseudo_inputs

@@ -27,8 +27,9 @@ class VampPrior(nn.Module):
     ----------
     pseudo_inputs
         Where they start, ``(K, ...)`` in the shape of the data: some of the examples, as a rule.
-        They are copied. Training may take them out of the data's range; q(w | u) has none. A model
-        that standardises has them in standard units once it knows the data's.
+        They are copied, and so is the prior by a VAE, which then has its own. Training may take
+        them out of the data's range; q(w | u) has none. A model that standardises has them in
+        standard units once it knows the data's.
     learn_weights
         Train pi, as the softmax of ``weight_logits``; False keeps it uniform.
 

@@ -98,3 +98,14 @@ class ImageDecoder(nn.Module):
     def forward(self, w: Tensor) -> Tensor:
         hidden = self.normalisation(self.second(self.first(w).tanh()))
         return self.last(hidden).unflatten(1, self.shape)
+
+
+def table(n: int = 60) -> Tensor:
+    x = torch.randn(n, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return x * torch.tensor([1.0, 30.0, 0.2, 5.0, 1.0]) + torch.tensor([0.0, 9.0, 1.0, -3.0, 2.0])
+
+
+def model_of(x: Tensor, make: type[Any] = GMVAE, **options: Any) -> Any:
+    torch.manual_seed(1)
+    model = make(5, 2, hidden=(8,), likelihood="gaussian", **options)
+    return model.fit_standardization(x)

@@ -4,38 +4,22 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
 
 from pyvae.inference import importance_weighted_bound, sleep_loss, wake_loss
-from pyvae.models import GMVAE, VAE, VampPrior, from_pretrained
+from pyvae.models import VAE, VampPrior
 from pyvae.models.standardization import MOST_SCALES, measure
-from pyvae.models.weights import digest
-from tests.models.builders import seeded
+from tests.models.builders import model_of, seeded, table
 
 UNITS: dict[str, tuple[float, float]] = {
     "large": (0.0, 1e6), "small": (0.0, 1e-6), "far": (1e9, 1.0), "negative": (-7e4, 3e-3),
     "huge": (0.0, 1e30), "tiny": (0.0, 1e-90),
 }  # fmt: skip
-
-
-def table(n: int = 60) -> Tensor:
-    x = torch.randn(n, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return x * torch.tensor([1.0, 30.0, 0.2, 5.0, 1.0]) + torch.tensor([0.0, 9.0, 1.0, -3.0, 2.0])
-
-
-def model_of(x: Tensor, make: type[Any] = GMVAE, **options: Any) -> Any:
-    torch.manual_seed(1)
-    model = make(5, 2, hidden=(8,), likelihood="gaussian", **options)
-    return model.fit_standardization(x)
 
 
 def close(actual: Any, expected: Any) -> None:
@@ -72,7 +56,7 @@ def test_every_log_density_is_that_of_the_users_data(unit: str) -> None:
         lambda m, x: m.reconstruct(x),
     ):
         plain, moved = (decoded(m, data) for m, data in zip(models, (x, other), strict=True))
-        wide = unit in ("far", "negative", "tiny")
+        wide = unit in ("far", "negative", "huge", "tiny")
         assert moved.dtype == (torch.float64 if wide else torch.float32)
         close((moved.double() - offset) / scale, plain.double())
     # What a model dreams comes back to it in full: float32 has no digits for a day in seconds.
@@ -162,6 +146,62 @@ def test_a_model_that_does_not_know_its_data_says_what_to_call() -> None:
         VAE(5, 2).set_standardization(torch.zeros(5), torch.ones(5))
 
 
+@pytest.mark.parametrize("values", ["list", "array", "integers"])
+def test_location_and_scale_in_any_container(values: str) -> None:
+    location, scale = [1, 2, 3, 4, 5], [2, 2, 2, 2, 1]
+    given: list[Any] = [location, scale]
+    if values != "list":
+        make = np.array if values == "array" else torch.tensor
+        given = [make(numbers) for numbers in given]
+    model = VAE(5, 2, likelihood="gaussian")
+    model.set_standardization(*given)
+    assert model.standardization is not None
+    assert model.standardization.location.tolist() == location
+    for bad in ("a", None, [None] * 5):
+        with pytest.raises(TypeError, match="scale must be a tensor of one number for each"):
+            model.set_standardization(location, bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_feature_of_rounding_is_constant(dtype: torch.dtype) -> None:
+    u = torch.rand(200, generator=seeded()).to(dtype)
+    x = torch.stack([(u + 0.1) - u, 3 * u, u], 1)
+    scale = measure([x], 3)[1]
+    assert scale[0] == scale[1:].median()
+    assert scale[1] > 2 * scale[2]
+
+
+@pytest.mark.parametrize("change", ["float", "half"])
+@pytest.mark.parametrize("unit", [1e-30, 1e-25, 1e-4, 1.0, 1e3, 1e25])
+def test_the_likelihoods_figures_are_finite(unit: float, change: str) -> None:
+    x, w = unit * table(), torch.zeros(3, 2)
+    model = getattr(model_of(x), change)()
+    found = model.likelihood(w.to(model.like))
+    exact = model.double().likelihood(w.double())
+    torch.testing.assert_close(
+        found.variance.double() / exact.variance, torch.ones(3, 5).double(), rtol=0.1, atol=0
+    )
+    for at in (x[0], x[0] + 50 * unit):
+        torch.testing.assert_close(
+            found.log_prob(at.to(found.mean)).double(), exact.log_prob(at), rtol=0.1, atol=1
+        )
+
+
+def test_bounds_in_half_precision_have_room_for_the_units() -> None:
+    x = 1e-60 * torch.randn(20, 500, dtype=torch.float64, generator=seeded())
+    model = VAE(500, 2, hidden=(4,), likelihood="gaussian").fit_standardization(x)
+    exact = model.elbo(x).reconstruction
+    torch.testing.assert_close(model.half().elbo(x).reconstruction, exact, rtol=1e-2, atol=0)
+
+
+def test_a_prior_serves_two_models() -> None:
+    x = 1e4 * table()
+    prior = VampPrior(x[:4])
+    one, two = (model_of(x, VAE, prior=prior) for _ in range(2))
+    close(two.prior, one.prior)
+    assert torch.equal(prior.pseudo_inputs, x[:4])
+
+
 def test_only_the_gaussian_likelihood_standardises() -> None:
     for model in (VAE(5, 2), VAE(5, 2, likelihood="gaussian", standardize=False)):
         assert model.standardization is None
@@ -199,98 +239,3 @@ def test_pseudo_inputs_are_in_the_users_units_until_these_are_known() -> None:
         model.fit_standardization(scale * x + offset)
         close(model.prior, tuple(again))
     close(priors[1], priors[0])
-
-
-def older_folder(model: nn.Module, folder: Path) -> None:
-    """Save as it was done before there was the option."""
-    model.save_pretrained(folder)  # type: ignore[operator]
-    with safe_open(folder / "model.safetensors", framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    saved = json.loads((folder / "config.json").read_text())
-    del saved["config"]["standardize"]
-    text = json.dumps(saved)
-    (folder / "config.json").write_text(text)
-    header = {"config": text, "sha256": digest(state)}
-    save_file(state, folder / "model.safetensors", metadata=header)
-
-
-def test_saved_with_the_model_and_older_models_are_without(tmp_path: Path) -> None:
-    x = 1e5 * table()
-    model = model_of(x)
-    model.save_pretrained(tmp_path / "new")
-    loaded = from_pretrained(tmp_path / "new")
-    assert torch.equal(
-        loaded.elbo(x, generator=seeded()).total, model.elbo(x, generator=seeded()).total
-    )
-    fresh = GMVAE(5, 2, hidden=(8,), likelihood="gaussian")
-    fresh.load_state_dict(model.state_dict())
-    assert torch.equal(fresh.encode(x)[0], model.encode(x)[0])
-
-    plain = GMVAE(5, 2, hidden=(8,), likelihood="gaussian", standardize=False)
-    older_folder(plain, tmp_path / "old")
-    loaded = from_pretrained(tmp_path / "old")
-    fresh = GMVAE(5, 2, hidden=(8,), likelihood="gaussian")
-    fresh.load_state_dict(plain.state_dict())
-    for model in (loaded, fresh):
-        assert not model.standardize
-        assert torch.equal(model.encode(table())[0], plain.encode(table())[0])
-
-
-@pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize(
-    ("make", "options"),
-    [(GMVAE, {"learn_weights": True}), (VAE, {"prior": VampPrior(table(3), learn_weights=True)})],
-)
-def test_parameters_alone_leave_the_units(make: Any, options: Any, strict: bool) -> None:
-    """An average of the parameters, say, has no buffers, and is of no model without units."""
-    x = table()
-    model = model_of(x, make, **options)
-    before = model.encode(x)[0]
-    parameters = {name: value.detach().clone() for name, value in model.named_parameters()}
-    plain = model_of(x, make, standardize=False, **options).state_dict()
-    for state in (parameters, plain):
-        if strict:
-            with pytest.raises(RuntimeError, match=r"Missing key.*standardization.location"):
-                model.load_state_dict(state)
-        else:
-            missing = model.load_state_dict(state, strict=False).missing_keys
-            assert missing == ["standardization.location", "standardization.scale"]
-        if state is parameters:
-            assert torch.equal(model.encode(x)[0], before)
-        assert model.standardize
-    with pytest.raises(RuntimeError, match=r"Missing key.*standardization.location"):
-        make(5, 2, hidden=(8,), likelihood="gaussian", **options).load_state_dict(parameters)
-
-
-def test_a_refused_state_leaves_the_units() -> None:
-    model = GMVAE(5, 2, hidden=(8,), likelihood="gaussian")
-    for other in ({}, GMVAE(5, 3, likelihood="gaussian", standardize=False).state_dict()):
-        with pytest.raises(RuntimeError, match=r"Missing key|size mismatch"):
-            model.load_state_dict(other)
-        assert model.standardize
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("scale", torch.tensor([1.0, 1, 0, 1, 1], dtype=torch.float64), "not above zero"),
-        (
-            "scale",
-            torch.full((5,), torch.inf, dtype=torch.float64),
-            "5 numbers that are NaN or inf",
-        ),
-        ("location", torch.zeros(5), "holds float32; expected float64"),
-    ],
-)
-def test_folders_with_other_numbers_are_refused(
-    tmp_path: Path, name: str, value: Tensor, words: str
-) -> None:
-    model_of(table()).save_pretrained(tmp_path)
-    path = tmp_path / "model.safetensors"
-    with safe_open(path, framework="pt") as file:
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        header = file.metadata()
-    state[f"standardization.{name}"] = value
-    save_file(state, path, metadata={**header, "sha256": digest(state)})
-    with pytest.raises(ValueError, match=words):
-        from_pretrained(tmp_path)
