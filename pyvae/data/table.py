@@ -115,9 +115,9 @@ class Data(Dataset):
             raise IndexError(f"{self.name}: row {index} of {len(self)}")
         return self.rows([index % len(self)])[0]
 
-    def __getitems__(self, indices: list[int]) -> Tensor:
-        """Return a batch at once: what torch's DataLoader calls where it exists."""
-        return self.rows(indices)
+    def __getitems__(self, indices: list[int]) -> list[Tensor]:
+        """Return several rows, read at once: what torch's DataLoader calls where it exists."""
+        return list(self.rows(indices))
 
     @property
     def num_features(self) -> int:

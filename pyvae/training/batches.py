@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pyvae.data import Data
 from pyvae.errors import WrongType, WrongValue
+from pyvae.models.examples import holds_images, stacked
 
 _FINGERPRINT_ROWS = 64
 _EVALUATION_BATCH = 1024
@@ -58,10 +59,7 @@ class Batches:
     @property
     def image(self) -> bool | None:
         """Whether an example is a picture; None where its shape alone can tell."""
-        whole = self.dataset
-        while isinstance(whole, Subset):
-            whole = whole.dataset
-        return whole.holds_images if isinstance(whole, Data) else None
+        return holds_images(self.dataset)
 
     def shuffled(
         self, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
@@ -113,9 +111,9 @@ class Batches:
     def _loader(self, batches: Sequence[list[int]], generator: torch.Generator) -> DataLoader:
         # The generator seeds the workers: without it the loader would draw from the global one.
         return DataLoader(
-            self.dataset,
+            _DataRows(self.dataset) if isinstance(self.dataset, Data) else self.dataset,
             batch_sampler=_Fixed(batches),
-            collate_fn=_collate,
+            collate_fn=stacked,
             num_workers=self.num_workers,
             generator=generator,
         )
@@ -150,19 +148,19 @@ class _TensorRows(Dataset):
         return self.x[torch.tensor(indices, device=self.x.device)]
 
 
+class _DataRows(Dataset):
+    """Rows of a ``Data``, a batch at once."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitems__(self, indices: list[int]) -> Tensor:
+        return self.data.rows(indices)
+
+
 def _digest(rows: Tensor) -> str:
     bits = rows.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
     return hashlib.sha256(bits).hexdigest()[:16]
-
-
-def _collate(items: Tensor | list[Any]) -> Tensor:
-    if isinstance(items, Tensor):
-        return items
-    examples = [item[0] if isinstance(item, tuple | list) else item for item in items]
-    try:
-        return torch.stack([torch.as_tensor(example) for example in examples])
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise WrongValue(
-            f"the data's items cannot be stacked into a batch ({error}); expected tensors of one "
-            "shape, or tuples that begin with one"
-        ) from error

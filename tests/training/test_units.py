@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
 from pyvae.data import Data
 from pyvae.models import GMVAE, VAE, VampPrior
@@ -107,6 +107,33 @@ def test_pixels_keep_one_range() -> None:
         found.append(model.standardization.scale)
     assert found[0].tolist() == [255.0] * 16
     assert found[1].tolist() == [1.0] * 16
+
+
+def test_the_same_pixels_have_the_same_units_in_any_container() -> None:
+    pixels = np.random.default_rng(0).random((40, 4, 4), dtype=np.float32)
+    pixels[:, 0] = 0
+    data = Data(pixels, torch.zeros(40, dtype=torch.long), (4, 4))
+    halves = ConcatDataset([Subset(data, range(20)), Subset(data, range(20, 40))])
+    span = pixels.max().item()
+
+    def fresh() -> GMVAE:
+        return GMVAE(16, 2, num_components=2, hidden=(4,), likelihood="gaussian")
+
+    found = [fresh().fit_standardization(data.x, image=True)]
+    for source in (data, halves, TensorDataset(torch.from_numpy(pixels)[:, None])):
+        found += [fresh().fit_standardization(source), fresh()]
+        small_trainer(epochs=1, pretrain_epochs=0).fit(found[-1], source)
+        found.append(fresh().fit_standardization(DataLoader(source, batch_size=16)))
+    for model in found:
+        assert model.standardization is not None
+        assert model.standardization.scale.tolist() == [span] * 16
+    labelled = TensorDataset(data.x, torch.zeros(40))
+    one, other = (fresh().fit_standardization(part) for part in (labelled, data.x))
+    assert one.standardization is not None
+    assert other.standardization is not None
+    assert torch.equal(one.standardization.scale, other.standardization.scale)
+    with pytest.raises(ValueError, match=r"items of shape \(16,\), expected batches.*DataLoader"):
+        fresh().fit_standardization(list(data.x))
 
 
 def test_a_resumed_run_has_its_units_to_the_bit(tmp_path: Path) -> None:
