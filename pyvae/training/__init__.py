@@ -2,9 +2,9 @@
 """Training on Lightning Fabric: the loop, checkpoints, history and metrics."""
 
 from pyvae.training.checkpoint import load_weights
+from pyvae.training.divergence import TrainingDivergedError
 from pyvae.training.evaluation import evaluate
 from pyvae.training.history import History
-from pyvae.training.run import TrainingDivergedError
 from pyvae.training.trainer import Trainer
 
 __all__ = ["History", "Trainer", "TrainingDivergedError", "evaluate", "load_weights"]

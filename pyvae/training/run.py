@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.models import GMVAE, Elbo, LatentVariableModel
 from pyvae.models.standardization import measure
 from pyvae.storage.form import Integer, Place
@@ -25,6 +27,7 @@ from pyvae.training.checkpoint import (
     read_resumable,
 )
 from pyvae.training.checkpoint_form import State, highest_bound, run_form
+from pyvae.training.divergence import TrainingDivergedError, about_units, check_validation
 from pyvae.training.engine import Engine
 from pyvae.training.history import History
 from pyvae.training.monitor import bound_figures, latent_figures, mean_bound
@@ -41,11 +44,6 @@ if TYPE_CHECKING:
 _MONITORED_EXAMPLES = 10_000
 _STARTING_EXAMPLES = 10_000
 _MOST_EPOCHS = 2**31
-_LARGE = 30.0  # beyond it data are in other units than networks are made for
-
-
-class TrainingDivergedError(RuntimeError):
-    """A part of the bound, or a parameter, became NaN or infinite."""
 
 
 class Run:
@@ -69,6 +67,7 @@ class Run:
         self.best, self.stale_epochs = -math.inf, 0
         self.best_weights: dict[str, Tensor] | None = None
         self.best_is_new = False
+        self.unfitted: dict[str, Any] | None = None  # the model, until units of this run are kept
 
     def restore(self, path: Path) -> None:
         """Go on from the end of the epoch that a checkpoint holds."""
@@ -117,6 +116,10 @@ class Run:
                     if self.engine.rank == 0:
                         report.epoch(row)
                 self._save()
+            except Exception:
+                if self.unfitted is not None:
+                    self.model.load_state_dict(self.unfitted)
+                raise
             finally:
                 if self.folder is not None:
                     self.folder.close()
@@ -130,6 +133,7 @@ class Run:
         units = self.model.standardization
         if units is None or units.is_fitted:
             return
+        self.unfitted = copy.deepcopy(dict(self.model.state_dict()))
         self.engine.seed(_MOST_EPOCHS)  # a data set may draw its examples
         batches, image = self.train.in_order(), self.train.image
         found = measure(batches, self.model.input_dim, image=image)
@@ -197,13 +201,20 @@ class Run:
 
     def _start_mixture(self) -> None:
         if isinstance(self.model, GMVAE) and self.settings.initialization != "none":
-            start_mixture(
-                self.model.eval(),
-                self.train.in_order(_STARTING_EXAMPLES),
-                self.engine.device,
-                method=self.settings.initialization,
-                seed=self.settings.seed,
-            )
+            try:
+                start_mixture(
+                    self.model.eval(),
+                    self.train.in_order(_STARTING_EXAMPLES),
+                    self.engine.device,
+                    method=self.settings.initialization,
+                    seed=self.settings.seed,
+                )
+            except WrongValue as error:
+                if not self._about_units():
+                    raise
+                raise TrainingDivergedError(
+                    f"the mixture has no start in the codes of the data: {error}. {self._way_out()}"
+                ) from error
 
     def _evaluation(self, *, pretrain: bool) -> dict[str, Any]:
         device = self.engine.device
@@ -211,12 +222,14 @@ class Run:
         figures = latent_figures(self.model, batches, device, pretrain=pretrain)
         if self.validation is not None:
             held_out = mean_bound(self.model, self.validation.in_order(), device, pretrain=pretrain)
+            check_validation(held_out, self.validation.in_order())
             figures |= {f"val_{name}": value for name, value in held_out.items()}
         return figures
 
     def _finish(self, row: dict[str, Any], *, warm: bool) -> None:
         """Log the epoch, keep the weights if they are the best, and write what is due."""
         self.history.append(row)
+        self.unfitted = None
         bound = row.get("val_bound", row["bound"])
         if row["phase"] == "joint" and bound > self.best:
             self.best, self.stale_epochs, self.best_is_new = bound, 0, True
@@ -277,17 +290,10 @@ class Run:
     def _way_out(self) -> str:
         last = self.folder.last if self.folder is not None else None
         kept = f"The last good checkpoint is {last}. " if last and last.exists() else ""
-        return f"{kept}{self._units()}Lower lr, set grad_clip, or look for outliers in the data."
-
-    def _units(self) -> str:
-        """Say so where the networks see numbers that none can learn from."""
-        if self.model.standardize:
-            return ""
-        rows = next(iter(self.train.in_order(_STARTING_EXAMPLES)))
-        largest = rows.abs().max().item()
-        if largest <= _LARGE:
-            return ""
         return (
-            f"The data reach {largest:.3g} and are taken as they are: build the model with "
-            "standardize=True (leave out --no-standardize), or scale them. Otherwise: "
+            f"{kept}{self._about_units()}Lower lr, set grad_clip, or look for outliers in the data."
         )
+
+    def _about_units(self) -> str:
+        rows = next(iter(self.train.in_order(_STARTING_EXAMPLES)))
+        return about_units(self.model, rows.to(self.engine.device))

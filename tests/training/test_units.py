@@ -184,3 +184,37 @@ def test_a_run_that_diverges_on_large_data_says_so() -> None:
     model = gaussian(standardize=False)
     with pytest.raises(TrainingDivergedError, match=r"reach 2.86e\+21 and .*standardize=True"):
         Trainer(epochs=1, pretrain_epochs=1, lr=10.0, progress="silent").fit(model, 1e18 * table())
+
+
+@pytest.mark.parametrize("kind", ["gmvae", "vae", "vamp"])
+def test_a_model_in_the_units_of_other_data_says_so(kind: str) -> None:
+    x = table()
+    prior = VampPrior(x[:4]) if kind == "vamp" else None
+    options: dict[str, Any] = {"hidden": (8,), "likelihood": "gaussian"}
+    model = gaussian() if kind == "gmvae" else VAE(6, 2, prior=prior, **options)
+    model.fit_standardization(x)
+    with pytest.raises(TrainingDivergedError, match=r"reach .* model.fit_standardization\(x\)"):
+        small_trainer(epochs=1, pretrain_epochs=0).fit(model, 1e25 * x)
+
+
+@pytest.mark.parametrize("make", [gaussian, VAE])
+def test_a_first_epoch_that_fails_leaves_no_units(make: Any) -> None:
+    x = 1e9 + table()
+    prior = {} if make is gaussian else {"prior": VampPrior(x[:4])}
+    options = {"input_dim": 6, "latent_dim": 2, "likelihood": "gaussian", **prior}
+    model = gaussian() if make is gaussian else make(**options, hidden=(8,))
+    with pytest.raises(TrainingDivergedError):
+        small_trainer(epochs=1, pretrain_epochs=0, lr=1e30).fit(model, x)
+    assert model.standardization is not None
+    assert not model.standardization.is_fitted
+    history = small_trainer(epochs=1, pretrain_epochs=0).fit(model, x)
+    assert np.isfinite(history[0]["bound"])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_validation_data_without_numbers_are_refused(bad: float) -> None:
+    held_out = table(10)
+    held_out[7, 2] = bad
+    model = gaussian()
+    with pytest.raises(ValueError, match=r"validation data hold NaN or inf.* row 7, feature 2"):
+        small_trainer(**QUICK, early_stopping=1).fit(model, table(), held_out)
