@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pyvae.errors import WrongType
+from pyvae.errors import WrongType, WrongValue
 from pyvae.models import checks, posterior
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.vamp_prior import VampPrior
@@ -106,6 +107,26 @@ class VAE(LatentVariableModel):
         if self.vamp_prior is not None and self.standardization is not None and inputs is not None:
             own = self.vamp_prior.pseudo_inputs
             own.copy_(self.standardization.standardized(inputs.to(own.device), own.dtype))
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Save as every model is; see :meth:`pyvae.models.PretrainedModel.save_pretrained`.
+
+        Raises
+        ------
+        ValueError
+            If the model does not know its data yet and its type has no digits for the differences
+            of a VampPrior's inputs, which are kept in the units of the data until then.
+        """
+        unfitted = self.standardization is not None and not self.standardization.is_fitted
+        if self.vamp_prior is not None and unfitted:
+            own, given = self.vamp_prior.pseudo_inputs, self._pseudo_inputs()
+            if len(own.unique(dim=0)) < len(given.unique(dim=0)):
+                raise WrongValue(
+                    f"the model does not know its data yet, and {own.dtype} has no digits for the "
+                    "differences of its pseudo-inputs; call model.fit_standardization(x) with the "
+                    "training data before you save it"
+                )
+        super().save_pretrained(path)
 
     def _pseudo_inputs(self) -> Tensor:
         """Return a VampPrior's pseudo-inputs in units of the data."""

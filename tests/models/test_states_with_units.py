@@ -88,6 +88,17 @@ def test_a_refused_state_leaves_the_units() -> None:
         assert model.standardize
 
 
+def test_pseudo_inputs_lose_no_digits_by_a_save(tmp_path: Path) -> None:
+    x = 1e12 + table()
+    model = VAE(5, 2, hidden=(8,), likelihood="gaussian", prior=VampPrior(x[:4]))
+    with pytest.raises(ValueError, match=r"call model.fit_standardization\(x\).* before you save"):
+        model.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    model.fit_standardization(x).save_pretrained(tmp_path / "model")
+    for expected, found in zip(model.prior, from_pretrained(tmp_path / "model").prior, strict=True):
+        assert torch.equal(expected, found)
+
+
 @pytest.mark.parametrize("way", ["average", "by hand", "functional", "empty", "vmap"])
 def test_units_that_come_by_another_way_are_known(way: str) -> None:
     """float32 has no digits for these data, so what is decoded must be float64."""
