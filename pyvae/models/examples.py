@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from pyvae.errors import WrongValue
+from pyvae.errors import WrongType, WrongValue
 
 _BATCH = 1024
 
@@ -19,12 +19,22 @@ def batches_of(source: Tensor | Dataset | Iterable[Any]) -> Iterable[Any]:
     """Return what has examples, a tensor or a map-style ``Dataset``, in batches of them.
 
     Anything else is taken to be batches already.
+
+    Raises
+    ------
+    TypeError
+        If it can be no batches.
     """
     if isinstance(source, Tensor):
         return (source,)
     if isinstance(source, Dataset) and not isinstance(source, IterableDataset):
         return DataLoader(source, batch_size=_BATCH, collate_fn=stacked)
-    return source  # type: ignore[return-value]
+    if not isinstance(source, Iterable):
+        raise WrongType(
+            f"data are a {type(source).__name__}; expected a tensor (N, ...), a Dataset, or "
+            "batches, as a DataLoader has them"
+        )
+    return source
 
 
 def stacked(items: Tensor | list[Any]) -> Tensor:

@@ -132,6 +132,8 @@ def test_the_same_pixels_have_the_same_units_in_any_container() -> None:
     assert one.standardization is not None
     assert other.standardization is not None
     assert torch.equal(one.standardization.scale, other.standardization.scale)
+    with pytest.raises(TypeError, match=r"data are a int; expected a tensor"):
+        fresh().fit_standardization(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"items of shape \(16,\), expected batches.*DataLoader"):
         fresh().fit_standardization(list(data.x))
 
