@@ -61,8 +61,11 @@ def of_width(cells: Sequence[str], rows: Rows) -> str:
     if any("\n" in cell.rstrip("\n") or cell.endswith("\n") for cell in cells):
         return '; a quote (") before it is not closed on its own line'
     widths = {len(row) for row in rows[1:]}
-    if len(rows) > 2 and len(widths) == 1 and len(rows[0]) < max(widths):
-        return "; if line 1 is a title, take it out or let it begin with #"
+    if len(rows) > 2 and len(widths) == 1 and len(rows[0]) not in widths:
+        ways = "; if line 1 is a title, take it out or let it begin with #"
+        if 1 < len(rows[0]) == max(widths) - 1:
+            ways += "; if column 1 names the rows, let line 1 name it too"
+        return ways
     if len(cells) == len(rows[0]) + 1 and not cells[-1].strip():
         return "; it ends in a delimiter"
     return ""

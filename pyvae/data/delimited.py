@@ -204,7 +204,7 @@ class _Parser:
         """Say what a cell holds, what was expected, and the ways out."""
         name = self._called(index)
         ways = f"--drop {name} leaves the column out, --label-column {name} takes it for labels"
-        is_first = line == self.first and self.reading.header is None
+        is_first = line == self.first and self.reading.header is None and not self.header
         below = [row[index] for row in self.rows[1:] if len(row) == self.width]
         seen = advice.of_cell(cell, self.form) or (
             advice.of_first_line(below, self.form) if is_first else None

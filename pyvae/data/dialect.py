@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyvae.data.cells import has_decimal_comma, is_missing, is_number
+from pyvae.data.cells import has_decimal_comma, is_integer, is_missing, is_number
 from pyvae.data.lines import is_comment
 from pyvae.data.reading import DELIMITERS, Reading
 from pyvae.errors import WrongValue
 
 Rows = list[list[str]]
+_PICKED = 3  # numbers in order that are no chance
 
 
 class Dialect(NamedTuple):
@@ -134,11 +135,23 @@ def _even(rows: Rows) -> Rows:
     longer = [row for row in body if len(row) == width + 1]
     if not any(row[-1].strip() for row in longer):
         return [first, *(row[:width] if len(row) == width + 1 else row for row in body)]
-    names = {row[0] for row in body}
     is_named = width > 1 and not any(is_number(cell) or is_number(cell, ",") for cell in first)
-    if is_named and len(longer) == len(body) == len(names):
+    if is_named and len(longer) == len(body) and _name_rows([row[0].strip() for row in body]):
         return [["", *first], *body]
     return [first, *body]
+
+
+def _name_rows(cells: list[str]) -> bool:
+    """Tell whether a column is sure to hold names of rows, or numbers that count them."""
+    if len(set(cells)) < len(cells) or not all(map(is_integer, cells)):
+        return len(set(cells)) == len(cells) and not any(
+            is_missing(cell) or is_number(cell) or is_number(cell, ",") for cell in cells
+        )
+    numbers = [int(cell) for cell in cells]
+    # Rows that were picked out of more keep their numbers, and their order.
+    return numbers == list(range(1, len(cells) + 1)) or (
+        len(cells) >= _PICKED and numbers == sorted(numbers)
+    )
 
 
 def _of_the_first_line(
