@@ -17,6 +17,8 @@ _QUOTED = re.compile(r"'(.*)'")
 
 def of_cell(cell: str, form: Dialect) -> str | None:
     """Say what a cell that is no number looks like; None where that is nothing known."""
+    if "\n" in cell.strip():
+        return 'a quote (") before it is not closed on its own line'
     cell = cell.strip()
     quoted = _QUOTED.fullmatch(cell)
     if quoted and _is_any_number(quoted[1]):

@@ -31,7 +31,8 @@ def naming(path: Path, rows: Rows, decimal: str, reading: Reading) -> Naming:
     """Recognise a header by what stands under it, where it is not told.
 
     Names are text over numbers. Numbers may be names: 0, 1, ..., as pandas writes columns without
-    names, where what stands below is written otherwise.
+    names, where what stands below is written otherwise; and numbers in order, beside a name that
+    is text or above row numbers. Elsewhere numbers that stand out from those below are asked about.
 
     Raises
     ------
@@ -78,32 +79,28 @@ def _numeric(path: Path, first: list[str], below: list[tuple[str, ...]], decimal
         (indexed and not texts) or (is_named and _is_monotone(values))
     ):
         return Naming(True, taken)
-    if texts:
+    if texts or len(set(names)) < len(names):
         return Naming(False)
     kinds = [kinds[i] for i in told]
     stands_out = all(kind != "integers" for kind in kinds) and all(map(is_integer, names))
     if counted and stands_out:
         return Naming(True, taken)
-    if len(names) == 1 or len(set(names)) < len(names):
+    if len(names) == 1:
         return Naming(False)
-    outside = any(
-        kind == "text" or not _in_range(value, cells, decimal)
-        for value, cells, kind in zip(values, below, kinds, strict=True)
-    )
-    if (
-        (counted and outside and not _counts(below, decimal))
-        or (stands_out and len(below[0]) >= _ROWS_OF_FRACTIONS)
-        or ("text" not in kinds and _differs(values, below, decimal))
-    ):
+    if counted:
+        doubtful = not _counts(below, decimal) and any(
+            kind == "text" or not _in_range(value, cells, decimal)
+            for value, cells, kind in zip(values, below, kinds, strict=True)
+        )
+    else:
+        doubtful = stands_out and len(below[0]) >= _ROWS_OF_FRACTIONS
+    if doubtful or ("text" not in kinds and _differs(values, below, decimal)):
         raise WrongValue(
             f"{path}: line 1 ({written}) may be names of columns or a row of numbers; say "
             "which with --header or --no-header"
         )
-    if counted:
-        return Naming(
-            False, f"line 1 ({written}) is taken for a row of numbers; --header takes it for names"
-        )
-    return Naming(False)
+    row = f"line 1 ({written}) is taken for a row of numbers; --header takes it for names"
+    return Naming(False, row if counted else "")
 
 
 def is_index(name: str, below: Sequence[str]) -> bool:
