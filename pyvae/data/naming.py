@@ -112,8 +112,9 @@ def is_index(name: str, below: Sequence[str]) -> bool:
 def _differs(values: list[float], below: list[tuple[str, ...]], decimal: str) -> bool:
     """Tell whether a first line is in order, and otherwise as no line below it.
 
-    Either each of its numbers is farther from those below than these are from each other, or it
-    counts in equal steps where no other does so, in columns wide enough for that to be no chance.
+    Either each of its numbers is outside of those below, and most are farther away than these are
+    from each other; or it counts in equal steps where no other does so, in columns wide enough for
+    that to be no chance.
     """
     columns = [
         np.array([_value(cell, decimal) for cell in cells if is_number(cell, decimal)])
@@ -123,8 +124,11 @@ def _differs(values: list[float], below: list[tuple[str, ...]], decimal: str) ->
     if rows < _ROWS_BELOW or not _is_monotone(values):
         return False
     low, high = (np.array([f(cells) for cells in columns]) for f in (np.min, np.max))
-    far = np.maximum(low - values, values - high) > high - low
-    if far.all() and rows >= (_ROWS_BELOW_TWO if len(values) == 2 else _ROWS_BELOW):
+    gaps = np.maximum(low - values, values - high)
+    # Few rows are far from each other by chance, or where they are sorted.
+    needed = 1.0 if rows < _ROWS_BELOW_TWO else 0.6
+    is_far = gaps.min() > 0 and np.mean(gaps > high - low) >= needed
+    if is_far and rows >= (_ROWS_BELOW_TWO if len(values) == 2 else _ROWS_BELOW):
         return True
     if len(values) < 3 or len({len(cells) for cells in columns}) > 1:
         return False

@@ -302,7 +302,9 @@ def test_missing_paths_are_named(tmp_path):
 def test_split_mistakes(tmp_path):
     with pytest.raises(ValueError, match="split is 'dev'; expected one of train, test, all"):
         load("digits", split="dev")
-    with pytest.raises(ValueError, match="digits: is not split into parts"):
+    with pytest.raises(
+        ValueError, match="digits: is not split into parts; load it with --split train"
+    ):
         load("digits", split="test")
     write_npz(tmp_path / "a.npz", x_train=np.ones((3, 2)), x_test=np.ones((3, 4)))
     with pytest.raises(ValueError, match="examples have different shapes"):

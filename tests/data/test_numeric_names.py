@@ -34,6 +34,7 @@ STANDS_OUT = {
     "years over large numbers": text_of(COUNTS * 900 + 500, "2019,2020,2021,2022\n"),
     "two": text_of(COUNTS[:, :2], "2019,2020\n"),
     "doses": text_of(COUNTS[:, :3], "100,200,500\n"),
+    "doses in a wide range": text_of(COUNTS[:, :3] * 8, "100,200,500\n"),
     "spectra": text_of(random.random((9, 4)), "400.5,401.5,402.7,404.5\n"),
     "descending": text_of(random.random((9, 3)), "4000,3998.5,3997\n"),
     "text beside": under("country", text_of(COUNTS, "2019,2020,2021,2022\n")),
