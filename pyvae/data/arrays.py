@@ -127,8 +127,7 @@ def _table(
         if column.dtype.kind in "US":
             raise WrongValue(
                 f"{path}: array {names[i]!r} holds text ({str(column[0])[:80]!r}); expected "
-                f"numbers: --drop {names[i]} leaves it out, --label-column {names[i]} takes it for "
-                "labels"
+                f"numbers: {reading.ways_out(names[i])}"
             )
     stored = np.stack(columns, axis=1).reshape(count, -1)
     kept = tuple(names[i] for i in features)

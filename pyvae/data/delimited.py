@@ -203,7 +203,7 @@ class _Parser:
     def _refused(self, cell: str, line: int, index: int) -> str:
         """Say what a cell holds, what was expected, and the ways out."""
         name = self._called(index)
-        ways = f"--drop {name} leaves the column out, --label-column {name} takes it for labels"
+        ways = self.reading.ways_out(name)
         is_first = line == self.first and self.reading.header is None and not self.header
         below = [row[index] for row in self.rows[1:] if len(row) == self.width]
         seen = advice.of_cell(cell, self.form) or (

@@ -80,6 +80,12 @@ class Reading:
         told = self.label_column
         return told if isinstance(told, str | int) else None
 
+    def ways_out(self, column: str) -> str:
+        """Say what can be done with a column of text."""
+        if self.label_column is None:  # whoever reads has no use for labels
+            return f"--drop {column} leaves it out"
+        return f"--drop {column} leaves it out, --label-column {column} takes it for labels"
+
     @property
     def keeps_missing(self) -> bool:
         """Whether NaN stands for what was not observed."""

@@ -40,3 +40,12 @@ def test_a_column_told_twice_is_refused(tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_text("a,b\n1,2\n")
         with pytest.raises(UserError, match=r"columns takes column .*twice"):
             load(tmp_path / name, columns=columns)
+
+
+def test_whoever_has_no_use_for_labels_is_not_told_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "iris.csv"
+    path.write_text("a,b,kind\n1,2,oak\n3,4,elm\n")
+    with pytest.raises(ValueError, match="--drop kind leaves it out, --label-column kind takes"):
+        load(path)
+    with pytest.raises(ValueError, match=r"--drop kind leaves it out$"):
+        load(path, label_column=None)
