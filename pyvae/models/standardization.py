@@ -19,7 +19,7 @@ from pyvae.ops.modes import readable
 # Values beyond so many scales are those of a heavy tail: a pixel that is dark in all images but a
 # few has a standard deviation of next to nothing, and in its units those few would be all that the
 # loss sees.
-MOST_SCALES = 10.0
+MOST_SCALES = 30.0
 # Rounding in an offset, in scales, that results in the model's dtype may have; of half precision
 # nobody expects more than its own few digits.
 _MOST_ROUNDING, _LEAST_OFFSET = 2.0**-10, 8.0
