@@ -79,7 +79,7 @@ def is_defect(result: Result, *words: str) -> None:
         (["sample"], ["RUN"]),
         (["sample", "nowhere"], ["nowhere"]),
         (["sample", "nowhere", "-n", "0"], ["-n", "expected 1 or more, got 0"]),
-        (["evaluate", "nowhere", "--seed", "-2"], ["--seed", "expected 0 or more, got -2"]),
+        (["evaluate", "nowhere", "--seed", "-2"], ["--seed", "expected 0 to 4294967295, got -2"]),
         (["predict"], ["RUN"]),
         (["sample", "nowhere", "--output", "x.jpg"], ["x.jpg", ".png", ".npy"]),
         (["sample", "nowhere", "-n", "401"], ["400", ".npy"]),
