@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.reading import FORMS
-from pyvae.cli.run_folder import read_json
+from pyvae.cli.run_folder import MOST_JSON
 from pyvae.errors import NotFound, WrongValue
 from pyvae.storage.form import Fields, Maybe, Place, Plain, Real, Rows, Text
+from pyvae.storage.reading import read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,7 @@ def load_mixture(folder: Path) -> tuple[GaussianMixture, dict[str, Any]]:
     from pyvae.data.arrays import read_arrays
     from pyvae.mixture import GaussianMixture
 
-    summary = _FORM.taken(read_json(folder / SUMMARY), Place(folder / SUMMARY))
+    summary = _FORM.taken(read_json(folder / SUMMARY, MOST_JSON), Place(folder / SUMMARY))
     # Earlier folders name the data as they were typed.
     summary.setdefault("options", {"data": summary["data"]} if "data" in summary else {})
     path = folder / ARRAYS

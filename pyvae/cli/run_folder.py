@@ -15,6 +15,7 @@ from pyvae.cli.files import every_form
 from pyvae.cli.run_form import run_form
 from pyvae.storage.form import Fields, Integer, Place, Plain
 from pyvae.storage.lock import locked
+from pyvae.storage.reading import read_json
 from pyvae.storage.writing import write_atomically
 
 _FORMAT = "pyvae.run"
@@ -24,7 +25,7 @@ _FILES = (
     *every_form("history", "latent_space", "reconstructions", "component_samples", "samples",
                 "confusion"),
 )  # fmt: skip
-_MOST_JSON = 1 << 24  # bytes of a file of the folder: thousands, and names of columns
+MOST_JSON = 1 << 24  # bytes of a file of the folder: thousands, and names of columns
 _BASELINE_EXAMPLES = "baseline_examples"  # as pyvae.training.evaluate calls it
 _FOLDERS = ("model", "tensorboard")
 
@@ -89,7 +90,7 @@ class RunFolder:
 
     def read_settings(self) -> dict[str, Any]:
         """Return the content of ``run.json``."""
-        saved = read_json(self.settings)
+        saved = read_json(self.settings, MOST_JSON)
         if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
             raise UserError(f"{self.settings}: describes no run of pyvae")
         return run_form().taken(saved, Place(self.settings))
@@ -99,7 +100,9 @@ class RunFolder:
         if not self.metrics.exists():
             return None
         form = Fields(optional={_BASELINE_EXAMPLES: Integer(1)}, others=Plain())
-        return form.taken(read_json(self.metrics), Place(self.metrics)).get(_BASELINE_EXAMPLES)
+        return form.taken(read_json(self.metrics, MOST_JSON), Place(self.metrics)).get(
+            _BASELINE_EXAMPLES
+        )
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Write a file of the folder, whole or not at all."""
@@ -109,20 +112,6 @@ class RunFolder:
     def write_settings(self, options: dict[str, Any], **facts: Any) -> None:
         """Write ``run.json``."""
         self.write_json(self.settings, {"format": _FORMAT, **facts, "options": options})
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a small JSON file, whoever wrote it."""
-    with path.open("rb") as file:
-        content = file.read(_MOST_JSON + 1)
-    if len(content) > _MOST_JSON:
-        raise UserError(f"{path}: damaged, it goes beyond {_MOST_JSON} bytes")
-    try:
-        return json.loads(content)
-    except RecursionError:
-        raise UserError(f"{path}: damaged, it is nested too deeply") from None
-    except ValueError as error:
-        raise UserError(f"{path}: damaged, it is no JSON ({error})") from error
 
 
 def absolute(source: str | None) -> str | None:

@@ -21,6 +21,7 @@ from pyvae.models import weights
 from pyvae.models.states import EXACT, Declared, bad_number, misfit
 from pyvae.storage.form import said
 from pyvae.storage.lock import MODEL, locked
+from pyvae.storage.reading import parsed_json, read_json
 from pyvae.storage.writing import write_atomically
 
 CONFIG_FILE = "config.json"
@@ -75,7 +76,7 @@ def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None
     path = _existing(folder / WEIGHTS_FILE)
     with weights.opened(path) as file:
         header, declared = weights.header(path, file), weights.declared(file)
-        if _parsed(header["config"], path) != saved:
+        if parsed_json(header["config"], path) != saved:
             raise WrongValue(
                 f"{path} belongs to another save than {CONFIG_FILE} beside it; save the model "
                 "again, or change settings on the loaded model instead of in the file"
@@ -127,11 +128,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             "pass the folder that save_pretrained wrote"
         )
     path = _existing(folder / CONFIG_FILE)
-    with path.open("rb") as file:
-        content = file.read(_MOST_CONFIG + 1)
-    if len(content) > _MOST_CONFIG:
-        raise WrongValue(f"{path} is no config of pyvae's: it goes beyond {_MOST_CONFIG} bytes")
-    saved = _parsed(content, path)
+    saved = read_json(path, _MOST_CONFIG)
     if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
         raise WrongValue(
             f"{path} does not describe a pyvae model; was it written by another library?"
@@ -154,15 +151,6 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise NotFound(f"{path} is missing; save_pretrained writes it")
     return path
-
-
-def _parsed(text: str | bytes, path: Path) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise WrongValue(f"{path} is damaged: its config is nested too deeply") from None
-    except ValueError as error:
-        raise WrongValue(f"{path} is damaged: its config is no JSON ({error})") from error
 
 
 def _built(
