@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: MIT
 """How far a mixture's covariances amplify rounding, and so what a check of F may ask for.
 
-Of a component with mean m about the origin, covariance S and P = S^-1, let s_j^2 = S_jj and
+Of a component with mean m about the origin, covariance S and P = S^-1, let s_j^2 = S_jj, let h be
+the step that its mean took in the last M step, and
 
-    V = sum_j P_jj s_j^2,   A = sum_j P_jj (s_j^2 + m_j^2).
+    V = sum_j P_jj (s_j^2 + h_j^2),   A = sum_j P_jj (s_j^2 + m_j^2).
 
 P_jj S_jj is the variance inflation factor of coordinate j: 1 where it is uncorrelated with the
-others, without bound where they tell it. V knows nothing of units, and is at least d and at most d
-times the condition number of the correlations. Rounding by a relative eps moves, in nats a point,
+others, without bound where they tell it. V knows nothing of units; of means that stay it is at
+least d and at most d times the condition number of the correlations. Rounding by a relative eps
+moves, in nats a point,
 
 - a squared distance g'Pg: gaps of points to a rounded mean are off by e with |e_j| <= eps
   (s_j + |m_j|), so by Cauchy's inequality in P it moves by 2 sqrt(e'Pe g'Pg) <= 4 eps d sqrt(A),
   as g'Pg is d on average and e'Pe <= 2 eps^2 d A;
-- tr(PS) and log |S|: sums of rounded products are off by eps s_i s_j, in the dtype of the points.
-  So is, in float64 and d + 1 times, the matrix of which Cholesky's method has the factor (Higham
-  2002, theorem 10.5). Either moves them by eps sum_ij |P_ij| s_i s_j <= eps d V.
+- tr(PS) and log |S|: sums of rounded products about the earlier mean are off by
+  eps (s_i s_j + h_i h_j), in the dtype of the points; so the covariance of a component that closes
+  in on copies of one point may be lost in its step. In float64, and d + 1 times, the matrix of
+  which Cholesky's method has the factor is off as well (Higham 2002, theorem 10.5). Either moves
+  them by at most eps d V, as |P_ij| <= sqrt(P_ii P_jj).
 
 F and log p(x) agree within a few of these, and so does F before and after a step that leaves it.
 """
@@ -25,6 +29,7 @@ import math
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from pyvae.mixture.covariance import Covariance, Parameters
 
@@ -39,9 +44,14 @@ class _Amplification(NamedTuple):
     distance: float  # A
 
 
-def rounding(kind: Covariance, p: Parameters, dtype: torch.dtype) -> float:
-    """Give what F may be off, in nats a point, of points in this dtype."""
-    d, found = p.means.shape[1], _amplification(kind, p)
+def rounding(
+    kind: Covariance, p: Parameters, dtype: torch.dtype, step: Tensor | None = None
+) -> float:
+    """Give what F may be off, in nats a point, of points in this dtype.
+
+    ``step (K, D)`` is h; None stands for means that stay.
+    """
+    d, found = p.means.shape[1], _amplification(kind, p, step)
     eps, wide = torch.finfo(dtype).eps, torch.finfo(torch.float64).eps
     products = (eps + (d + 1.0) * wide) * d * found.inflation
     return UNIT[dtype] + _FEW * (products + eps * d * math.sqrt(found.distance))
@@ -55,7 +65,7 @@ def working_dtype(kind: Covariance, p: Parameters, dtype: torch.dtype) -> torch.
     return torch.float64 if inflated else dtype
 
 
-def _amplification(kind: Covariance, p: Parameters) -> _Amplification:
+def _amplification(kind: Covariance, p: Parameters, step: Tensor | None = None) -> _Amplification:
     """Give V and A, weighed over the components."""
     roots, variances = kind.precisions_cholesky(p.covariances), p.covariances
     if kind.has_matrices:
@@ -66,8 +76,9 @@ def _amplification(kind: Covariance, p: Parameters) -> _Amplification:
     if kind.shape(*p.means.shape) == (len(p.weights),):  # one variance a component
         precisions, variances = precisions[:, None], variances[:, None]
     shares = p.weights / p.weights.sum()
+    summed = variances if step is None else variances + step.square()
     found = (
         (shares @ (precisions * squares).expand_as(p.means).sum(1)).item()
-        for squares in (variances, variances + p.means.square())
+        for squares in (summed, variances + p.means.square())
     )
     return _Amplification(*found)

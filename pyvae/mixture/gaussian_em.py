@@ -73,13 +73,14 @@ class GaussianEM:
         self.processes = Processes(False) if processes is None else processes
         self.last: Posterior | None = None
         self.exact, self.dtype = reg_covar == 0.0, dtype  # of the points
+        self._step: Tensor | None = None  # that the means took in the last M step
 
     @property
     def precision(self) -> float:
         """Rounding of F at the present parameters, where a fall would be an error."""
         if not self.exact:
             return UNIT[self.dtype]
-        return rounding(self.kind, self.parameters, self._dtype())
+        return rounding(self.kind, self.parameters, self._dtype(), self._step)
 
     def _dtype(self) -> torch.dtype:
         return working_dtype(self.kind, self.parameters, self.dtype)
@@ -113,6 +114,7 @@ class GaussianEM:
             self.parameters = self.prior.m_step(self.kind, q.sums, self.reg_covar)
         else:
             self.parameters = m_step(self.kind, q.sums, self.reg_covar)
+        self._step = self.parameters.means - q.sums.reference
 
     def sums_behind(self, total: float) -> Sums:
         """Give the sums of so many points of which the present parameters are the M step."""

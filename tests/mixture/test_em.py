@@ -22,7 +22,7 @@ from pyvae.mixture import (
     LatentVariableEM,
     ascend,
 )
-from pyvae.mixture.covariance import COVARIANCES, Parameters
+from pyvae.mixture.covariance import COVARIANCES, IllDefined, Parameters
 from pyvae.mixture.gaussian_em import GaussianEM
 from pyvae.mixture.points import Points
 from tests.mixture.drawing import KINDS, clusters
@@ -190,6 +190,26 @@ def test_rounding_is_no_fall(name: str, k: int, kind: str) -> None:
             assert fitted.score(near) == pytest.approx(
                 want, abs=2e-2 if name in ("powers", "near copies") else 1e-3
             )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_rounding_of_a_component_that_closes_in_on_copies(kind: str, offset: float) -> None:
+    """Its mean steps by far more than the deviation that it then has."""
+    r = np.random.default_rng(0)
+    for size in 10.0 ** np.arange(-12.0, -3.0, 0.25):
+        near = [0.5 + offset, 0.5] + size * r.normal(size=(50, 2))
+        x = torch.from_numpy(np.concatenate([near, r.normal([offset - 30.0, 0.0], 1.0, (100, 2))]))
+        means = torch.tensor([[0.6 + offset, 0.55], [offset - 30.0, 0.0]], dtype=torch.float64)
+        start = torch.full(COVARIANCES[kind].shape(2, 2), 0.01, dtype=torch.float64)
+        start = torch.eye(2).to(start) * start if COVARIANCES[kind].has_matrices else start
+        model = GaussianEM(
+            COVARIANCES[kind], Parameters(torch.tensor([0.5, 0.5]).double(), means, start)
+        )
+        try:
+            ascend(model, Points(x, None, torch.zeros(2).double()), max_iter=4, tol=0.0)
+        except IllDefined:  # nothing is left of such variances
+            assert size < 1e-7
 
 
 class Wrong(GaussianEM):
