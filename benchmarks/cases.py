@@ -28,6 +28,7 @@ class Case:
     op: str
     size: Size
     variants: tuple[Variant, ...] = ()
+    clusters: bool = False  # whether the points are drawn from the mixture
 
     @property
     def entry(self) -> OpCase:
@@ -36,8 +37,8 @@ class Case:
 
     @property
     def label(self) -> str:
-        """Size as in ``16384x512x64``."""
-        return label(self.size)
+        """Size as in ``16384x512x64``, and what the points are drawn from."""
+        return label(self.size, self.clusters)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -63,6 +64,7 @@ class Case:
     def draw(self, device: str = "cpu") -> Inputs:
         """Draw the arguments in float32: the same numbers in every run and for every device."""
         drawn = self.entry.draw(self.size, torch.float32)
+        drawn = self.entry.among_clusters(drawn) if self.clusters else drawn
         return {name: drawn[name].to(device) for name in self.entry.measured_arguments()}
 
     def truth(self, inputs: Inputs, backward: bool) -> tuple[Tensor, ...]:

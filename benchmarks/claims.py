@@ -43,7 +43,7 @@ class Claim:
     @property
     def size(self) -> str:
         """As the table shows it."""
-        return self.sizes[0] if len(self.sizes) == 1 else "all sizes of growth"
+        return self.sizes[-1] if len(self.sizes) < 3 else "all sizes of growth"
 
     def concerns(self, results: Results) -> bool:
         """Whether the run holds one of the claim's cases."""
@@ -112,6 +112,15 @@ def _beside_forward(direction: str, case: CaseResult) -> float:
     return case.time(direction, PYVAE) / case.time(FORWARD, PYVAE)
 
 
+def _beside_normal(direction: str, normal: CaseResult, clusters: CaseResult) -> float:
+    return clusters.time(direction, PYVAE) / normal.time(direction, PYVAE)
+
+
+OF_DENSITY = Measure(
+    "time beside that of the density", "x", False,
+    lambda direction, case: case.time(direction, PYVAE) / case.time(direction, DENSITY),
+)  # fmt: skip
+AMONG_CLUSTERS = Measure("time beside that on points of N(0, I)", "x", False, _beside_normal)
 OF_FORWARD = Measure("time beside its own forward pass", "x", False, _beside_forward)
 BACKWARD_ALONE = Measure(
     "the backward pass beside the forward pass", "x", False,

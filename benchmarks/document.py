@@ -25,6 +25,8 @@ Written by `python -m benchmarks` from one file of results; nothing here is writ
 - Every variant of a case takes turns within one run, so that the machine's noise meets all alike.
   A turn is a call, or as many calls as fill ten milliseconds, after calls that are not timed.
   Times are medians of the turns, and ± is half the distance between their quartiles.
+- Points are of N(0, I), as the means of the components are. Where a size says *clusters*, they are
+  drawn from the mixture itself: as users have them, and most responsibilities are next to nothing.
 - Forward + backward gives the gradients of the summed results to all arguments.
 - Compiling is not timed. Threads of every library: {threads}. All in float32, without TF32.
 - A variant that would write a tensor of {largest} GiB or more is left out, and the notes say so.

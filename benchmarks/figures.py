@@ -64,7 +64,7 @@ def _roofline(results: Results) -> Figure | None:
     points = {}
     for case in results.cases:
         ours = case.found(FORWARD, PYVAE)
-        if case.op in _RATED and ours and not _is_growth(case):
+        if case.op in _RATED and ours and not _is_growth(case) and not case.clusters:
             operations, moved = rates.work(case)
             points[case.op, sizes(case.size)] = operations / moved, operations / ours.median
     if not points or math.isnan(peak + bandwidth):
@@ -99,4 +99,4 @@ def _is_growth(case: CaseResult) -> bool:
 
 
 def _name(case: CaseResult) -> str:
-    return f"{case.op}  {sizes(case.size)}"
+    return f"{case.op}  {sizes(case.size)}" + ", clusters" * case.clusters

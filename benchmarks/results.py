@@ -24,9 +24,12 @@ class NotMeasured(Exception):
     """A figure that there is not; its text is the reason."""
 
 
-def label(size: Mapping[str, int]) -> str:
-    """Write a size as in ``16384x512x64``."""
-    return "x".join(map(str, size.values()))
+CLUSTERS = "-clusters"
+
+
+def label(size: Mapping[str, int], clusters: bool = False) -> str:
+    """Write a size as in ``16384x512x64``, or ``16384x512x64-clusters``."""
+    return "x".join(map(str, size.values())) + CLUSTERS * clusters
 
 
 def rounded(value: float) -> float:
@@ -62,11 +65,12 @@ class CaseResult:
     figures: dict[str, dict[str, Figure]] = field(default_factory=dict)
     skipped: str | None = None
     others: float | None = None  # cores that other processes kept busy meanwhile, where known
+    clusters: bool = False  # whether the points are drawn from the mixture, not from N(0, I)
 
     @property
     def label(self) -> str:
-        """Size as in ``16384x512x64``."""
-        return label(self.size)
+        """Size as in ``16384x512x64``, and what the points are drawn from."""
+        return label(self.size, self.clusters)
 
     @property
     def key(self) -> tuple[str, str]:

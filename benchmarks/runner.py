@@ -70,7 +70,7 @@ def empty(settings: Settings) -> Results:
 
 def measure(case: Case, settings: Settings) -> CaseResult:
     """Measure one case in all its directions."""
-    result = CaseResult(case.op, dict(case.size))
+    result = CaseResult(case.op, dict(case.size), clusters=case.clusters)
     gc.collect()
     gc.freeze()  # the collector runs before each call's peak is taken: it is spared what is there
     try:

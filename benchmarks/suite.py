@@ -23,7 +23,11 @@ def cases(device: str = "cpu") -> tuple[Case, ...]:
     """Give every case of the suite on a device, in the order of the tables."""
     found: list[Case] = []
     for op, entry in MEASURED.items():
-        found += [case_of(op, size, device) for size in entry.measured_sizes(device)]
+        among_clusters = entry.measured_among_clusters(device)
+        for size in entry.measured_sizes(device):
+            found.append(case_of(op, size, device))
+            if size in among_clusters:
+                found.append(replace(found[-1], clusters=True))
         if op == GROWING and device == "cpu":
             by_threads = (ours(op), ours(op, ONE_THREAD, threads=1))
             found += [Case(op, size, by_threads) for size in GROWTH]

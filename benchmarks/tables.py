@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from benchmarks.claims import OWN, Claim
 from benchmarks.compare import Change
 from benchmarks.rates import COPY, FMA, SGEMM
-from benchmarks.results import CaseResult, NotMeasured, Results
+from benchmarks.results import CLUSTERS, CaseResult, NotMeasured, Results
 from benchmarks.variants import NO_GRADIENTS, PYVAE
 
 _DIMENSIONS = {"n": "N", "k": "K", "d": "D", "i": "iterations"}
@@ -134,8 +134,10 @@ def amount(value: float, unit: str) -> str:
 
 
 def spaced(size: str) -> str:
-    """Write the label of a size as in ``16384, 512, 64``."""
-    return size.replace("x", ", ") if size[0].isdigit() else size
+    """Write the label of a size as in ``16384, 512, 64``, or ``16384, 512, 64, clusters``."""
+    size, clusters, _ = size.partition(CLUSTERS)
+    spaced = size.replace("x", ", ") if size[0].isdigit() else size
+    return spaced + clusters.replace("-", ", ")
 
 
 def sizes(size: Mapping[str, int]) -> str:

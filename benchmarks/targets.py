@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from benchmarks import claims as c
 from benchmarks.claims import Claim, Measure, beside, share
 from benchmarks.rates import COPY, FMA, SGEMM
-from benchmarks.results import BOTH, FORWARD, label
+from benchmarks.results import BOTH, CLUSTERS, FORWARD, label
 from benchmarks.suite import GROWTH
 from benchmarks.variants import DISTRIBUTIONS, SCIKIT
+from tests.ops.cases import MEASURED
 
 _GEMM, _BROADCAST = beside("compile, GEMM form"), beside("compile, broadcast")
 _JAX, _SCIKIT, _DISTRIBUTIONS = beside("jax.jit, GEMM form"), beside(SCIKIT), beside(DISTRIBUTIONS)
@@ -45,6 +46,16 @@ def _of(
     ]
 
 
+def _among_clusters(op: str, *directions: str) -> list[Claim]:
+    """Claim that an op costs no more where clusters are apart, at every size with such points."""
+    sizes = map(label, MEASURED[op].measured_among_clusters())
+    return [
+        Claim(op, (size, size + CLUSTERS), direction, c.AMONG_CLUSTERS, 1.05)
+        for size in sizes
+        for direction in directions
+    ]
+
+
 _GROWTH = tuple(label(size) for size in GROWTH)
 _LARGE = {_OF_SGEMM: 0.80, _GEMM: 4, _BROADCAST: 4, _JAX: 3}
 _OF_THE_PROCESSOR = (
@@ -54,6 +65,16 @@ _OF_THE_PROCESSOR = (
     ),
     *_of("mixture_log_prob", "8192x1024x256", _LARGE, {c.OF_FORWARD: 5, _JAX: 1.9}),
     *_of("mixture_log_prob", "65536x64x16", {_GEMM: 3, _BROADCAST: 3}, {_GEMM: 2}),
+    *_of("mixture_log_prob", "20000x300x96 5000x2000x200", {_OF_SGEMM: 0.85}),
+    *_of("mixture_log_prob", "5000x2000x200", both={c.OF_FORWARD: 4.5}),
+    *_of(
+        "mixture_log_prob", "16384x512x64-clusters 65536x256x64-clusters",
+        both={c.OF_FORWARD: 2.3, _GEMM: 15},
+    ),
+    *_of("mixture_log_prob", "65536x64x16-clusters", both={c.OF_FORWARD: 3.5}),
+    *_among_clusters("mixture_log_prob", FORWARD, BOTH),
+    *_among_clusters("mixture_posterior", FORWARD, BOTH),
+    *_among_clusters("mixture_predict", FORWARD),
     *_of("mixture_log_prob", "128x10x10 1024x10x16", both={beside(): 1.5}),
     *_of("mixture_log_prob", "8192x256x64", both={c.PEAK: 20}),
     Claim("mixture_log_prob", _GROWTH, FORWARD, c.EVENNESS, 1.2),
@@ -61,10 +82,23 @@ _OF_THE_PROCESSOR = (
     *_of("mixture_posterior", "65536x64x16 16384x512x64", {c.OF_PARTS: 1.3}),
     *_of("mixture_elbo_terms", "256x10x10", both={_EAGER: 4, _COMPILED: 2}),
     *_of("mixture_statistics", "65536x256x64", {_SCIKIT: 6}),
+    *_of("mixture_statistics", "65536x64x16-clusters", {c.OF_DENSITY: 2.2}),
+    *_of("mixture_statistics", "16384x512x64-clusters 65536x256x64-clusters", {c.OF_DENSITY: 1.5}),
+    *_among_clusters("mixture_statistics", FORWARD),
     *_of("mixture_statistics_tril", "100000x16x32", {_SCIKIT: 10}),
+    *_of(
+        "mixture_statistics_tril", "100000x16x32-clusters 16384x64x64-clusters", {c.OF_DENSITY: 1.6}
+    ),
+    *_among_clusters("mixture_statistics_tril", FORWARD),
     *_of(
         "mixture_log_prob_tril", "100000x16x32 65536x64x16 16384x64x64", {_LOOPS: 3, _SCIKIT: 6}
     ),
+    *_of(
+        "mixture_log_prob_tril",
+        "100000x16x32-clusters 65536x64x16-clusters 16384x64x64-clusters",
+        both={c.OF_FORWARD: 2.5},
+    ),
+    *_among_clusters("mixture_log_prob_tril", FORWARD, BOTH),
     *_of("gaussian_kl", "4096x64", {_COMPILED: 1.2}, {_COMPILED: 1.2}),
     *_of("gaussian_kl", "4096x64", {_EAGER: 5}),
     *_of("gaussian_kl", "65536x128", {_OF_COPY: 0.9}),

@@ -100,11 +100,13 @@ PEERS: dict[str, Peers] = {
         eager("GEMM form", mixtures.statistics, "nk"),
         compiled("GEMM form", mixtures.statistics, "nk"),
         libraries.STEP,
+        in_torch(DENSITY, ops.mixture_log_prob, comparable=False),
     ),
     "mixture_statistics_tril": Peers(
         mixtures.statistics_by_loop,
         eager("loop of products", mixtures.statistics_by_loop, "nk"),
         compiled("loop of products", mixtures.statistics_by_loop, "nk", turns=_TURNS),
         libraries.STEP,
+        in_torch(DENSITY, ops.mixture_log_prob_tril, comparable=False),
     ),
 }

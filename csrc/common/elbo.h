@@ -38,20 +38,20 @@ struct Logits {  // mean_q, logvar_q, logits_q: softmax(logits_q)
 // What a component adds to the sums of a point: `gap` is l - top, the score has its log-weight in
 // it. Above zero are `impossible` where q > 0 at a weight of zero, and `dense` where there is a
 // density.
-template <bool kLogits, class V>
+template <class V>
 struct ElboShare {
   V mass, entropy, log_weight, density, impossible, dense;
 
   PYVAE_HD ElboShare(V gap, V score, V prior, V constant) {
     using T = ScalarOf<V>;
-    const V weight = kLogits ? exp(gap) : exp_of_gap(gap);
+    const V weight = exp_of_gap(gap);
     const auto absent = weight == T(0);
     const auto dead = constant == -kInfinity<T>;
     mass = weight;
     entropy = absent ? V{} : weight * gap;
     log_weight = weight * prior;
     density = absent | dead ? V{} : weight * (score - prior);
-    impossible = dead ? weight : V{};
+    impossible = dead & (gap >= ExpTable<T>::kPositive) ? splat<V>(1) : V{};
     // A NaN point scores NaN under a dead component too, which has no density all the same.
     dense = dead | (score == -kInfinity<T>) ? V{} : splat<V>(1);
   }

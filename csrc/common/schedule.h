@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/parallel.h"
+#include "common/subnormals.h"
 #include "math/simd.h"
 
 namespace pyvae {
@@ -37,14 +38,16 @@ void for_each_block(const Problem& problem, const Runtime& runtime, const Schedu
                     const Body& body) {
   parallel(runtime, schedule.workers, [&](int64_t worker) {
     const Range mine = share(schedule.tasks, worker, schedule.workers);
-    for (int64_t task = mine.begin; task < mine.end; ++task) {
-      const Range blocks = share(schedule.blocks, task % schedule.parts, schedule.parts);
-      for (int64_t block = blocks.begin; block < blocks.end; ++block) {
-        const int64_t first = block * schedule.block;
-        body(Block{worker, task, task / schedule.parts, first,
-                   smaller<int64_t>(schedule.block, problem.n - first)});
+    without_subnormals([&] {
+      for (int64_t task = mine.begin; task < mine.end; ++task) {
+        const Range blocks = share(schedule.blocks, task % schedule.parts, schedule.parts);
+        for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+          const int64_t first = block * schedule.block;
+          body(Block{worker, task, task / schedule.parts, first,
+                     smaller<int64_t>(schedule.block, problem.n - first)});
+        }
       }
-    }
+    });
   });
 }
 

@@ -22,8 +22,7 @@ struct RunningTerms {
     totals.move(top, after);
     top = after;
     PYVAE_UNROLL for (int i = 0; i < kCount; ++i) {
-      const ElboShare<kLogits, T> share(l[i] - finite_or_zero(after), score[i], log_weight[i],
-                                        constant[i]);
+      const ElboShare<T> share(l[i] - finite_or_zero(after), score[i], log_weight[i], constant[i]);
       totals.mass += share.mass, totals.entropy += share.entropy;
       totals.log_weight += share.log_weight, totals.density += share.density;
       impossible = Largest()(impossible, share.impossible);

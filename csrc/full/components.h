@@ -123,11 +123,32 @@ void pack_factor(FullComponents<V>& packed, const FullParameters<ScalarOf<V>>& f
   }
 }
 
+// The most that 1/sigma of a coordinate, given the others, differs by over the factors in use;
+// infinite where one is.
+template <class V>
+ScalarOf<V> ratio_of_scales(const FullComponents<V>& packed) {
+  using T = ScalarOf<V>;
+  T ratio = 1;
+  for (int64_t j = 0; j < packed.d; ++j) {
+    T low = kInfinity<T>, high = 0;
+    for (int64_t k = 0; k < packed.factors; ++k) {
+      if (packed.factors > 1 && !packed.alive(k)) continue;
+      T square = 0;
+      for (int64_t i = j; i < packed.d; ++i)
+        square += packed.inverse(k, i, j) * packed.inverse(k, i, j);
+      low = smaller(low, square), high = larger(high, square);
+    }
+    if (high > 0) ratio = larger(ratio, high / low);
+  }
+  return ratio < kInfinity<T> ? T(__builtin_sqrt(double(ratio))) : ratio;
+}
+
 // The components of every batch entry, packed once for all tasks.
 template <class V>
 struct PackedFullMixture {
   using T = ScalarOf<V>;
   FullComponents<V>* entries;
+  T* scale_ratios;  // of every entry; 1 where there is no `upper`
 
   PackedFullMixture(const Problem& problem, const Runtime& runtime, int first_parameter,
                     bool with_upper) {
@@ -147,6 +168,9 @@ struct PackedFullMixture {
                     FullParameters<T>(problem, first_parameter, job / factors), job % factors,
                     scratch + worker * size, with_upper);
     });
+    scale_ratios = allocate<T>(runtime, problem.batch);
+    for (int64_t entry = 0; entry < problem.batch; ++entry)
+      scale_ratios[entry] = with_upper ? ratio_of_scales(entries[entry]) : T(1);
   }
 };
 

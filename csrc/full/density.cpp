@@ -6,8 +6,7 @@
 #include "common/beside.h"
 #include "common/most_probable.h"
 #include "common/vectors.h"
-#include "full/scores.h"
-#include "full/sums.h"
+#include "full/gradient.h"
 #include "kernels.h"
 
 namespace pyvae {
@@ -55,51 +54,57 @@ void full_forward(const Problem& problem, const Runtime& runtime) {
   });
 }
 
-// What the two backward passes share: `weigh(entry, n)` gives a number a point, and `fill(entry, n,
-// weight, k, score)` the coefficient of a score. Operands of the arguments start at `first`, their
-// gradients at `out`.
+// What the two backward passes share: `weigh(entry, n)` gives a number a point, and `fill(block,
+// slab, k, weights, log_prob, negligible, peak, terms)` turns the scores of a component into terms.
+// Operands of the arguments start at `first`, their gradients at `out`.
 template <class V, class Weigh, class Fill>
 void full_backward(const Problem& problem, const Runtime& runtime, int first, int log_prob_at,
                    int out, const Weigh& weigh, const Fill& fill) {
   using T = ScalarOf<V>;
-  enum { kX, kY, kWeighted, kByX, kSlabs };
   const bool wants_x = problem.operand[out].data, wants_factors = problem.operand[out + 3].data;
   const PackedFullMixture<V> mixture(problem, runtime, first + 1, wants_x);
   const Schedule schedule = full_schedule<V>(problem, runtime);
-  const FullScratch<V> scratch(problem, runtime, schedule, kSlabs, 3);
+  const FullScratch<V> scratch(problem, runtime, schedule, SlabGradient<V>::kSlabs + 1,
+                               SlabTerms<V>::kStrips + 3);
   const FullTaskSums<V> sums(problem, runtime, schedule, mixture);
+  const Peaks<T> peaks(runtime, schedule, problem.k);
+  // Whether y is kept while the scores are computed: not where it was of use to few pairs before.
+  bool* const keeps_y = allocate<bool>(runtime, schedule.tasks);
+  for (int64_t task = 0; task < schedule.tasks; ++task) keeps_y[task] = true;
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const FullComponents<V>& components = mixture.entries[block.entry];
+    const auto strip = [&](int64_t index) {
+      return scratch.strip(block.worker, SlabTerms<V>::kStrips + index);
+    };
     Slab<V> slab = load_slab<V>(problem, block, scratch, first);
     const Column<T> log_prob(problem, log_prob_at, block.entry), by_x(problem, out, block.entry);
-    T* const coefficient = scratch.strip(block.worker, 0);
-    T* const weight = scratch.strip(block.worker, 1);
-    T* const normalizer = scratch.strip(block.worker, 2);
-    T *const y = scratch.slab(block.worker, kY),
-             *const weighted = scratch.slab(block.worker, kWeighted),
-             *const gradient = scratch.slab(block.worker, kByX);
-    clear(gradient, slab.d * slab.points());
+    T* const normalizer = strip(0);
+    const SlabWeights<V> weights{strip(1), strip(2)};
     for (int64_t n = 0; n < slab.points(); ++n) {
       normalizer[n] = n < block.count ? log_prob.at(block.first + n) : -kInfinity<T>;
-      weight[n] = n < block.count ? weigh(block.entry, block.first + n) : T(0);
-      if (normalizer[n] == -kInfinity<T>) slab.clear(n);
+      const bool reachable = normalizer[n] != -kInfinity<T>;
+      weights.value[n] = reachable ? weigh(block.entry, block.first + n) : T(0);
+      if (!reachable) slab.clear(n);
     }
+    weights.finish(slab.points());
+    SlabTerms<V> terms(scratch, block.worker);
+    const SlabGradient<V> gradient(slab, components, scratch, block.worker, wants_x, wants_factors);
     const FullSums<V> total = sums.of_task(block.task);
+    bool& has_y = keeps_y[block.task];
+    int64_t pairs = 0;
     for (int64_t k = 0; k < problem.k; ++k) {
       if (!components.alive(k)) continue;
-      score_component<V>(components, k, slab, scratch.gap(block.worker), y, coefficient);
-      fill(block, slab, k, weight, normalizer, coefficient);
-      if (all_zero(coefficient, slab.points())) continue;
-      weigh_slab<V>(slab, y, coefficient, weighted);
-      total.add(slab, k, components.factor_of(k), coefficient, weighted,
-                wants_factors ? y : nullptr);
-      for (int64_t g = 0; wants_x && g < slab.groups; ++g)
-        add_transposed<V>(components, components.factor_of(k), weighted + slab.group(g),
-                          gradient + slab.group(g));
+      score_component<V>(components, k, slab, scratch.gap(block.worker),
+                         has_y ? gradient.y : nullptr, terms.term);
+      fill(block, slab, k, weights, normalizer, log_negligible(mixture.scale_ratios[block.entry]),
+           peaks.of_task(block.task)[k], terms);
+      gradient.add(k, terms, has_y, total);
+      pairs += terms.all.count + terms.own.count;
     }
+    has_y = 4 * pairs > problem.k * block.count;
     for (int64_t n = 0; wants_x && n < block.count; ++n)
       for (int64_t i = 0; i < problem.d; ++i)
-        by_x.at(block.first + n, i) = -gradient[slab.at(n) + i * kGroupPoints<V>];
+        by_x.at(block.first + n, i) = -gradient.by_x[slab.at(n) + i * kGroupPoints<V>];
   });
   sums.add_up(runtime);
   write_gradients(problem, runtime, sums, mixture, out + 1);
@@ -113,30 +118,28 @@ void full_log_prob_backward(const Problem& problem, const Runtime& runtime) {
   const auto upstream = [&](int64_t entry, int64_t n) {
     return Column<T>(problem, 0, entry).at(n);
   };
-  const auto fill = [&](const Block&, const Slab<V>& slab, int64_t, const T* weight,
-                        const T* normalizer, T* row) {
-    for (int64_t n = 0; n < slab.points(); n += kLanesOf<V>) {
-      const V log_prob = load<V>(normalizer + n);
-      const V found = load<V>(weight + n) * exp_of_gap(load<V>(row + n) - log_prob);
-      store<V>(row + n, log_prob == splat<V>(-kInfinity<T>) ? V{} : found);
-    }
+  const auto fill = [&](const Block&, const Slab<V>& slab, int64_t, const SlabWeights<V>& weights,
+                        const T* normalizer, T negligible, T& peak, SlabTerms<V>& terms) {
+    terms.weigh(weights, normalizer, slab.points(), negligible, peak);
   };
   full_backward<V>(problem, runtime, 1, 5, 6, upstream, fill);
 }
 
 // Operands: the gradients of log_posterior and log_prob; the four arguments; log_posterior,
-// log_prob; four gradients.
+// log_prob; four gradients. What weighs a log-posterior is unbounded: no term is negligible.
 template <class V>
 void full_posterior_backward(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
   const PosteriorGradient<T> by{problem, 0, 1, 6};
   const auto rest = [&](int64_t entry, int64_t n) { return by.rest(entry, n); };
-  const auto fill = [&](const Block& block, const Slab<V>& slab, int64_t k, const T* weight,
-                        const T* normalizer, T* row) {
+  const auto fill = [&](const Block& block, const Slab<V>& slab, int64_t k,
+                        const SlabWeights<V>& weights, const T* normalizer, T, T&,
+                        SlabTerms<V>& terms) {
     for (int64_t n = 0; n < slab.points(); ++n)
-      row[n] = normalizer[n] == -kInfinity<T>
-                   ? T(0)
-                   : by.by_score(block.entry, block.first + n, k, weight[n]);
+      terms.term[n] = normalizer[n] == -kInfinity<T>
+                          ? T(0)
+                          : by.by_score(block.entry, block.first + n, k, weights.value[n]);
+    terms.take(slab.points());
   };
   full_backward<V>(problem, runtime, 2, 7, 8, rest, fill);
 }

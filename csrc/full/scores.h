@@ -66,13 +66,15 @@ void score_component(const FullComponents<V>& components, int64_t k, const Slab<
   }
   const T* const mean = components.mean + k * components.d;
   for (int64_t g = 0; g < slab.groups; ++g) {
-    V squares[kVectors];
     subtract_mean<V>(slab.x + slab.group(g), mean, components.d, gap);
-    standardise_group<V>(components, components.factor_of(k), gap, y ? y + slab.group(g) : nullptr,
-                         squares);
-    for (int v = 0; v < kVectors; ++v)
-      store<V>(scores + g * kGroupPoints<V> + v * kLanesOf<V>,
-               components.constant[k] - T(0.5) * squares[v]);
+    with_vectors(slab.vectors(g), [&](auto vectors) {
+      V squares[vectors];
+      standardise_group<vectors, V>(components, components.factor_of(k), gap,
+                                    y ? y + slab.group(g) : nullptr, squares);
+      for (int v = 0; v < vectors; ++v)
+        store<V>(scores + g * kGroupPoints<V> + v * kLanesOf<V>,
+                 components.constant[k] - T(0.5) * squares[v]);
+    });
   }
 }
 

@@ -5,6 +5,8 @@
 // after the other, each (d, points of a group).
 #pragma once
 
+#include <type_traits>
+
 #include "common/column.h"
 #include "full/components.h"
 
@@ -24,6 +26,17 @@ inline int64_t slab_points(int64_t d) {
   return groups * kGroupPoints<V>;
 }
 
+// Calls body(how many vectors of a group are looked at), with a number known to the compiler.
+template <class Body>
+inline void with_vectors(int vectors, const Body& body) {
+  if (vectors == 1)
+    body(std::integral_constant<int, 1>());
+  else if (vectors == 2)
+    body(std::integral_constant<int, 2>());
+  else
+    body(std::integral_constant<int, kVectors>());
+}
+
 template <class V>
 struct Slab {
   using T = ScalarOf<V>;
@@ -31,7 +44,9 @@ struct Slab {
   int64_t d = 0, count = 0, groups = 0;
   T* x = nullptr;
   bool* unreachable = nullptr;  // holds an infinity: its density is zero under every component
+  int last_vectors = kVectors;  // of the last group that are looked at
 
+  int vectors(int64_t group) const { return group + 1 < groups ? kVectors : last_vectors; }
   int64_t points() const { return groups * kGroupPoints<V>; }
   // Where a group starts in an array of the slab.
   int64_t group(int64_t index) const { return index * d * kGroupPoints<V>; }

@@ -5,24 +5,12 @@
 #include "common/statistics.h"
 
 #include "common/vectors.h"
-#include "full/scores.h"
 #include "full/sums.h"
+#include "full/terms.h"
 #include "kernels.h"
 
 namespace pyvae {
 namespace {
-
-// Responsibilities of one component, from its scores; a weight of zero leaves the point out.
-template <class V>
-void responsibilities(const ScalarOf<V>* weight, const ScalarOf<V>* log_prob, int64_t points,
-                      ScalarOf<V>* scores) {
-  using T = ScalarOf<V>;
-  for (int64_t n = 0; n < points; n += kLanesOf<V>) {
-    const V sample_weight = load<V>(weight + n);
-    const V found = sample_weight * exp_of_gap(load<V>(scores + n) - load<V>(log_prob + n));
-    store<V>(scores + n, sample_weight == T(0) ? V{} : found);
-  }
-}
 
 template <class V>
 void write_full_moments(const Problem& problem, const FullSums<V>& sums,
@@ -49,43 +37,64 @@ void write_full_moments(const Problem& problem, const FullSums<V>& sums,
 template <class V>
 void full_statistics(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
-  enum { kX, kGap, kWeighted, kSlabs };
+  enum { kX, kGap, kWeighted, kPackedX, kSlabs };
   const PackedFullMixture<V> mixture(problem, runtime, 1, false);
   const Schedule schedule = full_schedule<V>(problem, runtime);
-  const int64_t top = problem.k, sum = top + 1, weights = top + 2;
-  const FullScratch<V> scratch(problem, runtime, schedule, kSlabs, problem.k + 3);
+  enum { kTop = SlabTerms<V>::kStrips, kSum, kWeight, kLogSize, kScores };
+  const FullScratch<V> scratch(problem, runtime, schedule, kSlabs, kScores + problem.k);
   const FullTaskSums<V> totals(problem, runtime, schedule, mixture);
   const LogLikelihoods likelihoods(runtime, schedule);
+  const Peaks<T> peaks(runtime, schedule, problem.k);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const FullComponents<V>& components = mixture.entries[block.entry];
     const auto strip = [&](int64_t index) { return scratch.strip(block.worker, index); };
-    Slab<V> slab = load_slab<V>(problem, block, scratch, 0);
-    LogSumExp<V> total{strip(top), strip(sum), slab.points()};
+    Slab<V> slab = load_slab<V>(problem, block, scratch, kX);
+    LogSumExp<V> total{strip(kTop), strip(kSum), slab.points()};
     total.clear();
     for (int64_t k = 0; k < problem.k; ++k)
-      score_component<V>(components, k, slab, scratch.gap(block.worker), nullptr, strip(k));
-    total.add_columns(strip(0), schedule.block, problem.k);
-    T* const weight = strip(weights);
+      score_component<V>(components, k, slab, scratch.gap(block.worker), nullptr,
+                         strip(kScores + k));
+    total.add_columns(strip(kScores), schedule.block, problem.k);
     const T* const log_prob = total.finish(slab.unreachable);
+    const SlabWeights<V> weights{strip(kWeight), strip(kLogSize)};
     const Column<const T> sample_weight(problem, 4, block.entry);
     for (int64_t n = 0; n < slab.points(); ++n) {
-      weight[n] = n < block.count
-                      ? likelihoods.add(block.task, sample_weight.at(block.first + n), log_prob[n])
-                      : T(0);
-      if (weight[n] == 0) slab.clear(n);
+      weights.value[n] =
+          n < block.count
+              ? likelihoods.add(block.task, sample_weight.at(block.first + n), log_prob[n])
+              : T(0);
+      if (weights.value[n] == 0) slab.clear(n);
     }
-    T *const gap = scratch.slab(block.worker, kGap), *const weighted =
-                                                         scratch.slab(block.worker, kWeighted);
+    weights.finish(slab.points());
+    T *const gap = scratch.slab(block.worker, kGap),
+             *const weighted = scratch.slab(block.worker, kWeighted),
+             *const packed_x = scratch.slab(block.worker, kPackedX);
     const FullSums<V> sums = totals.of_task(block.task);
+    SlabTerms<V> terms(scratch, block.worker);
+    const auto add = [&](int64_t k, const Slab<V>& of, const T* term) {
+      for (int64_t g = 0; g < of.groups; ++g)
+        subtract_mean<V>(of.x + of.group(g), components.mean + k * problem.d, problem.d,
+                         gap + of.group(g));
+      weigh_slab<V>(of, gap, term, weighted);
+      sums.add(of, k, components.factor_of(k), term, weighted, gap);
+    };
+    const auto add_packed = [&](int64_t k, const Selection<V>& selection, const T* term) {
+      if (selection.count == 0) return;
+      const Slab<V> few = packed_slab(slab, selection, packed_x);
+      pack_rows(slab, slab.x, selection, few, packed_x, terms.room);
+      pack_terms(slab, term, selection, few, terms.packed);
+      add(k, few, terms.packed);
+    };
     for (int64_t k = 0; k < problem.k; ++k) {
       if (!components.alive(k)) continue;
-      responsibilities<V>(weight, log_prob, slab.points(), strip(k));
-      if (all_zero(strip(k), slab.points())) continue;
-      for (int64_t g = 0; g < slab.groups; ++g)
-        subtract_mean<V>(slab.x + slab.group(g), components.mean + k * problem.d, problem.d,
-                         gap + slab.group(g));
-      weigh_slab<V>(slab, gap, strip(k), weighted);
-      sums.add(slab, k, components.factor_of(k), strip(k), weighted, gap);
+      terms.term = strip(kScores + k);
+      terms.weigh(weights, log_prob, slab.points(), kLogNegligible<T>,
+                  peaks.of_task(block.task)[k]);
+      if (terms.few(slab))
+        add_packed(k, terms.all, terms.term);
+      else
+        add(k, slab, terms.term);
+      add_packed(k, terms.own, terms.own_term);
     }
   });
   totals.add_up(runtime);

@@ -49,10 +49,10 @@ inline void weigh_slab(const Slab<V>& slab, const ScalarOf<V>* from, const Scala
                        ScalarOf<V>* to) {
   for (int64_t group = 0; group < slab.groups; ++group) {
     V weight[kVectors];
-    for (int v = 0; v < kVectors; ++v)
+    for (int v = 0; v < slab.vectors(group); ++v)
       weight[v] = load<V>(g + group * kGroupPoints<V> + v * kLanesOf<V>);
     for (int64_t i = 0; i < slab.d; ++i)
-      for (int v = 0; v < kVectors; ++v) {
+      for (int v = 0; v < slab.vectors(group); ++v) {
         const int64_t at = slab.group(group) + i * kGroupPoints<V> + v * kLanesOf<V>;
         store<V>(to + at, weight[v] * load<V>(from + at));
       }

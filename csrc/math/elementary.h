@@ -40,7 +40,8 @@ struct ExpTable<float> {
   static constexpr float kLowest = -105.0f, kHighest = 89.0f;
   static constexpr float kSmallestNormal = -86.6f;  // its exponential, with room for rounding
   static constexpr float kLargestNormal = 88.7228f;
-  static constexpr float kMinusOne = -20.0f;  // expm1 is -1 to the last bit from here down
+  static constexpr float kPositive = -103.972f;  // from here up the exponential is above zero
+  static constexpr float kMinusOne = -20.0f;     // expm1 is -1 to the last bit from here down
   static constexpr float kTail[] = {1.3927684e-3f, 8.3643807e-3f, 4.1666545e-2f, 1.66665696e-1f,
                                     0.5f};
   static constexpr float kTangent[] = {2.78144483e-6f, 2.56678167e-5f, 1.98480509e-4f, 1.388051e-3f,
@@ -53,7 +54,8 @@ struct ExpTable<double> {
                           kLn2Low = 0x1.cf79abc9e3b39p-40;
   static constexpr int kMantissa = 52, kBias = 1023;
   static constexpr double kLowest = -746.0, kHighest = 710.0;
-  static constexpr double kSmallestNormal = -707.7, kLargestNormal = 709.782712893384;
+  static constexpr double kSmallestNormal = -707.7, kLargestNormal = 709.782712893384,
+                          kPositive = -745.133;
   static constexpr double kMinusOne = -40.0;
   static constexpr double kTail[] = {2.0916212837493853e-9,
                                      2.5107353767261877e-8,

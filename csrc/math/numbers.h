@@ -82,6 +82,11 @@ struct Smallest {
     return b < a ? b : a;
   }
 };
+template <class V>
+PYVAE_HD inline V size_of(V x) {
+  return x < V{} ? -x : x;
+}
+
 template <class T>
 inline constexpr T kInfinity = T(__builtin_inf());
 template <class T>

@@ -2,6 +2,10 @@
 // Vectors of lanes beyond arithmetic: memory, reductions over lanes, transposition. For the CPU.
 #pragma once
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include "math/numbers.h"
 
 namespace pyvae {
@@ -19,6 +23,11 @@ inline void store(ScalarOf<V>* to, V value) {
   __builtin_memcpy(to, &value, sizeof(V));
 }
 
+template <class V>
+inline void add_vector(ScalarOf<V>* to, V value) {
+  store<V>(to, load<V>(to) + value);
+}
+
 // 0, 1, 2 and so on.
 template <class V>
 inline V lane_numbers() {
@@ -31,6 +40,55 @@ inline V lane_numbers() {
 template <class V>
 inline V keep_first(V value, int64_t count) {
   return lane_numbers<V>() < ScalarOf<V>(count) ? value : V{};
+}
+
+// A bit for every lane where a comparison of vectors holds.
+template <class V>
+inline uint32_t lanes_where(IntegerOf<V> holds) {
+  constexpr bool kFloats = sizeof(ScalarOf<V>) == sizeof(float);
+#if defined(__AVX512DQ__)
+  if constexpr (sizeof(V) == 64)
+    return kFloats ? _mm512_movepi32_mask(__builtin_bit_cast(__m512i, holds))
+                   : _mm512_movepi64_mask(__builtin_bit_cast(__m512i, holds));
+#endif
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 32)
+    return uint32_t(kFloats ? _mm256_movemask_ps(__builtin_bit_cast(__m256, holds))
+                            : _mm256_movemask_pd(__builtin_bit_cast(__m256d, holds)));
+#endif
+#if defined(__SSE2__)
+  if constexpr (sizeof(V) == 16)
+    return uint32_t(kFloats ? _mm_movemask_ps(__builtin_bit_cast(__m128, holds))
+                            : _mm_movemask_pd(__builtin_bit_cast(__m128d, holds)));
+#endif
+  uint32_t bits = 0;
+  for (int lane = 0; lane < kLanesOf<V>; ++lane) bits |= uint32_t(holds[lane] != 0) << lane;
+  return bits;
+}
+
+// The lanes of the bits, one after the other from `to` on, where a whole vector may be written; and
+// back from there, zero in the others.
+template <class V>
+inline void store_lanes(ScalarOf<V>* to, V value, uint32_t bits) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && sizeof(ScalarOf<V>) == 4)
+    return store<V>(to, V(_mm512_maskz_compress_ps(__mmask16(bits), __m512(value))));
+  if constexpr (sizeof(V) == 64 && sizeof(ScalarOf<V>) == 8)
+    return store<V>(to, V(_mm512_maskz_compress_pd(__mmask8(bits), __m512d(value))));
+#endif
+  for (; bits; bits &= bits - 1) *to++ = value[__builtin_ctz(bits)];
+}
+template <class V>
+inline V load_lanes(const ScalarOf<V>* from, uint32_t bits) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && sizeof(ScalarOf<V>) == 4)
+    return V(_mm512_maskz_expand_ps(__mmask16(bits), __m512(load<V>(from))));
+  if constexpr (sizeof(V) == 64 && sizeof(ScalarOf<V>) == 8)
+    return V(_mm512_maskz_expand_pd(__mmask8(bits), __m512d(load<V>(from))));
+#endif
+  V value{};
+  for (; bits; bits &= bits - 1) value[__builtin_ctz(bits)] = *from++;
+  return value;
 }
 
 // Adds lanes of float or double to doubles.

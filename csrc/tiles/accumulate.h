@@ -6,9 +6,14 @@
 // sum_n g (z^2 - 1); under N(x, s^2) the last gains (s/sigma)^2 beside z^2, and d/dlogvar_x = -1/2
 // sum_k g (s/sigma)^2. Differences are squared, never expanded. Lanes run over coordinates, so no
 // sum crosses lanes.
+//
+// Where clusters are apart most coefficients are zero, and only the other pairs are looked at. Sums
+// are in the order of the points, and of the components of a chunk, either way, and a term of zero
+// changes nothing: which way a block goes does not show in the bits.
 #pragma once
 
 #include "tiles/scores.h"
+#include "tiles/survivors.h"
 
 namespace pyvae {
 namespace {
@@ -48,119 +53,193 @@ struct Pass {
   const ScalarOf<V>* scales;
   const Chunk& chunk;
   const ScalarOf<V>* coefficients;  // (kBlock, kChunk); zero in rows past the last point
+  const Survivors<V>& survivors;    // those of them that are not zero
 };
 
-// The components of a chunk that have a coefficient other than zero at some point of a group. Where
-// clusters are apart most have none at all: exp has underflowed, and there is nothing to add.
-template <bool kSpread, class V>
-struct ActiveComponents {
-  static constexpr int kGroups = kBlock / kGroup<kSpread>;
-  int16_t index[kGroups][kChunk<V>];
-  int16_t count[kGroups];
+// What a point and a component add to each other's sums, at one vector of coordinates. One function
+// for the two orders of summation below, whose results have the same bits.
+template <bool kCentred, bool kSpread, class V>
+struct PairTerms {
+  V weighted, square, spread_square{};
 
-  explicit ActiveComponents(const Pass<V>& pass) {
-    using T = ScalarOf<V>;
-    for (int64_t n = 0; n < pass.points.count; n += kGroup<kSpread>) {
-      const T* const rows = pass.coefficients + n * kChunk<V>;
-      T active[kChunk<V>];
-      V total{};
-      for (int64_t c = 0; c < pass.chunk.columns; c += kLanesOf<V>) {
-        V some{};
-        for (int p = 0; p < kGroup<kSpread>; ++p)
-          some = load<V>(rows + p * kChunk<V> + c) == V{} ? some : splat<V>(1);  // NaN counts
-        store<V>(active + c, some);
-        total += some;
-      }
-      const int64_t group = n / kGroup<kSpread>, all = pass.chunk.count;
-      const bool every = sum_lanes(total) >= T(all) || poisoned(pass, n);
-      int64_t found = every ? all : 0;
-      for (int64_t c = 0; c < (every ? 0 : all); ++c) {
-        index[group][found] = int16_t(c);
-        found += active[c] != 0;
-      }
-      count[group] = int16_t(found);
+  PairTerms(V coefficient, V x, V scale, V inverse_scale, V shift) {
+    const V z = standardise<kCentred>(x, inverse_scale, shift);
+    weighted = coefficient * z;
+    square = z;
+    if constexpr (kSpread) {
+      const V spread = scale * inverse_scale;
+      spread_square = coefficient * spread * spread;
     }
   }
-
- private:
-  // A NaN times a coefficient of zero is NaN, whatever the coefficients beside it are.
-  static bool poisoned(const Pass<V>& pass, int64_t first) {
-    if (pass.points.poisoned || !kSpread) return pass.points.poisoned;
-    const int64_t stride = pass.points.padded_d;
-    V poison{};
-    for (int64_t at = 0; at < kGroup<kSpread> * stride; at += kLanesOf<V>) {
-      const V scale = load<V>(pass.scales + first * stride + at);
-      poison += scale - scale;
-    }
-    const ScalarOf<V> sum = sum_lanes(poison);
-    return sum != sum;
+  void add_to_component(V& z_sum, V& square_sum) const {
+    z_sum += weighted;
+    square_sum += weighted * square;
+    if constexpr (kSpread) square_sum += spread_square;
   }
 };
 
-// One group of points against those components, at one vector of coordinates.
+// One group of points against the components of the chunk, at one vector of coordinates.
 template <bool kCentred, bool kSpread, bool kByPoint, class V>
-inline void accumulate_group(const Pass<V>& pass, const ActiveComponents<kSpread, V>& active,
-                             int64_t n, int64_t d, const PointGradient<V>& gradient, V* z_sum,
-                             V* square_sum) {
+inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
+                             const PointGradient<V>& gradient, V* z_sum, V* square_sum) {
   constexpr int kPoints = kGroup<kSpread>;
   const int64_t stride = pass.points.padded_d;
   const int64_t first = pass.chunk.first * stride + d;
   const auto* const g = pass.coefficients + n * kChunk<V>;
-  V x[kPoints], scale[kPoints], by_point[kPoints] = {}, by_spread[kPoints] = {};
+  V x[kPoints], scale[kPoints] = {}, by_point[kPoints] = {}, by_spread[kPoints] = {};
   for (int p = 0; p < kPoints; ++p) {
     x[p] = load<V>(pass.points.at(n + p) + d);
     if constexpr (kSpread) scale[p] = load<V>(pass.scales + (n + p) * stride + d);
   }
-  const auto add = [&](int64_t c) {
+  for (int64_t c = 0; c < pass.chunk.count; ++c) {
     const V inverse_scale = load<V>(pass.components.row_scale + first + c * stride);
     const V shift = load<V>(pass.components.row_shift + first + c * stride);
     V z_here = z_sum[c], square_here = square_sum[c];
     for (int p = 0; p < kPoints; ++p) {
-      const V coefficient = splat<V>(g[p * kChunk<V> + c]);
-      const V z = standardise<kCentred>(x[p], inverse_scale, shift);
-      const V weighted = coefficient * z;
-      if constexpr (kByPoint) by_point[p] += weighted * inverse_scale;
-      z_here += weighted;
-      square_here += weighted * z;
-      if constexpr (kSpread) {
-        const V spread = scale[p] * inverse_scale;
-        const V weighted_square = coefficient * spread * spread;
-        by_spread[p] += weighted_square;
-        square_here += weighted_square;
-      }
+      const PairTerms<kCentred, kSpread, V> terms(splat<V>(g[p * kChunk<V> + c]), x[p], scale[p],
+                                                  inverse_scale, shift);
+      if constexpr (kByPoint) by_point[p] += terms.weighted * inverse_scale;
+      if constexpr (kSpread) by_spread[p] += terms.spread_square;
+      terms.add_to_component(z_here, square_here);
     }
     z_sum[c] = z_here, square_sum[c] = square_here;
-  };
-  const int64_t group = n / kPoints, found = active.count[group];
-  if (found == pass.chunk.count)  // then there is no list of them
-    for (int64_t c = 0; c < found; ++c) add(c);
-  else
-    for (int64_t i = 0; i < found; ++i) add(active.index[group][i]);
+  }
   for (int p = 0; p < kPoints; ++p) {
     const int64_t at = (n + p) * stride + d;
-    if constexpr (kByPoint)
-      store<V>(gradient.by_point + at, load<V>(gradient.by_point + at) + by_point[p]);
-    if (kSpread && gradient.by_spread)
-      store<V>(gradient.by_spread + at, load<V>(gradient.by_spread + at) + by_spread[p]);
+    if constexpr (kByPoint) add_vector<V>(gradient.by_point + at, by_point[p]);
+    if (kSpread && gradient.by_spread) add_vector<V>(gradient.by_spread + at, by_spread[p]);
   }
 }
 
+// All pairs of the chunk.
 template <bool kCentred, bool kSpread, bool kByPoint, class V>
-void accumulate_as(const Pass<V>& pass, const PointGradient<V>& gradient, ComponentSums<V>& sums) {
+void accumulate_all(const Pass<V>& pass, const PointGradient<V>& gradient, ComponentSums<V>& sums) {
   const int64_t stride = pass.points.padded_d;
-  const ActiveComponents<kSpread, V> active(pass);
   V z_sum[kChunk<V>], square_sum[kChunk<V>];
   for (int64_t d = 0; d < stride; d += kLanesOf<V>) {
     for (int64_t c = 0; c < pass.chunk.count; ++c) z_sum[c] = square_sum[c] = V{};
     for (int64_t n = 0; n < pass.points.count; n += kGroup<kSpread>)
-      accumulate_group<kCentred, kSpread, kByPoint, V>(pass, active, n, d, gradient, z_sum,
-                                                       square_sum);
+      accumulate_group<kCentred, kSpread, kByPoint, V>(pass, n, d, gradient, z_sum, square_sum);
     for (int64_t c = 0; c < pass.chunk.count; ++c) {
       const int64_t at = (pass.chunk.first + c) * stride + d;
       add_to<V>(sums.z + at, z_sum[c]);
       add_to<V>(sums.squares + at, square_sum[c]);
     }
   }
+}
+
+// A component's sums over some points, at kWidth vectors of coordinates.
+template <bool kCentred, bool kSpread, int kWidth, class V>
+void sum_component(const Pass<V>& pass, int64_t c, uint64_t points, int64_t d,
+                   ComponentSums<V>& sums) {
+  constexpr int kLanes = kLanesOf<V>;
+  const int64_t stride = pass.points.padded_d, row = (pass.chunk.first + c) * stride + d;
+  V inverse_scale[kWidth], shift[kWidth], z_sum[kWidth] = {}, square_sum[kWidth] = {};
+  for (int v = 0; v < kWidth; ++v) {
+    inverse_scale[v] = load<V>(pass.components.row_scale + row + v * kLanes);
+    shift[v] = load<V>(pass.components.row_shift + row + v * kLanes);
+  }
+  for_each_bit(points, [&](int n) {
+    const V coefficient = splat<V>(pass.coefficients[n * kChunk<V> + c]);
+    for (int v = 0; v < kWidth; ++v) {
+      const int64_t at = n * stride + d + v * kLanes;
+      V scale{};
+      if constexpr (kSpread) scale = load<V>(pass.scales + at);
+      const PairTerms<kCentred, kSpread, V> terms(coefficient, load<V>(pass.points.row + at), scale,
+                                                  inverse_scale[v], shift[v]);
+      terms.add_to_component(z_sum[v], square_sum[v]);
+    }
+  });
+  for (int v = 0; v < kWidth; ++v) {
+    add_to<V>(sums.z + row + v * kLanes, z_sum[v]);
+    add_to<V>(sums.squares + row + v * kLanes, square_sum[v]);
+  }
+}
+
+// A point's sums over some components, at kWidth vectors of coordinates.
+template <bool kCentred, bool kSpread, int kWidth, class V>
+void sum_point(const Pass<V>& pass, int64_t n, int64_t d, const PointGradient<V>& gradient) {
+  constexpr int kLanes = kLanesOf<V>;
+  const int64_t stride = pass.points.padded_d, at = n * stride + d;
+  V x[kWidth], scale[kWidth] = {}, by_point[kWidth] = {}, by_spread[kWidth] = {};
+  for (int v = 0; v < kWidth; ++v) {
+    x[v] = load<V>(pass.points.row + at + v * kLanes);
+    if constexpr (kSpread) scale[v] = load<V>(pass.scales + at + v * kLanes);
+  }
+  pass.survivors.for_each_component(n, [&](int64_t c) {
+    const V coefficient = splat<V>(pass.coefficients[n * kChunk<V> + c]);
+    const int64_t row = (pass.chunk.first + c) * stride + d;
+    for (int v = 0; v < kWidth; ++v) {
+      const V inverse_scale = load<V>(pass.components.row_scale + row + v * kLanes);
+      const V shift = load<V>(pass.components.row_shift + row + v * kLanes);
+      const PairTerms<kCentred, kSpread, V> terms(coefficient, x[v], scale[v], inverse_scale,
+                                                  shift);
+      by_point[v] += terms.weighted * inverse_scale;
+      if constexpr (kSpread) by_spread[v] += terms.spread_square;
+    }
+  });
+  for (int v = 0; v < kWidth; ++v) {
+    add_vector<V>(gradient.by_point + at + v * kLanes, by_point[v]);
+    if (kSpread && gradient.by_spread)
+      add_vector<V>(gradient.by_spread + at + v * kLanes, by_spread[v]);
+  }
+}
+
+// The pairs that have a coefficient, first by components and then by points.
+template <bool kCentred, bool kSpread, bool kByPoint, class V>
+void accumulate_survivors(const Pass<V>& pass, const PointGradient<V>& gradient,
+                          ComponentSums<V>& sums) {
+  const Survivors<V>& survivors = pass.survivors;
+  uint64_t points_of[kChunk<V>];
+  survivors.by_component(points_of);
+  for (int64_t c = 0; c < pass.chunk.count; ++c)
+    if (points_of[c])
+      for_each_width<V>(pass.points.padded_d, [&](auto width, int64_t d) {
+        sum_component<kCentred, kSpread, decltype(width)::value>(pass, c, points_of[c], d, sums);
+      });
+  for (int64_t n = 0; kByPoint && n < pass.points.count; ++n)
+    if (survivors.any(n))
+      for_each_width<V>(pass.points.padded_d, [&](auto width, int64_t d) {
+        sum_point<kCentred, kSpread, decltype(width)::value>(pass, n, d, gradient);
+      });
+}
+
+// The largest scale of a block's points; which of them have a NaN is added to `nan`.
+template <class V>
+ScalarOf<V> examine_scales(const Pass<V>& pass, bool (&nan)[kBlock]) {
+  V most{};
+  for (int64_t n = 0; n < pass.points.count; ++n) {
+    V poison{};
+    for (int64_t d = 0; d < pass.points.padded_d; d += kLanesOf<V>) {
+      const V scale = load<V>(pass.scales + n * pass.points.padded_d + d);
+      poison += scale - scale, most = Largest()(most, scale);
+    }
+    const ScalarOf<V> sum = sum_lanes(poison);
+    nan[n] |= sum != sum;
+  }
+  return max_lanes(most);
+}
+
+// Two rules for coefficients of zero: a NaN makes NaN of them, whatever is beside it; and distances
+// that overflow, to components that are of no account, do not.
+template <bool kCentred, bool kSpread, bool kByPoint, class V>
+void accumulate_as(const Pass<V>& pass, const PointGradient<V>& gradient, ComponentSums<V>& sums) {
+  using T = ScalarOf<V>;
+  const Components<V>& components = pass.components;
+  bool nan[kBlock] = {};
+  T largest = pass.points.largest + (kCentred ? T(0) : components.largest_shift);
+  if constexpr (kSpread) largest = larger(largest, examine_scales(pass, nan));
+  const T distance = largest * components.largest_scale + components.largest_shift;
+  Survivors<V> survivors = pass.survivors;
+  for (int64_t n = 0; n < pass.points.count; ++n)
+    if (nan[n] || pass.points.nan[n]) survivors.take_all(n, pass.chunk.columns);
+  const bool few = survivors.few(pass.points.count * pass.chunk.count);
+  const Pass<V> chosen{components, pass.points,       pass.scales,
+                       pass.chunk, pass.coefficients, survivors};
+  if (few || !(distance < kLargestFinite<T>))
+    accumulate_survivors<kCentred, kSpread, kByPoint, V>(chosen, gradient, sums);
+  else
+    accumulate_all<kCentred, kSpread, kByPoint, V>(chosen, gradient, sums);
 }
 
 template <class V>
@@ -188,6 +267,17 @@ void accumulate(const Pass<V>& pass, const PointGradient<V>& gradient, Component
   add_rows<V>(pass.coefficients, pass.points.count, pass.chunk, sums.coefficients);
   pass.components.centred ? accumulate_centred<true, V>(pass, gradient, sums)
                           : accumulate_centred<false, V>(pass, gradient, sums);
+}
+
+// The components' sums over the survivors alone; other coefficients may be anything.
+template <class V>
+void accumulate_own(const Pass<V>& pass, ComponentSums<V>& sums) {
+  if (pass.scales)
+    pass.components.centred ? accumulate_survivors<true, true, false, V>(pass, {}, sums)
+                            : accumulate_survivors<false, true, false, V>(pass, {}, sums);
+  else
+    pass.components.centred ? accumulate_survivors<true, false, false, V>(pass, {}, sums)
+                            : accumulate_survivors<false, false, false, V>(pass, {}, sums);
 }
 
 }  // namespace

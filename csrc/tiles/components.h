@@ -26,6 +26,8 @@ struct Components {
 
   int64_t k, d, panels, padded_k, padded_d;
   bool centred = true;
+  T scale_ratio = 1;  // the most that scales of a coordinate differ by; this and the next: of rows
+  T largest_scale = 0, largest_shift = 0;
   T *panel, *constant, *log_weight, *row_scale, *row_shift, *centre;
 
   // How many numbers the packed arrays take.
@@ -126,6 +128,29 @@ void transpose_rows(Components<V>& packed, int64_t index) {
   }
 }
 
+// The largest numbers of the rows, and the largest ratio of two scales of one coordinate, infinite
+// where a scale is infinite or zero.
+template <class V>
+void measure_rows(Components<V>& packed) {
+  using T = ScalarOf<V>;
+  V ratio = T(1) - V{}, scale{}, shift{};
+  for (int64_t d = 0; d < packed.padded_d; d += kLanesOf<V>) {
+    V low = kInfinity<T> - V{}, high{};
+    for (int64_t k = 0; k < packed.k; ++k) {
+      if (!packed.alive(k)) continue;
+      const int64_t at = k * packed.padded_d + d;
+      const V here = load<V>(packed.row_scale + at);
+      low = Smallest()(low, here), high = Largest()(high, here);
+      shift = Largest()(shift, size_of(load<V>(packed.row_shift + at)));
+    }
+    scale = Largest()(scale, high);
+    ratio = Largest()(ratio, high == V{} ? T(1) - V{} : high / low);  // padding is zero throughout
+  }
+  packed.scale_ratio = max_lanes(ratio);
+  packed.largest_scale = max_lanes(scale);
+  packed.largest_shift = max_lanes(shift);
+}
+
 template <class V>
 void pack(Components<V>& packed, const Parameters<ScalarOf<V>>& from, bool rows) {
   using T = ScalarOf<V>;
@@ -139,6 +164,7 @@ void pack(Components<V>& packed, const Parameters<ScalarOf<V>>& from, bool rows)
     for (int64_t p = 0; p < packed.panels; ++p) pack_panel(packed, from, p);
   }
   for (int64_t p = 0; rows && p < packed.panels; ++p) transpose_rows(packed, p);
+  if (rows) measure_rows(packed);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include "common/most_probable.h"
 #include "common/vectors.h"
 #include "kernels.h"
-#include "tiles/workspace.h"
+#include "tiles/terms.h"
 
 namespace pyvae {
 namespace {
@@ -56,21 +56,21 @@ void mixture_forward(const Problem& problem, const Runtime& runtime) {
   });
 }
 
-// What the two backward passes share: `weigh(entry, n)` gives a number a point, `fill(entry, n,
-// weight, chunk, row)` turns a row of scores (or writes one, where it does not need them) into
-// coefficients. Operands of the arguments start at `first`, their gradients at `out`.
-template <class V, class Weigh, class Fill>
+// What the two backward passes share: `weigh(entry, n)` gives a number a point, and `fill(terms,
+// entry, first, n, weights)` makes the row of point first + n of a chunk of terms: of scores, where
+// these are responsibilities. Operands of the arguments start at `first`, their gradients at `out`.
+template <bool kResponsibilities, class V, class Weigh, class Fill>
 void mixture_backward(const Problem& problem, const Runtime& runtime, int first, int log_prob_at,
-                      int out, bool needs_scores, const Weigh& weigh, const Fill& fill) {
+                      int out, const Weigh& weigh, const Fill& fill) {
   using T = ScalarOf<V>;
   const PackedMixture<V> mixture(problem, runtime, first + 1, true);
   const Schedule schedule = tile_schedule<V>(problem, runtime);
-  const Scratch<V> scratch(problem, runtime, schedule, 2, 1);
+  const Scratch<V> scratch(problem, runtime, schedule, 2, 2);
   const TileSums<V> totals(problem, runtime, schedule, mixture);
+  const Peaks<T> peaks(runtime, schedule, padded_components<V>(problem));
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = mixture.entries[block.entry];
     const Column<T> log_prob(problem, log_prob_at, block.entry), by_x(problem, out, block.entry);
-    T* const strip = scratch.strip(block.worker);
     PointBlock<V> points;
     points.row = scratch.rows(block.worker, 0);
     points.load(Column<const T>(problem, first, block.entry), block.first, block.count, problem.n,
@@ -80,29 +80,30 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
       gradient.by_point = scratch.rows(block.worker, 1);
       clear(gradient.by_point, scratch.row_size);
     }
-    T weight[kBlock];
+    PointWeights<V> weights;
     for (int64_t n = 0; n < block.count; ++n) {
-      weight[n] = weigh(block.entry, block.first + n);
+      weights.set(n, weigh(block.entry, block.first + n));
       if (log_prob.at(block.first + n) == -kInfinity<T>) points.clear(n);
     }
+    weights.finish();
+    const T negligible = log_negligible(components.scale_ratio);
     ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
-      if (needs_scores) score_chunk<V>(components, points, nullptr, chunk, strip);
-      for (int64_t n = 0; n < kBlock; ++n) {
-        T* const row = strip + n * kChunk<V>;
+      Terms<V> terms(chunk, negligible, peaks.of_task(block.task), scratch.strip(block.worker, 0),
+                     scratch.strip(block.worker, 1));
+      if (kResponsibilities) score_chunk<V>(components, points, nullptr, chunk, terms.strip());
+      for (int64_t n = 0; n < kBlock; ++n)
         if (n < block.count && log_prob.at(block.first + n) != -kInfinity<T>)
-          fill(block.entry, block.first + n, weight[n], chunk, row);
+          fill(terms, block.entry, block.first + n, n, weights);
         else
-          clear(row, chunk.columns);
-      }
-      add_rows<V>(strip, block.count, chunk, sums.log_weights);
-      accumulate<V>({components, points, nullptr, chunk, strip}, gradient, sums);
+          terms.skip(n);
+      terms.accumulate(components, points, nullptr, gradient, sums);
     });
     for (int64_t n = 0; by_x.data && n < block.count; ++n)
       by_x.write(block.first + n, 0, gradient.by_point + n * components.padded_d, problem.d, T(-1));
   });
   totals.add_up(runtime);
-  write_gradients(problem, runtime, totals, mixture, out + 1);
+  write_gradients(problem, runtime, totals, mixture, out + 1, LogWeights::kCoefficients);
 }
 
 // Operands: the gradient of log_prob; x, log_weights, means, logvars; log_prob; then the four
@@ -113,28 +114,27 @@ void mixture_log_prob_backward(const Problem& problem, const Runtime& runtime) {
   const auto upstream = [&](int64_t entry, int64_t n) {
     return Column<T>(problem, 0, entry).at(n);
   };
-  const auto fill = [&](int64_t entry, int64_t n, T weight, const Chunk& chunk, T* row) {
-    const V log_prob = splat<V>(Column<T>(problem, 5, entry).at(n));
-    for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>)
-      store<V>(row + c, weight * exp_of_gap(load<V>(row + c) - log_prob));
+  const auto fill = [&](Terms<V>& terms, int64_t entry, int64_t n, int64_t row,
+                        const PointWeights<V>& weights) {
+    terms.weigh(row, Column<T>(problem, 5, entry).at(n), weights);
   };
-  mixture_backward<V>(problem, runtime, 1, 5, 6, true, upstream, fill);
+  mixture_backward<true, V>(problem, runtime, 1, 5, 6, upstream, fill);
 }
 
 // Operands: the gradients of log_posterior and log_prob; the four arguments; log_posterior,
-// log_prob; four gradients.
+// log_prob; four gradients. What weighs a log-posterior is unbounded: no term is negligible.
 template <class V>
 void mixture_posterior_backward(const Problem& problem, const Runtime& runtime) {
   using T = ScalarOf<V>;
   const PosteriorGradient<T> by{problem, 0, 1, 6};
   const auto rest = [&](int64_t entry, int64_t n) { return by.rest(entry, n); };
-  const auto fill = [&](int64_t entry, int64_t n, T weight, const Chunk& chunk, T* row) {
-    for (int64_t c = 0; c < chunk.columns; ++c) {
-      const int64_t k = chunk.first + c;
-      row[c] = k < problem.k ? by.by_score(entry, n, k, weight) : T(0);
-    }
+  const auto fill = [&](Terms<V>& terms, int64_t entry, int64_t n, int64_t row,
+                        const PointWeights<V>& weights) {
+    terms.take(row, [&](int64_t k) {
+      return k < problem.k ? by.by_score(entry, n, k, weights.value[row]) : T(0);
+    });
   };
-  mixture_backward<V>(problem, runtime, 2, 7, 8, false, rest, fill);
+  mixture_backward<false, V>(problem, runtime, 2, 7, 8, rest, fill);
 }
 
 }  // namespace

@@ -37,9 +37,9 @@ struct ElboSums {
     for (int i = 0; i < kLanes; ++i) {
       m[i] = e[i] = w[i] = s[i] = no[i] = yes[i] = V{};
       for (int64_t c = 0; c < columns; c += kLanes) {
-        const ElboShare<kLogits, V> share(load<V>(l + i * stride + c) - shift[i],
-                                          load<V>(score + i * stride + c), load<V>(log_weights + c),
-                                          load<V>(constants + c));
+        const ElboShare<V> share(load<V>(l + i * stride + c) - shift[i],
+                                 load<V>(score + i * stride + c), load<V>(log_weights + c),
+                                 load<V>(constants + c));
         m[i] += share.mass, e[i] += share.entropy;
         w[i] += share.log_weight, s[i] += share.density;
         if constexpr (kLogits) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tiles/elbo.h"
+#include "tiles/terms.h"
 
 namespace pyvae {
 namespace {
@@ -12,18 +13,23 @@ class ElboBackward {
   using T = ScalarOf<V>;
   static constexpr int kFirst = 2, kParameters = kFirst + Source::kArguments,
                        kOut = kParameters + 3, kGradients = kOut + 3;
+  // Terms of a point are bounded by its responsibilities, unless it is sampled or has logits.
+  static constexpr bool kBounded = !ElboBlock<Source, V>::kTwoStrips;
+  static constexpr int kLogWeights = ElboBlock<Source, V>::kStrips, kOwn = kLogWeights + 1,
+                       kStrips = kOwn + 2 * kBounded;
 
  public:
   ElboBackward(const Problem& problem, const Runtime& runtime)
       : problem_(problem),
         mixture_(problem, runtime, kParameters, true),
         schedule_(tile_schedule<V>(problem, runtime)),
-        scratch_(problem, runtime, schedule_, ElboBlock<Source, V>::kRows,
-                 ElboBlock<Source, V>::kStrips + 1),
-        totals_(problem, runtime, schedule_, mixture_) {
+        scratch_(problem, runtime, schedule_, ElboBlock<Source, V>::kRows, kStrips),
+        totals_(problem, runtime, schedule_, mixture_),
+        peaks_(runtime, schedule_, padded_components<V>(problem)) {
     for_each_block(problem, runtime, schedule_, [&](const Block& block) { run(block); });
     totals_.add_up(runtime);
-    write_gradients(problem, runtime, totals_, mixture_, kGradients + Source::kArguments);
+    write_gradients(problem, runtime, totals_, mixture_, kGradients + Source::kArguments,
+                    LogWeights::kTheirOwn);
   }
 
  private:
@@ -40,14 +46,12 @@ class ElboBackward {
     by_point.by_point = cleared(block, 1);
     if constexpr (Source::kSpread >= 0) by_point.by_spread = cleared(block, 3);
     if constexpr (Source::kSample >= 0) by_sample.by_point = cleared(block, 5);
-    T* const log_weights = scratch_.strip(block.worker, ElboBlock<Source, V>::kStrips);
     for_each_chunk(components, [&](const Chunk& chunk) {
       work.score(chunk);
-      for (int64_t n = 0; n < kBlock; ++n) fill(work, chunk, n, log_weights + n * kChunk<V>);
-      add_rows<V>(log_weights, block.count, chunk, sums.log_weights);
-      accumulate<V>({components, work.points, work.scales, chunk, work.scores}, by_point, sums);
-      if constexpr (Source::kSample >= 0)
-        accumulate<V>({components, work.sample, nullptr, chunk, work.l}, by_sample, sums);
+      if constexpr (kBounded)
+        add_bounded(work, chunk, by_point, sums);
+      else
+        add_all(work, chunk, by_point, by_sample, sums);
       if constexpr (Source::kLogits >= 0) write_logits(work, chunk);
     });
     write_points(components, block, Source::kPoint, by_point.by_point, T(-1));
@@ -57,28 +61,88 @@ class ElboBackward {
       write_points(components, block, Source::kSample, by_sample.by_point, T(-1));
   }
 
-  // Turns the strips of scores and l into the coefficients of the scores (and of l, where it has a
-  // strip of its own).
-  void fill(ElboBlock<Source, V>& work, const Chunk& chunk, int64_t n, T* by_log_weight) const {
-    T *const score = work.scores + n * kChunk<V>, *const l = work.l + n * kChunk<V>;
-    const int64_t at = n < work.block.count ? n : 0;
-    const ElboPoint<T> point(problem_, work.block.entry, work.block.first + at, kOut);
-    const bool skip = n >= work.block.count || !point.reachable();
-    for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>) {
-      if (skip) {
-        store<V>(score + c, V{}), store<V>(l + c, V{}), store<V>(by_log_weight + c, V{});
+  ElboPoint<T> point_of(const ElboBlock<Source, V>& work, int64_t n) const {
+    return ElboPoint<T>(problem_, work.block.entry, work.block.first + n, kOut);
+  }
+  static ElboCoefficients<V> coefficients(const ElboBlock<Source, V>& work, const Chunk& chunk,
+                                          const ElboPoint<T>& point, int64_t n, int64_t c) {
+    return ElboCoefficients<V>(point, load<V>(work.l + n * kChunk<V> + c),
+                               load<V>(work.scores + n * kChunk<V> + c),
+                               load<V>(work.components.log_weight + chunk.first + c),
+                               load<V>(work.components.constant + chunk.first + c));
+  }
+
+  // Turns the scores into their coefficients and adds these up, without what is negligible.
+  void add_bounded(ElboBlock<Source, V>& work, const Chunk& chunk, const PointGradient<V>& by_point,
+                   ComponentSums<V>& sums) const {
+    const int64_t worker = work.block.worker;
+    T *const log_weights = scratch_.strip(worker, kLogWeights), *const own_log_weights =
+                                                                    scratch_.strip(worker,
+                                                                                   kOwn + 1);
+    // A spread is weighed by the square of 1/sigma.
+    const T ratio = work.components.scale_ratio;
+    Terms<V> terms(chunk, log_negligible(Source::kSpread >= 0 ? ratio * ratio : ratio),
+                   peaks_.of_task(work.block.task), work.scores, scratch_.strip(worker, kOwn));
+    for (int64_t n = 0; n < kBlock; ++n) {
+      const bool inside = n < work.block.count;
+      const ElboPoint<T> point = point_of(work, inside ? n : 0);
+      if (!inside || !point.reachable()) {
+        terms.skip(n), clear(log_weights + n * kChunk<V>, chunk.columns);
         continue;
       }
-      const int64_t k = chunk.first + c;
-      const ElboCoefficients<V> by(point, load<V>(l + c), load<V>(score + c),
-                                   load<V>(work.components.log_weight + k),
-                                   load<V>(work.components.constant + k));
-      if constexpr (ElboBlock<Source, V>::kTwoStrips) store<V>(l + c, by.by_logit);
-      store<V>(score + c,
-               ElboBlock<Source, V>::kTwoStrips ? by.by_score : by.by_score + by.by_logit);
-      store<V>(by_log_weight + c,
-               Source::kLogits >= 0 ? by.by_log_weight : by.by_log_weight + by.by_logit);
+      const T log_size = log(size_of(point.by_expected) + size_of(point.by_kl));
+      terms.begin(n);
+      for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>) {
+        const V log_share = load<V>(work.l + n * kChunk<V> + c) - point.normalizer;
+        const auto choice = terms.choose(n, c, log_share, log_size);
+        V by_score{}, by_log_weight{};
+        if (choice.any()) {
+          const ElboCoefficients<V> by = coefficients(work, chunk, point, n, c);
+          by_score = by.by_score + by.by_logit, by_log_weight = by.by_log_weight + by.by_logit;
+        }
+        terms.put(n, c, choice, by_score);
+        terms.put(log_weights, own_log_weights, n, c, choice, by_log_weight);
+      }
+      terms.end(n);
     }
+    add_rows<V>(log_weights, work.block.count, chunk, sums.log_weights);
+    terms.add_own(own_log_weights, sums.log_weights);
+    terms.accumulate(work.components, work.points, work.scales, by_point, sums);
+  }
+
+  // Turns the strips of scores and l into the coefficients of each, and adds these up.
+  void add_all(ElboBlock<Source, V>& work, const Chunk& chunk, const PointGradient<V>& by_point,
+               const PointGradient<V>& by_sample, ComponentSums<V>& sums) const {
+    T* const log_weights = scratch_.strip(work.block.worker, kLogWeights);
+    for (int64_t n = 0; n < kBlock; ++n) {
+      const bool inside = n < work.block.count;
+      const ElboPoint<T> point = point_of(work, inside ? n : 0);
+      for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>) {
+        const int64_t at = n * kChunk<V> + c;
+        if (!inside || !point.reachable()) {
+          store<V>(work.scores + at, V{}), store<V>(work.l + at, V{});
+          store<V>(log_weights + at, V{});
+          continue;
+        }
+        const ElboCoefficients<V> by = coefficients(work, chunk, point, n, c);
+        store<V>(work.l + at, by.by_logit), store<V>(work.scores + at, by.by_score);
+        store<V>(log_weights + at,
+                 Source::kLogits >= 0 ? by.by_log_weight : by.by_log_weight + by.by_logit);
+      }
+    }
+    const int64_t count = work.block.count;
+    add_rows<V>(log_weights, count, chunk, sums.log_weights);
+    accumulate<V>({work.components,
+                   work.points,
+                   work.scales,
+                   chunk,
+                   work.scores,
+                   {work.scores, count, chunk.columns}},
+                  by_point, sums);
+    if constexpr (Source::kSample >= 0)
+      accumulate<V>(
+          {work.components, work.sample, nullptr, chunk, work.l, {work.l, count, chunk.columns}},
+          by_sample, sums);
   }
 
   T* cleared(const Block& block, int index) const {
@@ -105,6 +169,7 @@ class ElboBackward {
   const Schedule schedule_;
   const Scratch<V> scratch_;
   const TileSums<V> totals_;
+  const Peaks<T> peaks_;
 };
 
 template <class Source, class V>

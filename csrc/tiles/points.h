@@ -17,9 +17,11 @@ struct PointBlock {
   using T = ScalarOf<V>;
 
   int64_t count = 0, padded_d = 0;
-  T* row = nullptr;          // (kBlock, padded_d); rows past `count` hold zeros
-  bool unreachable[kBlock];  // holds an infinity: its density is zero under every component
-  bool poisoned = false;     // some row holds a NaN, which must reach all gradients
+  T* row = nullptr;               // (kBlock, padded_d); rows past `count` hold zeros
+  bool unreachable[kBlock] = {};  // holds an infinity: its density is zero under every component
+  bool nan[kBlock] = {};          // holds a NaN, which must reach all gradients
+  bool poisoned = false;          // some row does
+  T largest = 0;                  // in size, of all coordinates
 
   const T* at(int64_t n) const { return row + n * padded_d; }
 
@@ -29,7 +31,7 @@ struct PointBlock {
     padded_d = components.padded_d;
     // A vector may be read past the end of a row as long as another row is there.
     const int64_t end = (points - 1) * from.stride[0] + components.d;
-    V poison{};  // NaN as soon as one coordinate is infinite or NaN
+    V poison{}, most{};  // the former is NaN as soon as one coordinate is infinite or NaN
     for (int64_t n = 0; n < kBlock; ++n) {
       T* const to = row + n * padded_d;
       for (int64_t d = 0; d < padded_d; d += kLanesOf<V>) {
@@ -38,16 +40,35 @@ struct PointBlock {
         value -= load_centre(components, n < count, d);
         store<V>(to + d, value);
         poison += value - value;
+        most = Largest()(most, size_of(value));
       }
-      unreachable[n] = false;
+      unreachable[n] = nan[n] = false;
     }
+    largest = max_lanes(most);
     const T sum = sum_lanes(poison);
     poisoned = false;
     if (sum != sum) find_unreachable();
   }
 
+  // What is known of rows that were not loaded here: `nan` and `largest`.
+  void examine() {
+    V most{};
+    for (int64_t n = 0; n < kBlock; ++n) {
+      V poison{};
+      for (int64_t d = 0; d < padded_d; d += kLanesOf<V>) {
+        const V value = pyvae::load<V>(at(n) + d);
+        poison += value * T(0);
+        most = Largest()(most, size_of(value));
+      }
+      const T sum = sum_lanes(poison);
+      nan[n] = sum != sum;  // an infinity, too
+    }
+    largest = max_lanes(most);
+  }
+
   // A row without a density must not meet the components' numbers: 0 * inf is NaN.
   void clear(int64_t n) {
+    nan[n] = false;
     for (int64_t d = 0; d < padded_d; ++d) row[n * padded_d + d] = 0;
   }
 
@@ -71,13 +92,13 @@ struct PointBlock {
   void find_unreachable() {
     for (int64_t n = 0; n < count; ++n) {
       const T* const values = at(n);
-      bool infinite = false, nan = false;
+      bool infinite = false;
       for (int64_t d = 0; d < padded_d; ++d) {
         infinite |= values[d] - values[d] != 0;
-        nan |= values[d] != values[d];
+        nan[n] |= values[d] != values[d];
       }
-      unreachable[n] = infinite && !nan;
-      poisoned |= nan;
+      unreachable[n] = infinite && !nan[n];
+      poisoned |= nan[n];
       if (unreachable[n]) clear(n);
     }
   }

@@ -6,7 +6,7 @@
 #include "common/log_sum_exp.h"
 #include "common/vectors.h"
 #include "kernels.h"
-#include "tiles/workspace.h"
+#include "tiles/terms.h"
 
 namespace pyvae {
 namespace {
@@ -62,9 +62,10 @@ void statistics_forward(const Problem& problem, const Runtime& runtime) {
   unscale_rows(problem, mixture);
   const Schedule schedule = tile_schedule<V>(problem, runtime);
   const int64_t chunks = divide_up(divide_up(problem.k, Components<V>::kPanel), kChunkPanels);
-  const Scratch<V> scratch(problem, runtime, schedule, 1, int(chunks));
+  const Scratch<V> scratch(problem, runtime, schedule, 1, int(chunks) + 1);
   const TileSums<V> totals(problem, runtime, schedule, mixture);
   const LogLikelihoods likelihoods(runtime, schedule);
+  const Peaks<T> peaks(runtime, schedule, padded_components<V>(problem));
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = mixture.entries[block.entry];
     PointBlock<V> points;
@@ -83,25 +84,21 @@ void statistics_forward(const Problem& problem, const Runtime& runtime) {
       total.add_rows(strip, kChunk<V>, chunk.columns);
     });
     const T* const log_prob = total.finish(points.unreachable);
-    T weight[kBlock] = {};
-    bool counted_nan = false;
+    PointWeights<V> weights;
     const Column<const T> sample_weight(problem, 4, block.entry);
     for (int64_t n = 0; n < block.count; ++n) {
-      weight[n] = likelihoods.add(block.task, sample_weight.at(block.first + n), log_prob[n]);
-      if (weight[n] == 0) points.clear(n);
-      counted_nan |= weight[n] != 0 && log_prob[n] != log_prob[n];
+      const T weight = likelihoods.add(block.task, sample_weight.at(block.first + n), log_prob[n]);
+      weights.set(n, weight);
+      if (weight == 0) points.clear(n);
     }
-    points.poisoned &= counted_nan;
+    weights.finish();
     ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
-      T* const strip = strip_of(chunk);
-      for (int64_t n = 0; n < kBlock; ++n) {
-        T* const row = strip + n * kChunk<V>;
-        for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>)
-          store<V>(row + c,
-                   weight[n] == 0 ? V{} : weight[n] * exp_of_gap(load<V>(row + c) - log_prob[n]));
-      }
-      accumulate<V>({components, points, nullptr, chunk, strip}, {}, sums);
+      Terms<V> terms(chunk, kLogNegligible<T>, peaks.of_task(block.task), strip_of(chunk),
+                     scratch.strip(block.worker, int(chunks)));
+      for (int64_t n = 0; n < kBlock; ++n)
+        weights.value[n] == 0 ? terms.skip(n) : terms.weigh(n, log_prob[n], weights);
+      terms.accumulate(components, points, nullptr, {}, sums);
     });
   });
   totals.add_up(runtime);

@@ -36,6 +36,11 @@ struct PackedMixture {
   }
 };
 
+template <class V>
+int64_t padded_components(const Problem& problem) {
+  return Components<V>::padded(problem.k, Components<V>::kPanel);
+}
+
 template <class V, class Body>
 void for_each_chunk(const Components<V>& components, const Body& body) {
   for (int64_t panel = 0; panel < components.panels; panel += kChunkPanels)
@@ -66,17 +71,24 @@ struct Scratch {
 template <class V>
 using TileSums = TaskSums<ComponentSums<V>, PackedMixture<V>>;
 
+// What the gradients by log_weights are: there are none, or the sums of the coefficients, or of
+// others.
+enum class LogWeights { kNone, kCoefficients, kTheirOwn };
+
 template <class V>
 void write_component_gradient(const Problem& problem, const Components<V>& components,
                               const ComponentSums<V>& sums, int64_t entry, int64_t k, int first,
-                              bool weighted) {
+                              LogWeights log_weights) {
   using T = ScalarOf<V>;
+  const bool weighted = log_weights != LogWeights::kNone;
   const int mean = first + weighted, logvar = mean + 1;
   const bool alive = components.alive(k);
   const int64_t row = k * components.padded_d;
   const Column<T> by_weight(problem, first, entry), by_mean(problem, mean, entry),
       by_logvar(problem, logvar, entry);
-  if (weighted && by_weight.data) by_weight.at(k) = alive ? T(sums.log_weights[k]) : T(0);
+  const double* const of_weights =
+      log_weights == LogWeights::kTheirOwn ? sums.log_weights : sums.coefficients;
+  if (weighted && by_weight.data) by_weight.at(k) = alive ? T(of_weights[k]) : T(0);
   for (int64_t d = 0; by_mean.data && d < problem.d; ++d)
     by_mean.at(k, d) = alive ? T(components.row_scale[row + d] * sums.z[row + d]) : T(0);
   if (!by_logvar.data) return;
@@ -94,7 +106,7 @@ void write_component_gradient(const Problem& problem, const Components<V>& compo
 // from `first`.
 template <class V>
 void write_gradients(const Problem& problem, const Runtime& runtime, const TileSums<V>& sums,
-                     const PackedMixture<V>& mixture, int first, bool weighted = true) {
+                     const PackedMixture<V>& mixture, int first, LogWeights log_weights) {
   const int64_t jobs = problem.batch * problem.k;
   const int64_t workers = tasks_for(runtime, jobs * problem.d, jobs);
   parallel(runtime, workers, [&](int64_t worker) {
@@ -102,7 +114,7 @@ void write_gradients(const Problem& problem, const Runtime& runtime, const TileS
     for (int64_t job = mine.begin; job < mine.end; ++job) {
       const int64_t entry = job / problem.k;
       write_component_gradient(problem, mixture.entries[entry], sums.of_entry(entry), entry,
-                               job % problem.k, first, weighted);
+                               job % problem.k, first, log_weights);
     }
   });
 }

@@ -22,7 +22,9 @@ from benchmarks.fits import fit
 from benchmarks.rates import COPY, FMA, SGEMM
 from benchmarks.results import BOTH, FORWARD, CaseResult, Figure, Results
 from benchmarks.runner import Settings, measure
+from benchmarks.tables import spaced
 from benchmarks.targets import claims
+from pyvae import ops
 from tests.memory import peak_growth
 from tests.ops.case import Argument, OpCase, as_tuple
 from tests.ops.cases import MEASURED, TABLE
@@ -133,6 +135,20 @@ def test_gaps_have_a_reason() -> None:
     assert "(N, K, D)" in str(reasons["large"])
 
 
+def test_points_are_drawn_of_the_mixture_too() -> None:
+    """At the same size and beside the same peers, with the same components."""
+    of = "mixture_log_prob:16384x512x64"
+    plain, clusters = suite.select([of, f"{of}-clusters"])
+    assert (plain.clusters, clusters.clusters) == (False, True)
+    assert plain.variants == clusters.variants
+    assert spaced(clusters.label) == "16384, 512, 64, clusters"
+    near, far = clusters.draw(), plain.draw()
+    assert torch.equal(near["means"], far["means"])
+    log_posterior, density = ops.mixture_posterior(**near)
+    assert (log_posterior > math.log(1e-9)).float().mean() < 0.05
+    assert density.mean() > ops.mixture_log_prob(**far).mean()
+
+
 def test_a_long_loop_is_not_compiled() -> None:
     variant = v.compiled("loop", lambda *_: None, "n", "n", turns=2)
     inputs = tiny("mixture_log_prob_tril").draw()
@@ -191,7 +207,7 @@ def test_claims_speak_of_cases_and_peers_of_the_suite(device: str) -> None:
             direction: {x.name: Figure(1.0, 1.0, 1.0, 3, 1, 2**20, 1e-7) for x in case.variants}
             for direction in case.directions
         }
-        results.cases.append(CaseResult(case.op, dict(case.size), figures))
+        results.cases.append(CaseResult(case.op, dict(case.size), figures, clusters=case.clusters))
     for claim in claims(device):
         assert claim.concerns(results), claim
         value, verdict = claim.judge(results)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from tests.ops import devices
 from tests.ops.draws import Draw, Size, core_shape, sizes_of
+
+_LARGE = 2**22  # points times components times coordinates
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,29 @@ class OpCase:
             inputs["w"] = inputs["mean_q"] + noise
         return {name: tensor.to(dtype) for name, tensor in inputs.items()}
 
+    def among_clusters(
+        self, inputs: Mapping[str, Tensor], apart: float = 1.0, seed: int = 0
+    ) -> dict[str, Tensor]:
+        """The same mixture with its means ``apart`` times as far, and points drawn from it."""
+        generator = torch.Generator().manual_seed(seed)
+        given = {name: tensor.double() for name, tensor in inputs.items()}
+        means, spread = apart * given["means"], given[self.spread]
+        points = point_argument(self)
+        n, (k, d) = given[points].shape[0], means.shape
+        chosen = torch.multinomial(given["log_weights"].exp(), n, True, generator=generator)
+        noise = torch.randn(n, d, generator=generator, dtype=torch.float64)
+        if self.spread == "scale_trils":
+            gaps = noise
+            for c, factor in enumerate(spread.expand(k, d, d)):
+                gaps[chosen == c] = noise[chosen == c] @ factor.T
+        else:
+            gaps = torch.exp(0.5 * spread.expand(k, d)[chosen]) * noise
+        found = {**inputs, "means": means.to(inputs["means"].dtype)}
+        for name in self.point_arguments():
+            if name in (points, "mean_q", "w"):
+                found[name] = (means[chosen] + gaps).to(inputs[name].dtype)
+        return found
+
     def __call__(self, **inputs: Tensor) -> tuple[Tensor, ...]:
         there = {name: devices.moved(tensor) for name, tensor in inputs.items()}
         results = as_tuple(self.op(**self.fixed, **there))
@@ -75,6 +101,12 @@ class OpCase:
     def spread(self) -> str:
         """The argument that holds the components' covariances."""
         return "scale_trils" if "scale_trils" in self.arguments else "logvars"
+
+    def measured_among_clusters(self, device: str = "cpu") -> tuple[Size, ...]:
+        """Those of them at which a mixture is measured with points drawn from it, too."""
+        if "means" not in self.arguments:
+            return ()
+        return tuple(s for s in self.measured_sizes(device) if math.prod(s.values()) >= _LARGE)
 
     def point_arguments(self) -> tuple[str, ...]:
         """Arguments with one row per point and the point's coordinates in it."""

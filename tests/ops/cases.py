@@ -130,6 +130,8 @@ _LOG_PROB = OpCase(
         (65536, 256, 64),
         (8192, 1024, 256),
         (8192, 256, 64),  # where forward and backward together must take little memory
+        (20000, 300, 96),
+        (5000, 2000, 200),  # whose components do not fit a cache
     ),
     gpu_sizes=sizes_of(
         "nkd", (1_000_000, 1024, 128), (65536, 512, 64), (65536, 64, 16), (256, 10, 10)
@@ -253,7 +255,7 @@ _SUMS = replace(
     arguments={**_LOG_PROB.arguments, "sample_weight": Argument("n", uniform())},
     outputs=("", "k", "k d", "k d"),
     differentiable=False,
-    benchmark_sizes=sizes_of("nkd", (65536, 256, 64)),
+    benchmark_sizes=sizes_of("nkd", (65536, 64, 16), (16384, 512, 64), (65536, 256, 64)),
     gpu_sizes=sizes_of("nkd", (1_000_000, 256, 64)),
     unmeasured=("sample_weight",),
 )
@@ -262,7 +264,7 @@ _SUMS_TRIL = _full(
     ops.mixture_statistics_tril,
     reference.mixture_statistics_tril,
     outputs=("", "k", "k d", "k d d"),
-    benchmark_sizes=sizes_of("nkd", (100_000, 16, 32)),
+    benchmark_sizes=sizes_of("nkd", (100_000, 16, 32), (16384, 64, 64)),
     gpu_sizes=sizes_of("nkd", (100_000, 16, 32)),
 )
 STATISTICS_CASES = (*_forms(_SUMS), *_forms(_SUMS_TRIL))

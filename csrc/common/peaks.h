@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "common/negligible.h"
+#include "common/schedule.h"
+
+namespace pyvae {
+namespace {
+
+// The logarithm of every component's largest term yet, of each task.
+template <class T>
+class Peaks {
+ public:
+  Peaks(const Runtime& runtime, const Schedule& schedule, int64_t components)
+      : each_(components), memory_(allocate<T>(runtime, schedule.tasks * components)) {
+    for (int64_t i = 0; i < schedule.tasks * each_; ++i) memory_[i] = -kLargestFinite<T>;
+  }
+  T* of_task(int64_t task) const { return memory_ + task * each_; }
+
+ private:
+  int64_t each_;
+  T* memory_;
+};
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// The terms of sums over a slab's points, of one component: without what is negligible, and packed
+// where few are left.
+#pragma once
+
+#include "common/peaks.h"
+#include "full/scores.h"
+
+namespace pyvae {
+namespace {
+
+// Some points of a slab: bits for each of its vectors.
+template <class V>
+struct Selection {
+  uint32_t bits[kMostSlabPoints / kLanesOf<V>];
+  int64_t count = 0;
+
+  void put(int64_t n, uint32_t lanes) {
+    bits[n / kLanesOf<V>] = lanes;
+    count += __builtin_popcount(lanes);
+  }
+  // body(the first point of a vector, which of its lanes, how many are before them)
+  template <class Body>
+  void for_each_vector(int64_t points, const Body& body) const {
+    int64_t before = 0;
+    for (int64_t n = 0; n < points; n += kLanesOf<V>) {
+      const uint32_t lanes = bits[n / kLanesOf<V>];
+      if (lanes) body(n, lanes, before);
+      before += __builtin_popcount(lanes);
+    }
+  }
+};
+
+// What the terms of a slab's points are weighed by; zero leaves a point out.
+template <class V>
+struct SlabWeights {
+  using T = ScalarOf<V>;
+  T *value, *log_size;
+
+  void finish(int64_t points) const {
+    for (int64_t n = 0; n < points; n += kLanesOf<V>)
+      store<V>(log_size + n, log(size_of(load<V>(value + n))));
+  }
+};
+
+// The terms of one component. What counts for the component alone, whose sum is small, is kept
+// apart: the points' sums must not depend on which points are beside them.
+template <class V>
+struct SlabTerms {
+  using T = ScalarOf<V>;
+  // Strips of numbers a point that it takes of a worker's.
+  static constexpr int kStrips = 5;
+
+  Selection<V> all, own;
+  T *term, *own_term;  // of every point of the slab, the latter only where `own` has it
+  T *packed, *room;    // for those of a selection, and for a row of a slab and a vector more
+
+  SlabTerms(const FullScratch<V>& scratch, int64_t worker)
+      : term(scratch.strip(worker, 0)),
+        own_term(scratch.strip(worker, 1)),
+        packed(scratch.strip(worker, 2)),
+        room(scratch.strip(worker, 3)) {}
+
+  // So few that packing them is less work than passing over all.
+  bool few(const Slab<V>& slab) const {
+    return 4 * divide_up(all.count, kGroupPoints<V>) <= 3 * slab.groups;
+  }
+
+  // Turns the scores in `term` into responsibilities times the weights of the points. The logarithm
+  // of what counts for nothing in a point's sums is `negligible`, and that of the component's
+  // largest term yet `peak`.
+  void weigh(const SlabWeights<V>& weights, const T* log_prob, int64_t points, T negligible,
+             T& peak) {
+    T* const scores = term;
+    const T *const weight = weights.value, *const log_size = weights.log_size;
+    all.count = own.count = 0;
+    V top = peak - V{};
+    for (int64_t n = 0; n < points; n += kLanesOf<V>)
+      top = Largest()(top, load<V>(scores + n) - load<V>(log_prob + n) + load<V>(log_size + n));
+    peak = max_lanes(top);
+    for (int64_t n = 0; n < points; n += kLanesOf<V>) {
+      const V gap = load<V>(scores + n) - load<V>(log_prob + n);
+      const V size = gap + load<V>(log_size + n), given = load<V>(weight + n);
+      const auto absent = given == V{}, small = gap < negligible;
+      const uint32_t in_all = lanes_where<V>(~(absent | small));  // NaN is never left out
+      const uint32_t in_own = lanes_where<V>(~absent & small & ~(size - peak < kLogNegligible<T>));
+      V found{};
+      if (in_all | in_own) found = given * exp_of_gap(gap);
+      store<V>(term + n, absent | small ? V{} : found);
+      if (in_own) store<V>(own_term + n, found);
+      all.put(n, in_all), own.put(n, in_own);
+    }
+  }
+  // Takes the terms as they are.
+  void take(int64_t points) {
+    all.count = own.count = 0;
+    for (int64_t n = 0; n < points; n += kLanesOf<V>)
+      all.put(n, lanes_where<V>(load<V>(term + n) != V{}));
+  }
+};
+
+// The slab of a selection's points, the last group filled up with copies of the
+// first whose terms are zero; its x are to be packed.
+template <class V>
+Slab<V> packed_slab(const Slab<V>& from, const Selection<V>& selection, ScalarOf<V>* x) {
+  Slab<V> to;
+  to.d = from.d, to.count = selection.count, to.x = x;
+  to.groups = divide_up(selection.count, kGroupPoints<V>);
+  const int64_t left = selection.count - (to.groups - 1) * kGroupPoints<V>;
+  to.last_vectors = left <= kLanesOf<V> ? 1 : left <= 2 * kLanesOf<V> ? 2 : kVectors;
+  return to;
+}
+
+// Packs vectors; `at(n)` is where that of point n lies.
+template <class V, class At>
+void pack_vectors(const Selection<V>& selection, int64_t points, const At& at, ScalarOf<V>* to) {
+  selection.for_each_vector(points, [&](int64_t n, uint32_t lanes, int64_t before) {
+    store_lanes<V>(to + before, load<V>(at(n)), lanes);
+  });
+}
+template <class V>
+void pack_terms(const Slab<V>& slab, const ScalarOf<V>* term, const Selection<V>& selection,
+                const Slab<V>& to, ScalarOf<V>* packed) {
+  pack_vectors<V>(selection, slab.points(), [&](int64_t n) { return term + n; }, packed);
+  for (int64_t m = selection.count; m < to.points(); ++m) packed[m] = 0;
+}
+template <class V>
+void pack_rows(const Slab<V>& slab, const ScalarOf<V>* from, const Selection<V>& selection,
+               const Slab<V>& to, ScalarOf<V>* packed, ScalarOf<V>* room) {
+  for (int64_t i = 0; i < slab.d; ++i) {
+    const auto* const row = from + i * kGroupPoints<V>;
+    pack_vectors<V>(selection, slab.points(), [&](int64_t n) { return row + slab.at(n); }, room);
+    for (int64_t m = selection.count; m < to.points(); ++m) room[m] = room[0];
+    for (int64_t m = 0; m < to.points(); m += kLanesOf<V>)
+      store<V>(packed + to.at(m) + i * kGroupPoints<V>, load<V>(room + m));
+  }
+}
+template <class V>
+void add_unpacked(const Slab<V>& from, const ScalarOf<V>* packed, const Selection<V>& selection,
+                  const Slab<V>& slab, ScalarOf<V>* to, ScalarOf<V>* room) {
+  for (int64_t i = 0; i < slab.d; ++i) {
+    for (int64_t m = 0; m < from.points(); m += kLanesOf<V>)
+      store<V>(room + m, load<V>(packed + from.at(m) + i * kGroupPoints<V>));
+    selection.for_each_vector(slab.points(), [&](int64_t n, uint32_t lanes, int64_t before) {
+      add_vector<V>(to + slab.at(n) + i * kGroupPoints<V>, load_lanes<V>(room + before, lanes));
+    });
+  }
+}
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Which coefficients of a chunk are not zero.
+#pragma once
+
+#include <type_traits>
+
+#include "tiles/scores.h"
+
+namespace pyvae {
+namespace {
+
+template <class Body>
+inline void for_each_bit(uint64_t bits, const Body& body) {
+  for (; bits; bits &= bits - 1) body(__builtin_ctzll(bits));
+}
+
+// A row of vectors of coordinates by fours, and the rest by twos and ones, so that what is sought
+// out once serves several: body(how many, the first coordinate).
+template <class V, class Body>
+inline void for_each_width(int64_t padded_d, const Body& body) {
+  constexpr int64_t kLanes = kLanesOf<V>;
+  int64_t d = 0;
+  for (; d + 4 * kLanes <= padded_d; d += 4 * kLanes) body(std::integral_constant<int, 4>(), d);
+  for (; d + 2 * kLanes <= padded_d; d += 2 * kLanes) body(std::integral_constant<int, 2>(), d);
+  for (; d < padded_d; d += kLanes) body(std::integral_constant<int, 1>(), d);
+}
+
+template <class V>
+class Survivors {
+  static_assert(kBlock == 64, "the points of a block are the bits of a word");
+  static constexpr int kWords = (kChunk<V> + 63) / 64;
+  // Above one in so many, passing over all pairs in registers is quicker.
+  static constexpr int64_t kFew = 4;
+
+ public:
+  // Of no point yet.
+  Survivors() = default;
+  // All coefficients of a chunk that are not zero; NaN is not.
+  Survivors(const ScalarOf<V>* coefficients, int64_t points, int64_t columns) {
+    for (int64_t n = 0; n < points; ++n) {
+      begin(n);
+      for (int64_t c = 0; c < columns; c += kLanesOf<V>)
+        add(n, c, lanes_where<V>(load<V>(coefficients + n * kChunk<V> + c) != V{}));
+      end(n);
+    }
+  }
+
+  // One point after the other: the components of every vector of a chunk, as bits.
+  void begin(int64_t n) {
+    for (uint64_t& word : components_[n]) word = 0;
+  }
+  void add(int64_t n, int64_t c, uint32_t lanes) {
+    components_[n][c / 64] |= uint64_t(lanes) << (c % 64);
+  }
+  void end(int64_t n) {
+    for (uint64_t word : components_[n]) count_ += __builtin_popcountll(word);
+    points_ = n + 1;  // of the last that has any
+  }
+
+  // Point n with everything.
+  void take_all(int64_t n, int64_t columns) {
+    for (int64_t c = 0; c < columns; c += kLanesOf<V>)
+      add(n, c, uint32_t((uint64_t(1) << kLanesOf<V>)-1));
+    count_ += columns;
+    points_ = larger(points_, n + 1);
+  }
+
+  bool none() const { return count_ == 0; }
+  bool few(int64_t pairs) const { return count_ * kFew <= pairs; }
+  bool any(int64_t n) const {
+    uint64_t some = 0;
+    for (int w = 0; w < kWords; ++w) some |= components_[n][w];
+    return some != 0;
+  }
+  template <class Body>
+  void for_each_component(int64_t n, const Body& body) const {
+    for (int w = 0; w < kWords; ++w)
+      for_each_bit(components_[n][w], [&](int bit) { body(int64_t(w * 64 + bit)); });
+  }
+
+  // The points of every component, as bits.
+  void by_component(uint64_t (&points_of)[kChunk<V>]) const {
+    for (uint64_t& points : points_of) points = 0;
+    for (int64_t n = 0; n < points_; ++n)
+      for_each_component(n, [&](int64_t c) { points_of[c] |= uint64_t(1) << n; });
+  }
+
+ private:
+  uint64_t components_[kBlock][kWords];
+  int64_t points_ = 0, count_ = 0;
+};
+
+}  // namespace
+}  // namespace pyvae
