@@ -43,7 +43,8 @@ class Claim:
     @property
     def size(self) -> str:
         """As the table shows it."""
-        return self.sizes[-1] if len(self.sizes) < 3 else "all sizes of growth"
+        *_, last = self.sizes
+        return last if len(self.sizes) < 3 else "all sizes of growth"
 
     def concerns(self, results: Results) -> bool:
         """Whether the run holds one of the claim's cases."""

@@ -2,9 +2,8 @@
 // Which terms count for nothing in sums over points and components.
 //
 // A term is left out of a point's sum where it is below kNegligible of the whole: the rounding of
-// that sum hides it. A component's sum may be small itself: of it a term is left out only where it
-// is below kNegligible of another one of that component, too, so that the sum of all that is left
-// out is below N kNegligible of what stays.
+// that sum hides it. A component's sum may be small itself: of it such a term is left out only
+// while N of its size are nothing beside what the component has, 2^-23 of it in float.
 #pragma once
 
 #include "math/elementary.h"
@@ -23,6 +22,13 @@ inline constexpr T kLogNegligible =
 template <class T>
 PYVAE_HD inline T log_negligible(T ratio) {
   return larger(kLogNegligible<T> - log(ratio), T(ExpTable<T>::kSmallestNormal));
+}
+
+// The logarithm of what is left out of a component's sum over n points, beside that sum.
+template <class T>
+inline T log_negligible_of_component(int64_t n) {
+  constexpr double kTwentyBits = 13.862943611198906;
+  return T(double(kLogNegligible<T>) + kTwentyBits - __builtin_log(double(n)));
 }
 
 }  // namespace

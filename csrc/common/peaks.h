@@ -7,7 +7,8 @@
 namespace pyvae {
 namespace {
 
-// The logarithm of every component's largest term yet, of each task.
+// The logarithm of what every component's sum is at least, of each task: its largest term yet, or
+// the sum itself as far as it is known.
 template <class T>
 class Peaks {
  public:

@@ -96,8 +96,10 @@ void full_backward(const Problem& problem, const Runtime& runtime, int first, in
       if (!components.alive(k)) continue;
       score_component<V>(components, k, slab, scratch.gap(block.worker),
                          has_y ? gradient.y : nullptr, terms.term);
+      T& peak = peaks.of_task(block.task)[k];
+      peak = larger(peak, log(T(size_of(total.coefficients[k]))));
       fill(block, slab, k, weights, normalizer, log_negligible(mixture.scale_ratios[block.entry]),
-           peaks.of_task(block.task)[k], terms);
+           peak, terms);
       gradient.add(k, terms, has_y, total);
       pairs += terms.all.count + terms.own.count;
     }
@@ -120,7 +122,8 @@ void full_log_prob_backward(const Problem& problem, const Runtime& runtime) {
   };
   const auto fill = [&](const Block&, const Slab<V>& slab, int64_t, const SlabWeights<V>& weights,
                         const T* normalizer, T negligible, T& peak, SlabTerms<V>& terms) {
-    terms.weigh(weights, normalizer, slab.points(), negligible, peak);
+    terms.weigh(weights, normalizer, slab.points(), negligible,
+                log_negligible_of_component<T>(problem.n), peak);
   };
   full_backward<V>(problem, runtime, 1, 5, 6, upstream, fill);
 }

@@ -88,8 +88,10 @@ void full_statistics(const Problem& problem, const Runtime& runtime) {
     for (int64_t k = 0; k < problem.k; ++k) {
       if (!components.alive(k)) continue;
       terms.term = strip(kScores + k);
+      T& peak = peaks.of_task(block.task)[k];
+      peak = larger(peak, log(T(size_of(sums.coefficients[k]))));
       terms.weigh(weights, log_prob, slab.points(), kLogNegligible<T>,
-                  peaks.of_task(block.task)[k]);
+                  log_negligible_of_component<T>(problem.n), peak);
       if (terms.few(slab))
         add_packed(k, terms.all, terms.term);
       else

@@ -66,11 +66,11 @@ struct SlabTerms {
     return 4 * divide_up(all.count, kGroupPoints<V>) <= 3 * slab.groups;
   }
 
-  // Turns the scores in `term` into responsibilities times the weights of the points. The logarithm
-  // of what counts for nothing in a point's sums is `negligible`, and that of the component's
-  // largest term yet `peak`.
+  // Turns the scores in `term` into responsibilities times the weights of the points. Logarithms:
+  // `negligible` of what counts for nothing in a point's sums, `of_component` of what does in the
+  // component's beside that, and `peak` of what that is at least.
   void weigh(const SlabWeights<V>& weights, const T* log_prob, int64_t points, T negligible,
-             T& peak) {
+             T of_component, T& peak) {
     T* const scores = term;
     const T *const weight = weights.value, *const log_size = weights.log_size;
     all.count = own.count = 0;
@@ -83,7 +83,7 @@ struct SlabTerms {
       const V size = gap + load<V>(log_size + n), given = load<V>(weight + n);
       const auto absent = given == V{}, small = gap < negligible;
       const uint32_t in_all = lanes_where<V>(~(absent | small));  // NaN is never left out
-      const uint32_t in_own = lanes_where<V>(~absent & small & ~(size - peak < kLogNegligible<T>));
+      const uint32_t in_own = lanes_where<V>(~absent & small & ~(size - peak < of_component));
       V found{};
       if (in_all | in_own) found = given * exp_of_gap(gap);
       store<V>(term + n, absent | small ? V{} : found);

@@ -89,8 +89,8 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
     const T negligible = log_negligible(components.scale_ratio);
     ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
-      Terms<V> terms(chunk, negligible, peaks.of_task(block.task), scratch.strip(block.worker, 0),
-                     scratch.strip(block.worker, 1));
+      Terms<V> terms(chunk, negligible, problem.n, weights.largest, peaks.of_task(block.task), sums,
+                     scratch.strip(block.worker, 0), scratch.strip(block.worker, 1));
       if (kResponsibilities) score_chunk<V>(components, points, nullptr, chunk, terms.strip());
       for (int64_t n = 0; n < kBlock; ++n)
         if (n < block.count && log_prob.at(block.first + n) != -kInfinity<T>)

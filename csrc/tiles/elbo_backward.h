@@ -81,8 +81,9 @@ class ElboBackward {
                                                                                    kOwn + 1);
     // A spread is weighed by the square of 1/sigma.
     const T ratio = work.components.scale_ratio;
-    Terms<V> terms(chunk, log_negligible(Source::kSpread >= 0 ? ratio * ratio : ratio),
-                   peaks_.of_task(work.block.task), work.scores, scratch_.strip(worker, kOwn));
+    Terms<V> terms(chunk, log_negligible(Source::kSpread >= 0 ? ratio * ratio : ratio), problem_.n,
+                   kInfinity<T>, peaks_.of_task(work.block.task), sums, work.scores,
+                   scratch_.strip(worker, kOwn));
     for (int64_t n = 0; n < kBlock; ++n) {
       const bool inside = n < work.block.count;
       const ElboPoint<T> point = point_of(work, inside ? n : 0);

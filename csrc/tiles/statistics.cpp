@@ -94,7 +94,8 @@ void statistics_forward(const Problem& problem, const Runtime& runtime) {
     weights.finish();
     ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
-      Terms<V> terms(chunk, kLogNegligible<T>, peaks.of_task(block.task), strip_of(chunk),
+      Terms<V> terms(chunk, kLogNegligible<T>, problem.n, weights.largest,
+                     peaks.of_task(block.task), sums, strip_of(chunk),
                      scratch.strip(block.worker, int(chunks)));
       for (int64_t n = 0; n < kBlock; ++n)
         weights.value[n] == 0 ? terms.skip(n) : terms.weigh(n, log_prob[n], weights);

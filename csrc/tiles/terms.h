@@ -12,12 +12,17 @@ namespace {
 template <class V>
 struct PointWeights {
   using T = ScalarOf<V>;
-  T value[kBlock] = {}, log_size[kBlock];
+  T value[kBlock] = {}, log_size[kBlock], largest = 0;  // the latter of the logarithms
 
   void set(int64_t n, T weight) { value[n] = weight; }
   void finish() {
-    for (int64_t n = 0; n < kBlock; n += kLanesOf<V>)
-      store<V>(log_size + n, log(size_of(load<V>(value + n))));
+    V most = -kInfinity<T> - V{};
+    for (int64_t n = 0; n < kBlock; n += kLanesOf<V>) {
+      const V here = log(size_of(load<V>(value + n)));
+      store<V>(log_size + n, here);
+      most = here <= most ? most : here == here ? here : kInfinity<T> - V{};  // NaN may be anything
+    }
+    largest = max_lanes(most);
   }
 };
 
@@ -28,14 +33,27 @@ class Terms {
   using T = ScalarOf<V>;
 
  public:
-  // `negligible` is the logarithm of what counts for nothing in a point's sums; `own` is a strip
-  // for what counts for a component alone.
-  Terms(const Chunk& chunk, T negligible, T* peaks, T* strip, T* own)
+  // `negligible` is the logarithm of what counts for nothing in the sums of one of so many points,
+  // whose weights have logarithms of at most `largest_log_size`; `own` is a strip for what counts
+  // for a component alone.
+  Terms(const Chunk& chunk, T negligible, int64_t points, T largest_log_size, T* peaks,
+        const ComponentSums<V>& sums, T* strip, T* own)
       : chunk_(chunk),
         negligible_(negligible),
+        of_component_(log_negligible_of_component<T>(points)),
         peaks_(peaks + chunk.first),
         strip_(strip),
-        own_(own) {}
+        own_(own) {
+    for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>) {
+      T known[kLanesOf<V>];
+      for (int lane = 0; lane < kLanesOf<V>; ++lane)
+        known[lane] = T(sums.coefficients[chunk.first + c + lane]);
+      const V peak = Largest()(load<V>(peaks_ + c), log(size_of(load<V>(known))));
+      store<V>(peaks_ + c, peak);
+      settled_[c / kLanesOf<V>] =
+          !lanes_where<V>(~(peak + of_component_ >= negligible + largest_log_size));
+    }
+  }
 
   // Turns the scores of point n into responsibilities times its weight.
   void weigh(int64_t n, T log_prob, const PointWeights<V>& weights) {
@@ -57,9 +75,15 @@ class Terms {
   };
   void begin(int64_t n) { survivors_.begin(n), own_survivors_.begin(n); }
   Choice choose(int64_t n, int64_t c, V log_share, T log_size) {
+    if (settled_[c / kLanesOf<V>]) {
+      const auto small = log_share < negligible_;
+      const Choice choice{small, lanes_where<V>(~small), 0};
+      survivors_.add(n, c, choice.of_point);
+      return choice;
+    }
     const V size = log_share + log_size, peak = Largest()(load<V>(peaks_ + c), size);
     store<V>(peaks_ + c, peak);
-    const auto small = log_share < negligible_, smaller = size - peak < kLogNegligible<T>;
+    const auto small = log_share < negligible_, smaller = size - peak < of_component_;
     const Choice choice{small, lanes_where<V>(~small), lanes_where<V>(small & ~smaller)};
     survivors_.add(n, c, choice.of_point);  // NaN is never left out
     own_survivors_.add(n, c, choice.of_component);
@@ -111,8 +135,9 @@ class Terms {
 
  private:
   const Chunk& chunk_;
-  const T negligible_;
+  const T negligible_, of_component_;
   T *const peaks_, *const strip_, *const own_;
+  bool settled_[kChunk<V> / kLanesOf<V>];  // vectors of components for which nothing is kept apart
   Survivors<V> survivors_, own_survivors_;
 };
 
