@@ -29,7 +29,7 @@ APART = (1.0, 4.0, 40.0)
 @each_dtype
 @each_mixture
 def test_values_and_gradients(case: OpCase, dtype: torch.dtype) -> None:
-    for apart in APART if devices.current() == "cpu" else APART[1:]:
+    for apart in APART if devices.current() == "cpu" else APART[1:2]:
         inputs = case.among_clusters(case.draw(MANY, dtype), apart)
         want = case.expected(**doubled(inputs))
         rtol = {dtype: gradient_rtol(case.rtol[dtype], want)}
@@ -40,11 +40,14 @@ def test_values_and_gradients(case: OpCase, dtype: torch.dtype) -> None:
 @each_dtype
 @each_statistics
 def test_statistics(case: OpCase, dtype: torch.dtype) -> None:
-    for apart in APART:
+    for apart in APART if devices.current() == "cpu" else APART[1:2]:
         check_statistics(case, case.among_clusters(case.draw(MANY, dtype), apart), apart)
 
 
-@pytest.mark.parametrize("instruction_set", ops.build_info()["instruction_sets_supported"])
+OTHERS = set(ops.build_info()["instruction_sets_supported"]) - {ops.build_info()["instruction_set"]}
+
+
+@pytest.mark.parametrize("instruction_set", sorted(OTHERS))
 @each_dtype
 def test_instruction_sets(dtype: torch.dtype, instruction_set: str) -> None:
     before = ops.build_info()["instruction_set"]
