@@ -55,8 +55,8 @@ void full_forward(const Problem& problem, const Runtime& runtime) {
 }
 
 // What the two backward passes share: `weigh(entry, n)` gives a number a point, and `fill(block,
-// slab, k, weights, log_prob, negligible, peak, terms)` turns the scores of a component into terms.
-// Operands of the arguments start at `first`, their gradients at `out`.
+// slab, k, weights, log_prob, limits, terms)` turns the scores of a component into terms. Operands
+// of the arguments start at `first`, their gradients at `out`.
 template <class V, class Weigh, class Fill>
 void full_backward(const Problem& problem, const Runtime& runtime, int first, int log_prob_at,
                    int out, const Weigh& weigh, const Fill& fill) {
@@ -79,27 +79,27 @@ void full_backward(const Problem& problem, const Runtime& runtime, int first, in
     Slab<V> slab = load_slab<V>(problem, block, scratch, first);
     const Column<T> log_prob(problem, log_prob_at, block.entry), by_x(problem, out, block.entry);
     T* const normalizer = strip(0);
-    const SlabWeights<V> weights{strip(1), strip(2)};
+    SlabWeights<V> weights{strip(1), strip(2)};
     for (int64_t n = 0; n < slab.points(); ++n) {
       normalizer[n] = n < block.count ? log_prob.at(block.first + n) : -kInfinity<T>;
       const bool reachable = normalizer[n] != -kInfinity<T>;
-      weights.value[n] = reachable ? weigh(block.entry, block.first + n) : T(0);
+      weights.set(n, reachable ? weigh(block.entry, block.first + n) : T(0), normalizer[n]);
       if (!reachable) slab.clear(n);
     }
     weights.finish(slab.points());
     SlabTerms<V> terms(scratch, block.worker);
     const SlabGradient<V> gradient(slab, components, scratch, block.worker, wants_x, wants_factors);
     const FullSums<V> total = sums.of_task(block.task);
+    const T of_points = log_negligible(mixture.scale_ratios[block.entry]);
     bool& has_y = keeps_y[block.task];
     int64_t pairs = 0;
     for (int64_t k = 0; k < problem.k; ++k) {
       if (!components.alive(k)) continue;
       score_component<V>(components, k, slab, scratch.gap(block.worker),
                          has_y ? gradient.y : nullptr, terms.term);
-      T& peak = peaks.of_task(block.task)[k];
-      peak = larger(peak, log(T(size_of(total.coefficients[k]))));
-      fill(block, slab, k, weights, normalizer, log_negligible(mixture.scale_ratios[block.entry]),
-           peak, terms);
+      const auto limits = limits_of(components, k, problem.n, weights, total.coefficients[k],
+                                    of_points, peaks.of_task(block.task));
+      fill(block, slab, k, weights, normalizer, limits, terms);
       gradient.add(k, terms, has_y, total);
       pairs += terms.all.count + terms.own.count;
     }
@@ -121,9 +121,8 @@ void full_log_prob_backward(const Problem& problem, const Runtime& runtime) {
     return Column<T>(problem, 0, entry).at(n);
   };
   const auto fill = [&](const Block&, const Slab<V>& slab, int64_t, const SlabWeights<V>& weights,
-                        const T* normalizer, T negligible, T& peak, SlabTerms<V>& terms) {
-    terms.weigh(weights, normalizer, slab.points(), negligible,
-                log_negligible_of_component<T>(problem.n), peak);
+                        const T* normalizer, const SlabLimits<T>& limits, SlabTerms<V>& terms) {
+    terms.weigh(weights, normalizer, slab.points(), limits);
   };
   full_backward<V>(problem, runtime, 1, 5, 6, upstream, fill);
 }
@@ -136,7 +135,7 @@ void full_posterior_backward(const Problem& problem, const Runtime& runtime) {
   const PosteriorGradient<T> by{problem, 0, 1, 6};
   const auto rest = [&](int64_t entry, int64_t n) { return by.rest(entry, n); };
   const auto fill = [&](const Block& block, const Slab<V>& slab, int64_t k,
-                        const SlabWeights<V>& weights, const T* normalizer, T, T&,
+                        const SlabWeights<V>& weights, const T* normalizer, const SlabLimits<T>&,
                         SlabTerms<V>& terms) {
     for (int64_t n = 0; n < slab.points(); ++n)
       terms.term[n] = normalizer[n] == -kInfinity<T>

@@ -56,13 +56,13 @@ void full_statistics(const Problem& problem, const Runtime& runtime) {
                          strip(kScores + k));
     total.add_columns(strip(kScores), schedule.block, problem.k);
     const T* const log_prob = total.finish(slab.unreachable);
-    const SlabWeights<V> weights{strip(kWeight), strip(kLogSize)};
+    SlabWeights<V> weights{strip(kWeight), strip(kLogSize)};
     const Column<const T> sample_weight(problem, 4, block.entry);
     for (int64_t n = 0; n < slab.points(); ++n) {
-      weights.value[n] =
-          n < block.count
-              ? likelihoods.add(block.task, sample_weight.at(block.first + n), log_prob[n])
-              : T(0);
+      const bool inside = n < block.count;
+      const T given = inside ? sample_weight.at(block.first + n) : T(0);
+      weights.set(n, inside ? likelihoods.add(block.task, given, log_prob[n]) : T(0),
+                  inside ? log_prob[n] : -kInfinity<T>);
       if (weights.value[n] == 0) slab.clear(n);
     }
     weights.finish(slab.points());
@@ -88,10 +88,9 @@ void full_statistics(const Problem& problem, const Runtime& runtime) {
     for (int64_t k = 0; k < problem.k; ++k) {
       if (!components.alive(k)) continue;
       terms.term = strip(kScores + k);
-      T& peak = peaks.of_task(block.task)[k];
-      peak = larger(peak, log(T(size_of(sums.coefficients[k]))));
-      terms.weigh(weights, log_prob, slab.points(), kLogNegligible<T>,
-                  log_negligible_of_component<T>(problem.n), peak);
+      terms.weigh(weights, log_prob, slab.points(),
+                  limits_of(components, k, problem.n, weights, sums.coefficients[k],
+                            kLogNegligible<T>, peaks.of_task(block.task)));
       if (terms.few(slab))
         add_packed(k, terms.all, terms.term);
       else

@@ -31,16 +31,30 @@ struct Selection {
   }
 };
 
-// What the terms of a slab's points are weighed by; zero leaves a point out.
+// What the terms of a slab's points are weighed by, zero where one is left out, and the lowest of
+// their log-densities.
 template <class V>
 struct SlabWeights {
   using T = ScalarOf<V>;
   T *value, *log_size;
+  T lowest_log_prob = kInfinity<T>;
 
+  void set(int64_t n, T weight, T log_prob) {
+    value[n] = weight;
+    if (log_prob != -kInfinity<T>) lowest_log_prob = smaller(lowest_log_prob, log_prob);
+  }
   void finish(int64_t points) const {
     for (int64_t n = 0; n < points; n += kLanesOf<V>)
       store<V>(log_size + n, log(size_of(load<V>(value + n))));
   }
+};
+
+// Logarithms of what counts for nothing: in a point's sums, and in the component's beside `peak`,
+// what these are at least.
+template <class T>
+struct SlabLimits {
+  T of_points, of_component;
+  T& peak;
 };
 
 // The terms of one component. What counts for the component alone, whose sum is small, is kept
@@ -66,24 +80,23 @@ struct SlabTerms {
     return 4 * divide_up(all.count, kGroupPoints<V>) <= 3 * slab.groups;
   }
 
-  // Turns the scores in `term` into responsibilities times the weights of the points. Logarithms:
-  // `negligible` of what counts for nothing in a point's sums, `of_component` of what does in the
-  // component's beside that, and `peak` of what that is at least.
-  void weigh(const SlabWeights<V>& weights, const T* log_prob, int64_t points, T negligible,
-             T of_component, T& peak) {
+  // Turns the scores in `term` into responsibilities times the weights of the points.
+  void weigh(const SlabWeights<V>& weights, const T* log_prob, int64_t points,
+             const SlabLimits<T>& limits) {
     T* const scores = term;
     const T *const weight = weights.value, *const log_size = weights.log_size;
     all.count = own.count = 0;
-    V top = peak - V{};
+    V top = limits.peak - V{};
     for (int64_t n = 0; n < points; n += kLanesOf<V>)
       top = Largest()(top, load<V>(scores + n) - load<V>(log_prob + n) + load<V>(log_size + n));
-    peak = max_lanes(top);
+    const T peak = limits.peak = max_lanes(top);
     for (int64_t n = 0; n < points; n += kLanesOf<V>) {
       const V gap = load<V>(scores + n) - load<V>(log_prob + n);
       const V size = gap + load<V>(log_size + n), given = load<V>(weight + n);
-      const auto absent = given == V{}, small = gap < negligible;
+      const auto absent = given == V{}, small = gap < limits.of_points;
       const uint32_t in_all = lanes_where<V>(~(absent | small));  // NaN is never left out
-      const uint32_t in_own = lanes_where<V>(~absent & small & ~(size - peak < of_component));
+      const uint32_t in_own =
+          lanes_where<V>(~absent & small & ~(size - peak < limits.of_component));
       V found{};
       if (in_all | in_own) found = given * exp_of_gap(gap);
       store<V>(term + n, absent | small ? V{} : found);
@@ -99,8 +112,20 @@ struct SlabTerms {
   }
 };
 
-// The slab of a selection's points, the last group filled up with copies of the
-// first whose terms are zero; its x are to be packed.
+// What the terms of component k are judged by, whose sum so far is known.
+template <class V>
+SlabLimits<ScalarOf<V>> limits_of(const FullComponents<V>& components, int64_t k, int64_t points,
+                                  const SlabWeights<V>& weights, double sum, ScalarOf<V> of_points,
+                                  ScalarOf<V>* peaks) {
+  using T = ScalarOf<V>;
+  peaks[k] = larger(peaks[k], log(T(size_of(sum))));
+  const T of_component =
+      log_negligible_of_component(points, components.constant[k], weights.lowest_log_prob);
+  return {of_points, of_component, peaks[k]};
+}
+
+// The slab of a selection's points, the last group filled up with copies of the first, whose
+// terms are zero. Its x are to be packed.
 template <class V>
 Slab<V> packed_slab(const Slab<V>& from, const Selection<V>& selection, ScalarOf<V>* x) {
   Slab<V> to;

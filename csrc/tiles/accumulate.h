@@ -60,12 +60,11 @@ struct Pass {
 // for the two orders of summation below, whose results have the same bits.
 template <bool kCentred, bool kSpread, class V>
 struct PairTerms {
-  V weighted, square, spread_square{};
+  V z, weighted, spread_square{};
 
   PairTerms(V coefficient, V x, V scale, V inverse_scale, V shift) {
-    const V z = standardise<kCentred>(x, inverse_scale, shift);
+    z = standardise<kCentred>(x, inverse_scale, shift);
     weighted = coefficient * z;
-    square = z;
     if constexpr (kSpread) {
       const V spread = scale * inverse_scale;
       spread_square = coefficient * spread * spread;
@@ -73,7 +72,7 @@ struct PairTerms {
   }
   void add_to_component(V& z_sum, V& square_sum) const {
     z_sum += weighted;
-    square_sum += weighted * square;
+    square_sum += weighted * z;
     if constexpr (kSpread) square_sum += spread_square;
   }
 };
@@ -230,16 +229,20 @@ void accumulate_as(const Pass<V>& pass, const PointGradient<V>& gradient, Compon
   T largest = pass.points.largest + (kCentred ? T(0) : components.largest_shift);
   if constexpr (kSpread) largest = larger(largest, examine_scales(pass, nan));
   const T distance = largest * components.largest_scale + components.largest_shift;
+  const auto accumulate = [&](const Pass<V>& chosen) {
+    const bool few = chosen.survivors.few(pass.points.count * pass.chunk.count);
+    if (few || !(distance < kLargestFinite<T>))
+      accumulate_survivors<kCentred, kSpread, kByPoint, V>(chosen, gradient, sums);
+    else
+      accumulate_all<kCentred, kSpread, kByPoint, V>(chosen, gradient, sums);
+  };
+  bool spoilt = false;
+  for (int64_t n = 0; n < pass.points.count; ++n) spoilt |= nan[n] |= pass.points.nan[n];
+  if (!spoilt) return accumulate(pass);
   Survivors<V> survivors = pass.survivors;
   for (int64_t n = 0; n < pass.points.count; ++n)
-    if (nan[n] || pass.points.nan[n]) survivors.take_all(n, pass.chunk.columns);
-  const bool few = survivors.few(pass.points.count * pass.chunk.count);
-  const Pass<V> chosen{components, pass.points,       pass.scales,
-                       pass.chunk, pass.coefficients, survivors};
-  if (few || !(distance < kLargestFinite<T>))
-    accumulate_survivors<kCentred, kSpread, kByPoint, V>(chosen, gradient, sums);
-  else
-    accumulate_all<kCentred, kSpread, kByPoint, V>(chosen, gradient, sums);
+    if (nan[n]) survivors.take_all(n, pass.chunk.columns);
+  accumulate({components, pass.points, pass.scales, pass.chunk, pass.coefficients, survivors});
 }
 
 template <class V>

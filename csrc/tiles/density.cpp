@@ -82,15 +82,15 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
     }
     PointWeights<V> weights;
     for (int64_t n = 0; n < block.count; ++n) {
-      weights.set(n, weigh(block.entry, block.first + n));
+      weights.set(n, weigh(block.entry, block.first + n), log_prob.at(block.first + n));
       if (log_prob.at(block.first + n) == -kInfinity<T>) points.clear(n);
     }
     weights.finish();
     const T negligible = log_negligible(components.scale_ratio);
     ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
-      Terms<V> terms(chunk, negligible, problem.n, weights.largest, peaks.of_task(block.task), sums,
-                     scratch.strip(block.worker, 0), scratch.strip(block.worker, 1));
+      Terms<V> terms(components, chunk, weights, negligible, problem.n, peaks.of_task(block.task),
+                     sums, scratch.strip(block.worker, 0), scratch.strip(block.worker, 1));
       if (kResponsibilities) score_chunk<V>(components, points, nullptr, chunk, terms.strip());
       for (int64_t n = 0; n < kBlock; ++n)
         if (n < block.count && log_prob.at(block.first + n) != -kInfinity<T>)
@@ -115,8 +115,8 @@ void mixture_log_prob_backward(const Problem& problem, const Runtime& runtime) {
     return Column<T>(problem, 0, entry).at(n);
   };
   const auto fill = [&](Terms<V>& terms, int64_t entry, int64_t n, int64_t row,
-                        const PointWeights<V>& weights) {
-    terms.weigh(row, Column<T>(problem, 5, entry).at(n), weights);
+                        const PointWeights<V>&) {
+    terms.weigh(row, Column<T>(problem, 5, entry).at(n));
   };
   mixture_backward<true, V>(problem, runtime, 1, 5, 6, upstream, fill);
 }

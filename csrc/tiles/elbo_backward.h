@@ -37,11 +37,14 @@ class ElboBackward {
     const Components<V>& components = mixture_.entries[block.entry];
     ElboBlock<Source, V> work(problem_, components, block, scratch_, kFirst);
     ComponentSums<V> sums = totals_.of_task(block.task);
+    PointWeights<V> weights;
     for (int64_t n = 0; n < block.count; ++n) {
       const ElboPoint<T> point(problem_, block.entry, block.first + n, kOut);
+      weights.set(n, size_of(point.by_expected) + size_of(point.by_kl), point.normalizer);
       if (!point.reachable() || !point.dense) work.clear_point(n);
       if (!point.reachable()) work.clear_sample(n);
     }
+    weights.finish();
     PointGradient<V> by_point, by_sample;
     by_point.by_point = cleared(block, 1);
     if constexpr (Source::kSpread >= 0) by_point.by_spread = cleared(block, 3);
@@ -49,7 +52,7 @@ class ElboBackward {
     for_each_chunk(components, [&](const Chunk& chunk) {
       work.score(chunk);
       if constexpr (kBounded)
-        add_bounded(work, chunk, by_point, sums);
+        add_bounded(work, chunk, weights, by_point, sums);
       else
         add_all(work, chunk, by_point, by_sample, sums);
       if constexpr (Source::kLogits >= 0) write_logits(work, chunk);
@@ -73,16 +76,17 @@ class ElboBackward {
   }
 
   // Turns the scores into their coefficients and adds these up, without what is negligible.
-  void add_bounded(ElboBlock<Source, V>& work, const Chunk& chunk, const PointGradient<V>& by_point,
-                   ComponentSums<V>& sums) const {
+  void add_bounded(ElboBlock<Source, V>& work, const Chunk& chunk, const PointWeights<V>& weights,
+                   const PointGradient<V>& by_point, ComponentSums<V>& sums) const {
     const int64_t worker = work.block.worker;
     T *const log_weights = scratch_.strip(worker, kLogWeights), *const own_log_weights =
                                                                     scratch_.strip(worker,
                                                                                    kOwn + 1);
     // A spread is weighed by the square of 1/sigma.
     const T ratio = work.components.scale_ratio;
-    Terms<V> terms(chunk, log_negligible(Source::kSpread >= 0 ? ratio * ratio : ratio), problem_.n,
-                   kInfinity<T>, peaks_.of_task(work.block.task), sums, work.scores,
+    const T negligible = log_negligible(Source::kSpread >= 0 ? ratio * ratio : ratio);
+    Terms<V> terms(work.components, chunk, weights, negligible, problem_.n,
+                   peaks_.of_task(work.block.task), sums, work.scores,
                    scratch_.strip(worker, kOwn));
     for (int64_t n = 0; n < kBlock; ++n) {
       const bool inside = n < work.block.count;
@@ -91,11 +95,10 @@ class ElboBackward {
         terms.skip(n), clear(log_weights + n * kChunk<V>, chunk.columns);
         continue;
       }
-      const T log_size = log(size_of(point.by_expected) + size_of(point.by_kl));
       terms.begin(n);
       for (int64_t c = 0; c < chunk.columns; c += kLanesOf<V>) {
         const V log_share = load<V>(work.l + n * kChunk<V> + c) - point.normalizer;
-        const auto choice = terms.choose(n, c, log_share, log_size);
+        const auto choice = terms.choose(n, c, log_share);
         V by_score{}, by_log_weight{};
         if (choice.any()) {
           const ElboCoefficients<V> by = coefficients(work, chunk, point, n, c);

@@ -88,17 +88,17 @@ void statistics_forward(const Problem& problem, const Runtime& runtime) {
     const Column<const T> sample_weight(problem, 4, block.entry);
     for (int64_t n = 0; n < block.count; ++n) {
       const T weight = likelihoods.add(block.task, sample_weight.at(block.first + n), log_prob[n]);
-      weights.set(n, weight);
+      weights.set(n, weight, log_prob[n]);
       if (weight == 0) points.clear(n);
     }
     weights.finish();
     ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
-      Terms<V> terms(chunk, kLogNegligible<T>, problem.n, weights.largest,
+      Terms<V> terms(components, chunk, weights, kLogNegligible<T>, problem.n,
                      peaks.of_task(block.task), sums, strip_of(chunk),
                      scratch.strip(block.worker, int(chunks)));
       for (int64_t n = 0; n < kBlock; ++n)
-        weights.value[n] == 0 ? terms.skip(n) : terms.weigh(n, log_prob[n], weights);
+        weights.value[n] == 0 ? terms.skip(n) : terms.weigh(n, log_prob[n]);
       terms.accumulate(components, points, nullptr, {}, sums);
     });
   });

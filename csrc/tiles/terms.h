@@ -8,13 +8,16 @@
 namespace pyvae {
 namespace {
 
-// What the terms of the points of a block are weighed by.
+// What the terms of the points of a block are weighed by, and the lowest of their log-densities.
 template <class V>
 struct PointWeights {
   using T = ScalarOf<V>;
-  T value[kBlock] = {}, log_size[kBlock], largest = 0;  // the latter of the logarithms
+  T value[kBlock] = {}, log_size[kBlock], largest_log_size = 0, lowest_log_prob = kInfinity<T>;
 
-  void set(int64_t n, T weight) { value[n] = weight; }
+  void set(int64_t n, T weight, T log_prob) {
+    value[n] = weight;
+    if (log_prob != -kInfinity<T>) lowest_log_prob = smaller(lowest_log_prob, log_prob);
+  }
   void finish() {
     V most = -kInfinity<T> - V{};
     for (int64_t n = 0; n < kBlock; n += kLanesOf<V>) {
@@ -22,7 +25,7 @@ struct PointWeights {
       store<V>(log_size + n, here);
       most = here <= most ? most : here == here ? here : kInfinity<T> - V{};  // NaN may be anything
     }
-    largest = max_lanes(most);
+    largest_log_size = max_lanes(most);
   }
 };
 
@@ -33,14 +36,13 @@ class Terms {
   using T = ScalarOf<V>;
 
  public:
-  // `negligible` is the logarithm of what counts for nothing in the sums of one of so many points,
-  // whose weights have logarithms of at most `largest_log_size`; `own` is a strip for what counts
-  // for a component alone.
-  Terms(const Chunk& chunk, T negligible, int64_t points, T largest_log_size, T* peaks,
-        const ComponentSums<V>& sums, T* strip, T* own)
+  // `negligible` is the logarithm of what counts for nothing in the sums of one of so many points;
+  // `own` is a strip for what counts for a component alone.
+  Terms(const Components<V>& components, const Chunk& chunk, const PointWeights<V>& weights,
+        T negligible, int64_t points, T* peaks, const ComponentSums<V>& sums, T* strip, T* own)
       : chunk_(chunk),
+        weights_(weights),
         negligible_(negligible),
-        of_component_(log_negligible_of_component<T>(points)),
         peaks_(peaks + chunk.first),
         strip_(strip),
         own_(own) {
@@ -50,40 +52,43 @@ class Terms {
         known[lane] = T(sums.coefficients[chunk.first + c + lane]);
       const V peak = Largest()(load<V>(peaks_ + c), log(size_of(load<V>(known))));
       store<V>(peaks_ + c, peak);
+      const V constant = load<V>(components.constant + chunk.first + c);
+      const V beside = log_negligible_of_component(points, constant, weights.lowest_log_prob);
+      store<V>(of_component_ + c, beside);
       settled_[c / kLanesOf<V>] =
-          !lanes_where<V>(~(peak + of_component_ >= negligible + largest_log_size));
+          !lanes_where<V>(~(peak + beside >= negligible + weights.largest_log_size));
     }
   }
 
   // Turns the scores of point n into responsibilities times its weight.
-  void weigh(int64_t n, T log_prob, const PointWeights<V>& weights) {
+  void weigh(int64_t n, T log_prob) {
     begin(n);
     for (int64_t c = 0; c < chunk_.columns; c += kLanesOf<V>) {
       const V gap = load<V>(strip_ + n * kChunk<V> + c) - log_prob;
-      const Choice choice = choose(n, c, gap, weights.log_size[n]);
-      put(n, c, choice, choice.any() ? weights.value[n] * exp_of_gap(gap) : V{});
+      const Choice choice = choose(n, c, gap);
+      put(n, c, choice, choice.any() ? weights_.value[n] * exp_of_gap(gap) : V{});
     }
     end(n);
   }
 
   // The same by steps: of each vector of components of a point, from the logarithms of the
-  // responsibilities and of what weighs them, which terms count; and the terms of these.
+  // responsibilities, which terms count; and the terms of these.
   struct Choice {
     IntegerOf<V> small;
     uint32_t of_point, of_component;
     bool any() const { return of_point | of_component; }
   };
   void begin(int64_t n) { survivors_.begin(n), own_survivors_.begin(n); }
-  Choice choose(int64_t n, int64_t c, V log_share, T log_size) {
+  Choice choose(int64_t n, int64_t c, V log_share) {
     if (settled_[c / kLanesOf<V>]) {
       const auto small = log_share < negligible_;
       const Choice choice{small, lanes_where<V>(~small), 0};
       survivors_.add(n, c, choice.of_point);
       return choice;
     }
-    const V size = log_share + log_size, peak = Largest()(load<V>(peaks_ + c), size);
+    const V size = log_share + weights_.log_size[n], peak = Largest()(load<V>(peaks_ + c), size);
     store<V>(peaks_ + c, peak);
-    const auto small = log_share < negligible_, smaller = size - peak < of_component_;
+    const auto small = log_share < negligible_, smaller = size - peak < load<V>(of_component_ + c);
     const Choice choice{small, lanes_where<V>(~small), lanes_where<V>(small & ~smaller)};
     survivors_.add(n, c, choice.of_point);  // NaN is never left out
     own_survivors_.add(n, c, choice.of_component);
@@ -135,7 +140,9 @@ class Terms {
 
  private:
   const Chunk& chunk_;
-  const T negligible_, of_component_;
+  const PointWeights<V>& weights_;
+  const T negligible_;
+  T of_component_[kChunk<V>];  // the same of a component's sums, beside what it has
   T *const peaks_, *const strip_, *const own_;
   bool settled_[kChunk<V> / kLanesOf<V>];  // vectors of components for which nothing is kept apart
   Survivors<V> survivors_, own_survivors_;
