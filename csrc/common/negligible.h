@@ -23,15 +23,18 @@ PYVAE_HD inline T log_negligible(T ratio) {
   return larger(kLogNegligible<T> - log(ratio), T(ExpTable<T>::kSmallestNormal));
 }
 
-// The logarithm of what is left out of a component's sums over n points, beside their sum of terms.
-// A squared distance is twice the gap between the component's constant and a score: at most that to
-// the lowest log-density, and what makes a responsibility zero.
+// The logarithm of what is left out of a component's sums over n points, beside their sum of terms,
+// of which the logarithm of a lower bound is given. A squared distance is twice the gap between the
+// component's constant and a score: at most that to the lowest log-density and from there to the
+// lowest responsibility that may have to be kept, the first bound for which is what e^x makes zero.
 template <class V>
-inline V log_negligible_of_component(int64_t n, V constant, ScalarOf<V> lowest_log_prob) {
+inline V log_negligible_of_component(int64_t n, V constant, ScalarOf<V> lowest_log_prob, V sum) {
   using T = ScalarOf<V>;
   const T share = kLogNegligible<T> + T(20 * kLn2 - __builtin_log(double(n)));
-  const V gap = constant - lowest_log_prob;
-  return share - log(T(2) * ((gap > T(0) ? gap : V{}) - T(ExpTable<T>::kSmallestNormal)));
+  const V difference = constant - lowest_log_prob, gap = difference > T(0) ? difference : V{};
+  const auto beside = [&](V lowest) { return share - log(T(2) * (gap - lowest)); };
+  const V smallest = T(ExpTable<T>::kSmallestNormal) - V{};
+  return beside(Largest()(sum + beside(smallest), smallest));
 }
 
 }  // namespace

@@ -26,6 +26,8 @@ struct Schedule {
     tasks = problem.batch * parts;
     workers = smaller<int64_t>(threads, tasks);
   }
+  // Of a task, at most.
+  int64_t points() const { return divide_up(blocks, parts) * block; }
 };
 
 // One block of points of one task.

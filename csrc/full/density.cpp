@@ -97,11 +97,11 @@ void full_backward(const Problem& problem, const Runtime& runtime, int first, in
       if (!components.alive(k)) continue;
       score_component<V>(components, k, slab, scratch.gap(block.worker),
                          has_y ? gradient.y : nullptr, terms.term);
-      const auto limits = limits_of(components, k, problem.n, weights, total.coefficients[k],
-                                    of_points, peaks.of_task(block.task));
+      const auto limits = limits_of(components, k, schedule.points(), weights,
+                                    total.coefficients[k], of_points, peaks.of_task(block.task));
       fill(block, slab, k, weights, normalizer, limits, terms);
       gradient.add(k, terms, has_y, total);
-      pairs += terms.all.count + terms.own.count;
+      pairs += terms.kept.count;
     }
     has_y = 4 * pairs > problem.k * block.count;
     for (int64_t n = 0; wants_x && n < block.count; ++n)

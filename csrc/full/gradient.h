@@ -37,13 +37,10 @@ struct SlabGradient {
 
   // Adds a component's terms; y is there or, where few terms were expected, still to be computed.
   void add(int64_t k, const SlabTerms<V>& terms, bool has_y, const FullSums<V>& sums) const {
-    if (terms.few(slab)) {
-      add_packed(k, terms.all, terms.term, terms, has_y, wants_x, sums);
-    } else {
-      if (!has_y) standardise(k, slab, y, terms.room);
-      add_slab(k, slab, y, terms.term, wants_x ? by_x : nullptr, sums);
-    }
-    add_packed(k, terms.own, terms.own_term, terms, has_y, false, sums);
+    if (terms.kept.count == 0) return;
+    if (terms.few(slab)) return add_packed(k, terms, has_y, sums);
+    if (!has_y) standardise(k, slab, y, terms.room);
+    add_slab(k, slab, y, terms.term, terms.apart ? terms.of_points : terms.term, by_x, sums);
   }
 
  private:
@@ -51,27 +48,30 @@ struct SlabGradient {
     score_component<V>(components, k, of, gap, to, scores);
   }
 
-  void add_packed(int64_t k, const Selection<V>& selection, const T* term, const SlabTerms<V>& room,
-                  bool has_y, bool with_x, const FullSums<V>& sums) const {
-    if (selection.count == 0) return;
-    const Slab<V> few = packed_slab(slab, selection, weighted);
+  void add_packed(int64_t k, const SlabTerms<V>& terms, bool has_y, const FullSums<V>& sums) const {
+    const Selection<V>& kept = terms.kept;
+    const Slab<V> few = packed_slab(slab, kept, weighted);
     if (has_y) {
-      pack_rows(slab, y, selection, few, packed_y, room.room);
+      pack_rows(slab, y, kept, few, packed_y, terms.room);
     } else {
-      pack_rows(slab, slab.x, selection, few, few.x, room.room);
-      standardise(k, few, packed_y, room.room);
+      pack_rows(slab, slab.x, kept, few, few.x, terms.room);
+      standardise(k, few, packed_y, terms.room);
     }
-    pack_terms(slab, term, selection, few, room.packed);
-    if (with_x) clear(packed_by_x, few.d * few.points());
-    add_slab(k, few, packed_y, room.packed, with_x ? packed_by_x : nullptr, sums);
-    if (with_x) add_unpacked(few, packed_by_x, selection, slab, by_x, room.room);
+    pack_terms(slab, terms.term, kept, few, terms.packed);
+    if (terms.apart) pack_terms(slab, terms.of_points, kept, few, terms.packed_of_points);
+    clear(packed_by_x, wants_x ? few.d * few.points() : 0);
+    add_slab(k, few, packed_y, terms.packed, terms.apart ? terms.packed_of_points : terms.packed,
+             packed_by_x, sums);
+    if (wants_x) add_unpacked(few, packed_by_x, kept, slab, by_x, terms.room);
   }
 
-  void add_slab(int64_t k, const Slab<V>& of, const T* from, const T* term, T* to_x,
-                const FullSums<V>& sums) const {
+  void add_slab(int64_t k, const Slab<V>& of, const T* from, const T* term, const T* of_points,
+                T* to_x, const FullSums<V>& sums) const {
     weigh_slab<V>(of, from, term, weighted);
     sums.add(of, k, components.factor_of(k), term, weighted, wants_factors ? from : nullptr);
-    for (int64_t g = 0; to_x && g < of.groups; ++g)
+    if (!wants_x) return;
+    if (of_points != term) weigh_slab<V>(of, from, of_points, weighted);
+    for (int64_t g = 0; g < of.groups; ++g)
       with_vectors(of.vectors(g), [&](auto vectors) {
         add_transposed<vectors, V>(components, components.factor_of(k), weighted + of.group(g),
                                    to_x + of.group(g));

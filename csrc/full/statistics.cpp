@@ -78,24 +78,21 @@ void full_statistics(const Problem& problem, const Runtime& runtime) {
       weigh_slab<V>(of, gap, term, weighted);
       sums.add(of, k, components.factor_of(k), term, weighted, gap);
     };
-    const auto add_packed = [&](int64_t k, const Selection<V>& selection, const T* term) {
-      if (selection.count == 0) return;
-      const Slab<V> few = packed_slab(slab, selection, packed_x);
-      pack_rows(slab, slab.x, selection, few, packed_x, terms.room);
-      pack_terms(slab, term, selection, few, terms.packed);
-      add(k, few, terms.packed);
-    };
     for (int64_t k = 0; k < problem.k; ++k) {
       if (!components.alive(k)) continue;
       terms.term = strip(kScores + k);
       terms.weigh(weights, log_prob, slab.points(),
-                  limits_of(components, k, problem.n, weights, sums.coefficients[k],
+                  limits_of(components, k, schedule.points(), weights, sums.coefficients[k],
                             kLogNegligible<T>, peaks.of_task(block.task)));
-      if (terms.few(slab))
-        add_packed(k, terms.all, terms.term);
-      else
+      if (terms.kept.count == 0) continue;
+      if (!terms.few(slab)) {
         add(k, slab, terms.term);
-      add_packed(k, terms.own, terms.own_term);
+        continue;
+      }
+      const Slab<V> few = packed_slab(slab, terms.kept, packed_x);
+      pack_rows(slab, slab.x, terms.kept, few, packed_x, terms.room);
+      pack_terms(slab, terms.term, terms.kept, few, terms.packed);
+      add(k, few, terms.packed);
     }
   });
   totals.add_up(runtime);

@@ -57,27 +57,30 @@ struct SlabLimits {
   T& peak;
 };
 
-// The terms of one component. What counts for the component alone, whose sum is small, is kept
-// apart: the points' sums must not depend on which points are beside them.
+// The terms of one component. If its sum is small it keeps terms that the points' sums do without,
+// and which they must do without: those are not to depend on which points are beside them.
 template <class V>
 struct SlabTerms {
   using T = ScalarOf<V>;
   // Strips of numbers a point that it takes of a worker's.
-  static constexpr int kStrips = 5;
+  static constexpr int kStrips = 6;
 
-  Selection<V> all, own;
-  T *term, *own_term;  // of every point of the slab, the latter only where `own` has it
-  T *packed, *room;    // for those of a selection, and for a row of a slab and a vector more
+  Selection<V> kept;
+  bool apart = false;            // the points' sums do without some of them
+  T *term, *of_points;           // of every point of the slab; the latter only where `apart`
+  T *packed, *packed_of_points;  // those of a selection
+  T* room;                       // for a row of a slab, and a vector more
 
   SlabTerms(const FullScratch<V>& scratch, int64_t worker)
       : term(scratch.strip(worker, 0)),
-        own_term(scratch.strip(worker, 1)),
+        of_points(scratch.strip(worker, 1)),
         packed(scratch.strip(worker, 2)),
-        room(scratch.strip(worker, 3)) {}
+        packed_of_points(scratch.strip(worker, 3)),
+        room(scratch.strip(worker, 4)) {}
 
   // So few that packing them is less work than passing over all.
   bool few(const Slab<V>& slab) const {
-    return 4 * divide_up(all.count, kGroupPoints<V>) <= 3 * slab.groups;
+    return 4 * divide_up(kept.count, kGroupPoints<V>) <= 3 * slab.groups;
   }
 
   // Turns the scores in `term` into responsibilities times the weights of the points.
@@ -85,7 +88,7 @@ struct SlabTerms {
              const SlabLimits<T>& limits) {
     T* const scores = term;
     const T *const weight = weights.value, *const log_size = weights.log_size;
-    all.count = own.count = 0;
+    kept.count = 0, apart = false;
     V top = limits.peak - V{};
     for (int64_t n = 0; n < points; n += kLanesOf<V>)
       top = Largest()(top, load<V>(scores + n) - load<V>(log_prob + n) + load<V>(log_size + n));
@@ -94,21 +97,21 @@ struct SlabTerms {
       const V gap = load<V>(scores + n) - load<V>(log_prob + n);
       const V size = gap + load<V>(log_size + n), given = load<V>(weight + n);
       const auto absent = given == V{}, small = gap < limits.of_points;
-      const uint32_t in_all = lanes_where<V>(~(absent | small));  // NaN is never left out
-      const uint32_t in_own =
-          lanes_where<V>(~absent & small & ~(size - peak < limits.of_component));
+      const auto left_out = absent | (small & (size - peak < limits.of_component));
+      const uint32_t lanes = lanes_where<V>(~left_out);  // NaN is never left out
       V found{};
-      if (in_all | in_own) found = given * exp_of_gap(gap);
-      store<V>(term + n, absent | small ? V{} : found);
-      if (in_own) store<V>(own_term + n, found);
-      all.put(n, in_all), own.put(n, in_own);
+      if (lanes) found = given * exp_of_gap(gap);
+      store<V>(term + n, left_out ? V{} : found);
+      store<V>(of_points + n, absent | small ? V{} : found);
+      kept.put(n, lanes);
+      apart |= lanes != lanes_where<V>(~(absent | small));
     }
   }
   // Takes the terms as they are.
   void take(int64_t points) {
-    all.count = own.count = 0;
+    kept.count = 0, apart = false;
     for (int64_t n = 0; n < points; n += kLanesOf<V>)
-      all.put(n, lanes_where<V>(load<V>(term + n) != V{}));
+      kept.put(n, lanes_where<V>(load<V>(term + n) != V{}));
   }
 };
 
@@ -119,8 +122,8 @@ SlabLimits<ScalarOf<V>> limits_of(const FullComponents<V>& components, int64_t k
                                   ScalarOf<V>* peaks) {
   using T = ScalarOf<V>;
   peaks[k] = larger(peaks[k], log(T(size_of(sum))));
-  const T of_component =
-      log_negligible_of_component(points, components.constant[k], weights.lowest_log_prob);
+  const T of_component = log_negligible_of_component(points, components.constant[k],
+                                                     weights.lowest_log_prob, peaks[k]);
   return {of_points, of_component, peaks[k]};
 }
 

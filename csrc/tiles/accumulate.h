@@ -45,15 +45,26 @@ struct ComponentSums {
 template <bool kSpread>
 inline constexpr int kGroup = kSpread ? kTilePoints / 2 : kTilePoints;
 
-// What one pass over a block works on.
+// The coefficients of a chunk, (kBlock, kChunk), zero in rows past the last point; and which are
+// not.
+template <class V>
+struct Coefficients {
+  const ScalarOf<V>* strip;
+  const Survivors<V>& survivors;
+
+  ScalarOf<V> at(int64_t n, int64_t c) const { return strip[n * kChunk<V> + c]; }
+};
+
+// What one pass over a block works on. Coefficients may be fewer for the sums of points than for
+// those of components, and are the same else.
 template <class V>
 struct Pass {
   const Components<V>& components;
   const PointBlock<V>& points;
   const ScalarOf<V>* scales;
   const Chunk& chunk;
-  const ScalarOf<V>* coefficients;  // (kBlock, kChunk); zero in rows past the last point
-  const Survivors<V>& survivors;    // those of them that are not zero
+  Coefficients<V> of_components, of_points;
+  ChunkBits<V> apart;  // the components of which these differ
 };
 
 // What a point and a component add to each other's sums, at one vector of coordinates. One function
@@ -84,7 +95,6 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
   constexpr int kPoints = kGroup<kSpread>;
   const int64_t stride = pass.points.padded_d;
   const int64_t first = pass.chunk.first * stride + d;
-  const auto* const g = pass.coefficients + n * kChunk<V>;
   V x[kPoints], scale[kPoints] = {}, by_point[kPoints] = {}, by_spread[kPoints] = {};
   for (int p = 0; p < kPoints; ++p) {
     x[p] = load<V>(pass.points.at(n + p) + d);
@@ -94,13 +104,20 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
     const V inverse_scale = load<V>(pass.components.row_scale + first + c * stride);
     const V shift = load<V>(pass.components.row_shift + first + c * stride);
     V z_here = z_sum[c], square_here = square_sum[c];
-    for (int p = 0; p < kPoints; ++p) {
-      const PairTerms<kCentred, kSpread, V> terms(splat<V>(g[p * kChunk<V> + c]), x[p], scale[p],
-                                                  inverse_scale, shift);
-      if constexpr (kByPoint) by_point[p] += terms.weighted * inverse_scale;
-      if constexpr (kSpread) by_spread[p] += terms.spread_square;
-      terms.add_to_component(z_here, square_here);
-    }
+    const auto add = [&](auto apart) {
+      for (int p = 0; p < kPoints; ++p) {
+        const auto terms_of = [&](const Coefficients<V>& coefficients) {
+          return PairTerms<kCentred, kSpread, V>(splat<V>(coefficients.at(n + p, c)), x[p],
+                                                 scale[p], inverse_scale, shift);
+        };
+        const auto terms = terms_of(pass.of_components);
+        terms.add_to_component(z_here, square_here);
+        const auto of_point = apart ? terms_of(pass.of_points) : terms;
+        if constexpr (kByPoint) by_point[p] += of_point.weighted * inverse_scale;
+        if constexpr (kSpread) by_spread[p] += of_point.spread_square;
+      }
+    };
+    kByPoint&& pass.apart.has(c) ? add(std::true_type()) : add(std::false_type());
     z_sum[c] = z_here, square_sum[c] = square_here;
   }
   for (int p = 0; p < kPoints; ++p) {
@@ -139,7 +156,7 @@ void sum_component(const Pass<V>& pass, int64_t c, uint64_t points, int64_t d,
     shift[v] = load<V>(pass.components.row_shift + row + v * kLanes);
   }
   for_each_bit(points, [&](int n) {
-    const V coefficient = splat<V>(pass.coefficients[n * kChunk<V> + c]);
+    const V coefficient = splat<V>(pass.of_components.at(n, c));
     for (int v = 0; v < kWidth; ++v) {
       const int64_t at = n * stride + d + v * kLanes;
       V scale{};
@@ -165,8 +182,8 @@ void sum_point(const Pass<V>& pass, int64_t n, int64_t d, const PointGradient<V>
     x[v] = load<V>(pass.points.row + at + v * kLanes);
     if constexpr (kSpread) scale[v] = load<V>(pass.scales + at + v * kLanes);
   }
-  pass.survivors.for_each_component(n, [&](int64_t c) {
-    const V coefficient = splat<V>(pass.coefficients[n * kChunk<V> + c]);
+  pass.of_points.survivors.of_point(n).for_each([&](int64_t c) {
+    const V coefficient = splat<V>(pass.of_points.at(n, c));
     const int64_t row = (pass.chunk.first + c) * stride + d;
     for (int v = 0; v < kWidth; ++v) {
       const V inverse_scale = load<V>(pass.components.row_scale + row + v * kLanes);
@@ -188,16 +205,15 @@ void sum_point(const Pass<V>& pass, int64_t n, int64_t d, const PointGradient<V>
 template <bool kCentred, bool kSpread, bool kByPoint, class V>
 void accumulate_survivors(const Pass<V>& pass, const PointGradient<V>& gradient,
                           ComponentSums<V>& sums) {
-  const Survivors<V>& survivors = pass.survivors;
   uint64_t points_of[kChunk<V>];
-  survivors.by_component(points_of);
+  pass.of_components.survivors.by_component(points_of);
   for (int64_t c = 0; c < pass.chunk.count; ++c)
     if (points_of[c])
       for_each_width<V>(pass.points.padded_d, [&](auto width, int64_t d) {
         sum_component<kCentred, kSpread, decltype(width)::value>(pass, c, points_of[c], d, sums);
       });
   for (int64_t n = 0; kByPoint && n < pass.points.count; ++n)
-    if (survivors.any(n))
+    if (pass.of_points.survivors.of_point(n).any())
       for_each_width<V>(pass.points.padded_d, [&](auto width, int64_t d) {
         sum_point<kCentred, kSpread, decltype(width)::value>(pass, n, d, gradient);
       });
@@ -230,7 +246,7 @@ void accumulate_as(const Pass<V>& pass, const PointGradient<V>& gradient, Compon
   if constexpr (kSpread) largest = larger(largest, examine_scales(pass, nan));
   const T distance = largest * components.largest_scale + components.largest_shift;
   const auto accumulate = [&](const Pass<V>& chosen) {
-    const bool few = chosen.survivors.few(pass.points.count * pass.chunk.count);
+    const bool few = chosen.of_components.survivors.few(pass.points.count * pass.chunk.count);
     if (few || !(distance < kLargestFinite<T>))
       accumulate_survivors<kCentred, kSpread, kByPoint, V>(chosen, gradient, sums);
     else
@@ -239,10 +255,17 @@ void accumulate_as(const Pass<V>& pass, const PointGradient<V>& gradient, Compon
   bool spoilt = false;
   for (int64_t n = 0; n < pass.points.count; ++n) spoilt |= nan[n] |= pass.points.nan[n];
   if (!spoilt) return accumulate(pass);
-  Survivors<V> survivors = pass.survivors;
+  Survivors<V> of_components = pass.of_components.survivors, of_points = pass.of_points.survivors;
   for (int64_t n = 0; n < pass.points.count; ++n)
-    if (nan[n]) survivors.take_all(n, pass.chunk.columns);
-  accumulate({components, pass.points, pass.scales, pass.chunk, pass.coefficients, survivors});
+    if (nan[n])
+      of_components.take_all(n, pass.chunk.columns), of_points.take_all(n, pass.chunk.columns);
+  accumulate({components,
+              pass.points,
+              pass.scales,
+              pass.chunk,
+              {pass.of_components.strip, of_components},
+              {pass.of_points.strip, of_points},
+              pass.apart});
 }
 
 template <class V>
@@ -267,20 +290,19 @@ void accumulate_centred(const Pass<V>& pass, const PointGradient<V>& gradient,
 
 template <class V>
 void accumulate(const Pass<V>& pass, const PointGradient<V>& gradient, ComponentSums<V>& sums) {
-  add_rows<V>(pass.coefficients, pass.points.count, pass.chunk, sums.coefficients);
+  add_rows<V>(pass.of_components.strip, pass.points.count, pass.chunk, sums.coefficients);
   pass.components.centred ? accumulate_centred<true, V>(pass, gradient, sums)
                           : accumulate_centred<false, V>(pass, gradient, sums);
 }
-
-// The components' sums over the survivors alone; other coefficients may be anything.
+// The same of all coefficients of a strip that are not zero.
 template <class V>
-void accumulate_own(const Pass<V>& pass, ComponentSums<V>& sums) {
-  if (pass.scales)
-    pass.components.centred ? accumulate_survivors<true, true, false, V>(pass, {}, sums)
-                            : accumulate_survivors<false, true, false, V>(pass, {}, sums);
-  else
-    pass.components.centred ? accumulate_survivors<true, false, false, V>(pass, {}, sums)
-                            : accumulate_survivors<false, false, false, V>(pass, {}, sums);
+void accumulate(const Components<V>& components, const PointBlock<V>& points,
+                const ScalarOf<V>* scales, const Chunk& chunk, const ScalarOf<V>* strip,
+                const PointGradient<V>& gradient, ComponentSums<V>& sums) {
+  const Survivors<V> survivors(strip, points.count, chunk.columns);
+  const Coefficients<V> coefficients{strip, survivors};
+  accumulate<V>({components, points, scales, chunk, coefficients, coefficients, {}}, gradient,
+                sums);
 }
 
 }  // namespace

@@ -89,8 +89,9 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
     const T negligible = log_negligible(components.scale_ratio);
     ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
-      Terms<V> terms(components, chunk, weights, negligible, problem.n, peaks.of_task(block.task),
-                     sums, scratch.strip(block.worker, 0), scratch.strip(block.worker, 1));
+      Terms<V> terms(components, chunk, weights, negligible, schedule.points(),
+                     peaks.of_task(block.task), sums, scratch.strip(block.worker, 0),
+                     kResponsibilities ? scratch.strip(block.worker, 1) : nullptr);
       if (kResponsibilities) score_chunk<V>(components, points, nullptr, chunk, terms.strip());
       for (int64_t n = 0; n < kBlock; ++n)
         if (n < block.count && log_prob.at(block.first + n) != -kInfinity<T>)

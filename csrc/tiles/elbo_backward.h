@@ -15,8 +15,8 @@ class ElboBackward {
                        kOut = kParameters + 3, kGradients = kOut + 3;
   // Terms of a point are bounded by its responsibilities, unless it is sampled or has logits.
   static constexpr bool kBounded = !ElboBlock<Source, V>::kTwoStrips;
-  static constexpr int kLogWeights = ElboBlock<Source, V>::kStrips, kOwn = kLogWeights + 1,
-                       kStrips = kOwn + 2 * kBounded;
+  static constexpr int kLogWeights = ElboBlock<Source, V>::kStrips, kOfPoints = kLogWeights + 1,
+                       kStrips = kOfPoints + kBounded;
 
  public:
   ElboBackward(const Problem& problem, const Runtime& runtime)
@@ -79,15 +79,13 @@ class ElboBackward {
   void add_bounded(ElboBlock<Source, V>& work, const Chunk& chunk, const PointWeights<V>& weights,
                    const PointGradient<V>& by_point, ComponentSums<V>& sums) const {
     const int64_t worker = work.block.worker;
-    T *const log_weights = scratch_.strip(worker, kLogWeights), *const own_log_weights =
-                                                                    scratch_.strip(worker,
-                                                                                   kOwn + 1);
+    T* const log_weights = scratch_.strip(worker, kLogWeights);
     // A spread is weighed by the square of 1/sigma.
     const T ratio = work.components.scale_ratio;
     const T negligible = log_negligible(Source::kSpread >= 0 ? ratio * ratio : ratio);
-    Terms<V> terms(work.components, chunk, weights, negligible, problem_.n,
+    Terms<V> terms(work.components, chunk, weights, negligible, schedule_.points(),
                    peaks_.of_task(work.block.task), sums, work.scores,
-                   scratch_.strip(worker, kOwn));
+                   scratch_.strip(worker, kOfPoints));
     for (int64_t n = 0; n < kBlock; ++n) {
       const bool inside = n < work.block.count;
       const ElboPoint<T> point = point_of(work, inside ? n : 0);
@@ -100,17 +98,16 @@ class ElboBackward {
         const V log_share = load<V>(work.l + n * kChunk<V> + c) - point.normalizer;
         const auto choice = terms.choose(n, c, log_share);
         V by_score{}, by_log_weight{};
-        if (choice.any()) {
+        if (choice.kept) {
           const ElboCoefficients<V> by = coefficients(work, chunk, point, n, c);
           by_score = by.by_score + by.by_logit, by_log_weight = by.by_log_weight + by.by_logit;
         }
         terms.put(n, c, choice, by_score);
-        terms.put(log_weights, own_log_weights, n, c, choice, by_log_weight);
+        terms.put(log_weights, n, c, choice.left_out, by_log_weight);
       }
       terms.end(n);
     }
     add_rows<V>(log_weights, work.block.count, chunk, sums.log_weights);
-    terms.add_own(own_log_weights, sums.log_weights);
     terms.accumulate(work.components, work.points, work.scales, by_point, sums);
   }
 
@@ -136,17 +133,9 @@ class ElboBackward {
     }
     const int64_t count = work.block.count;
     add_rows<V>(log_weights, count, chunk, sums.log_weights);
-    accumulate<V>({work.components,
-                   work.points,
-                   work.scales,
-                   chunk,
-                   work.scores,
-                   {work.scores, count, chunk.columns}},
-                  by_point, sums);
+    accumulate<V>(work.components, work.points, work.scales, chunk, work.scores, by_point, sums);
     if constexpr (Source::kSample >= 0)
-      accumulate<V>(
-          {work.components, work.sample, nullptr, chunk, work.l, {work.l, count, chunk.columns}},
-          by_sample, sums);
+      accumulate<V>(work.components, work.sample, nullptr, chunk, work.l, by_sample, sums);
   }
 
   T* cleared(const Block& block, int index) const {

@@ -181,9 +181,7 @@ void gaussian_kl_pairwise_backward(const Problem& problem, const Runtime& runtim
       load_coefficients(upstream, block, problem.k, chunk, kChunk<V>, strip);
       for (int64_t n = 0; n < block.count; ++n)
         for (int64_t c = 0; c < chunk.columns; ++c) total[n] += strip[n * kChunk<V> + c];
-      accumulate<V>(
-          {components, q.means, q.scales, chunk, strip, {strip, block.count, chunk.columns}},
-          gradient, sums);
+      accumulate<V>(components, q.means, q.scales, chunk, strip, gradient, sums);
     });
     const Column<T> by_mean(problem, 5, block.entry), by_logvar(problem, 6, block.entry);
     for (int64_t n = 0; n < block.count; ++n)

@@ -62,7 +62,7 @@ void statistics_forward(const Problem& problem, const Runtime& runtime) {
   unscale_rows(problem, mixture);
   const Schedule schedule = tile_schedule<V>(problem, runtime);
   const int64_t chunks = divide_up(divide_up(problem.k, Components<V>::kPanel), kChunkPanels);
-  const Scratch<V> scratch(problem, runtime, schedule, 1, int(chunks) + 1);
+  const Scratch<V> scratch(problem, runtime, schedule, 1, int(chunks));
   const TileSums<V> totals(problem, runtime, schedule, mixture);
   const LogLikelihoods likelihoods(runtime, schedule);
   const Peaks<T> peaks(runtime, schedule, padded_components<V>(problem));
@@ -94,9 +94,8 @@ void statistics_forward(const Problem& problem, const Runtime& runtime) {
     weights.finish();
     ComponentSums<V> sums = totals.of_task(block.task);
     for_each_chunk(components, [&](const Chunk& chunk) {
-      Terms<V> terms(components, chunk, weights, kLogNegligible<T>, problem.n,
-                     peaks.of_task(block.task), sums, strip_of(chunk),
-                     scratch.strip(block.worker, int(chunks)));
+      Terms<V> terms(components, chunk, weights, kLogNegligible<T>, schedule.points(),
+                     peaks.of_task(block.task), sums, strip_of(chunk), nullptr);
       for (int64_t n = 0; n < kBlock; ++n)
         weights.value[n] == 0 ? terms.skip(n) : terms.weigh(n, log_prob[n]);
       terms.accumulate(components, points, nullptr, {}, sums);

@@ -25,10 +25,34 @@ inline void for_each_width(int64_t padded_d, const Body& body) {
   for (; d < padded_d; d += kLanes) body(std::integral_constant<int, 1>(), d);
 }
 
+// Some components of a chunk, as bits.
+template <class V>
+struct ChunkBits {
+  static constexpr int kWords = (kChunk<V> + 63) / 64;
+  uint64_t words[kWords];
+
+  void clear() {
+    for (uint64_t& word : words) word = 0;
+  }
+  // The components of a vector.
+  void add(int64_t c, uint32_t lanes) { words[c / 64] |= uint64_t(lanes) << (c % 64); }
+  bool has(int64_t c) const { return words[c / 64] >> (c % 64) & 1; }
+  bool any() const { return count() != 0; }
+  int64_t count() const {
+    int64_t found = 0;
+    for (uint64_t word : words) found += __builtin_popcountll(word);
+    return found;
+  }
+  template <class Body>
+  void for_each(const Body& body) const {
+    for (int w = 0; w < kWords; ++w)
+      for_each_bit(words[w], [&](int bit) { body(int64_t(w * 64 + bit)); });
+  }
+};
+
 template <class V>
 class Survivors {
   static_assert(kBlock == 64, "the points of a block are the bits of a word");
-  static constexpr int kWords = (kChunk<V> + 63) / 64;
   // Above one in so many, passing over all pairs in registers is quicker.
   static constexpr int64_t kFew = 4;
 
@@ -46,14 +70,10 @@ class Survivors {
   }
 
   // One point after the other: the components of every vector of a chunk, as bits.
-  void begin(int64_t n) {
-    for (uint64_t& word : components_[n]) word = 0;
-  }
-  void add(int64_t n, int64_t c, uint32_t lanes) {
-    components_[n][c / 64] |= uint64_t(lanes) << (c % 64);
-  }
+  void begin(int64_t n) { components_[n].clear(); }
+  void add(int64_t n, int64_t c, uint32_t lanes) { components_[n].add(c, lanes); }
   void end(int64_t n) {
-    for (uint64_t word : components_[n]) count_ += __builtin_popcountll(word);
+    count_ += components_[n].count();
     points_ = n + 1;  // of the last that has any
   }
 
@@ -67,26 +87,17 @@ class Survivors {
 
   bool none() const { return count_ == 0; }
   bool few(int64_t pairs) const { return count_ * kFew <= pairs; }
-  bool any(int64_t n) const {
-    uint64_t some = 0;
-    for (int w = 0; w < kWords; ++w) some |= components_[n][w];
-    return some != 0;
-  }
-  template <class Body>
-  void for_each_component(int64_t n, const Body& body) const {
-    for (int w = 0; w < kWords; ++w)
-      for_each_bit(components_[n][w], [&](int bit) { body(int64_t(w * 64 + bit)); });
-  }
+  const ChunkBits<V>& of_point(int64_t n) const { return components_[n]; }
 
   // The points of every component, as bits.
   void by_component(uint64_t (&points_of)[kChunk<V>]) const {
     for (uint64_t& points : points_of) points = 0;
     for (int64_t n = 0; n < points_; ++n)
-      for_each_component(n, [&](int64_t c) { points_of[c] |= uint64_t(1) << n; });
+      components_[n].for_each([&](int64_t c) { points_of[c] |= uint64_t(1) << n; });
   }
 
  private:
-  uint64_t components_[kBlock][kWords];
+  ChunkBits<V> components_[kBlock];
   int64_t points_ = 0, count_ = 0;
 };
 
