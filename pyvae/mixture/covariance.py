@@ -14,23 +14,11 @@ import torch
 from torch import Tensor
 
 from pyvae import ops
-from pyvae.mixture.em import NoMaximum
+from pyvae.mixture.factors import Factors, IllDefined
 from pyvae.mixture.sums import Sums
 
 LOG_2PI = math.log(2.0 * math.pi)
 _TINY = torch.finfo(torch.float64).tiny
-
-
-class IllDefined(NoMaximum):
-    """Raised where a covariance is not positive definite; ``components`` are its components."""
-
-    def __init__(self, components: Tensor) -> None:
-        self.components = components.tolist()
-        listed = ", ".join(map(str, self.components[:8])) + ", ..." * (len(self.components) > 8)
-        super().__init__(
-            f"ill-defined empirical covariance of components {listed}: they hold one point, copies "
-            "of one, or points on a line. Take fewer components, increase reg_covar, or scale X"
-        )
 
 
 class Parameters(NamedTuple):
@@ -260,6 +248,7 @@ class _Matrices(Covariance):
 
     def __init__(self, name: str, *, tied: bool) -> None:
         self.name, self.pooled = name, tied
+        self._factors = Factors()
 
     def covariances(
         self, sums: Sums, reg_covar: float = 0.0, divisor: Tensor | None = None
@@ -297,7 +286,7 @@ class _Matrices(Covariance):
         return ops.mixture_predict_tril(x, *self._arguments(x, p)).component
 
     def precisions_cholesky(self, covariances: Tensor) -> Tensor:
-        factors = self._factors(covariances)
+        factors = self._factors.of(covariances)
         identity = torch.eye(factors.shape[-1]).to(factors)
         inverse = torch.linalg.solve_triangular(factors, identity, upper=False).mT
         return inverse[0] if self.pooled else inverse
@@ -323,32 +312,22 @@ class _Matrices(Covariance):
         trace = torch.diagonal(centred.second, dim1=-2, dim2=-1).mean(1)
         return trace / centred.counts.clamp_min(_TINY)
 
-    def _factors(self, covariances: Tensor) -> Tensor:
-        """Lower Cholesky factors, ``(K, D, D)`` or ``(1, D, D)``."""
-        matrices = covariances[None] if self.pooled else covariances
-        factors, wrong = torch.linalg.cholesky_ex(matrices)
-        # a matrix of NaN has factors for all that LAPACK says
-        wrong = (wrong != 0) | ~factors.isfinite().all(-1).all(-1)
-        if wrong.any():
-            raise IllDefined(wrong.nonzero()[:, 0])
-        return factors
-
     def _arguments(self, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
-        factors = self._factors(p.covariances)
+        factors = self._factors.of(p.covariances)
         return p.weights.log().to(x.dtype), p.means.to(x.dtype), factors.to(x.dtype)
 
     def _statistics(
         self, x: Tensor, log_weights: Tensor, means: Tensor, covariances: Tensor, w: Tensor | None
     ) -> ops.MixtureStatistics:
-        factors = self._factors(covariances).to(x.dtype)
+        factors = self._factors.of(covariances).to(x.dtype)
         return ops.mixture_statistics_tril(x, log_weights, means, factors, w)
 
     def _log_determinant(self, covariances: Tensor, d: int) -> Tensor:
-        diagonal = torch.diagonal(self._factors(covariances), dim1=-2, dim2=-1)
+        diagonal = torch.diagonal(self._factors.of(covariances), dim1=-2, dim2=-1)
         return 2.0 * diagonal.log().sum(1)
 
     def mahalanobis(self, centred: Sums, covariances: Tensor) -> Tensor:
-        inverse = torch.cholesky_inverse(self._factors(covariances))
+        inverse = torch.cholesky_inverse(self._factors.of(covariances))
         return (inverse * centred.second).sum()
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyvae.mixture.covariance import Covariance, IllDefined
+from pyvae.mixture.covariance import Covariance
+from pyvae.mixture.factors import IllDefined
 
 
 def second_sums(kind: Covariance, covariances: Tensor, reg_covar: float, divisor: Tensor) -> Tensor:

@@ -19,8 +19,9 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from pyvae.mixture import missing
-from pyvae.mixture.covariance import Covariance, IllDefined
+from pyvae.mixture.covariance import Covariance
 from pyvae.mixture.em import Ascent, FreeEnergyError, ascend
+from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_em import GaussianEM, Posterior
 from pyvae.mixture.points import Points
 from pyvae.mixture.sums import Sums

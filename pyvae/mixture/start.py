@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture.arrays import Array, numbers
-from pyvae.mixture.covariance import Covariance, IllDefined, Parameters
+from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_em import m_step
 from pyvae.mixture.points import Points
 from pyvae.mixture.seeding import seeds

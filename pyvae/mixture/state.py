@@ -18,7 +18,8 @@ from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture import arrays
-from pyvae.mixture.covariance import Covariance, IllDefined, Parameters
+from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.inverses import from_precisions_cholesky, misfit
 
 _SPREADS = ("precisions_cholesky_", "covariances_", "precisions_")

@@ -22,7 +22,8 @@ from pyvae.mixture import (
     LatentVariableEM,
     ascend,
 )
-from pyvae.mixture.covariance import COVARIANCES, IllDefined, Parameters
+from pyvae.mixture.covariance import COVARIANCES, Parameters
+from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_em import GaussianEM
 from pyvae.mixture.points import Points
 from tests.mixture.drawing import KINDS, clusters
