@@ -26,10 +26,10 @@ from pyvae.mixture.missing import require_observed
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
-from pyvae.mixture.progress import Progress
 from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.start import METHODS, Given, start
 from pyvae.mixture.stepwise import step
+from pyvae.progress import FitProgress
 
 _NOT_CONVERGED = (
     "the best start did not converge; increase max_iter or tol, try another init_params, or look "
@@ -229,12 +229,14 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         for number in range(1 if goes_on else self.n_init):
             begin = processes.of_the_first(self._start(points, random, present))
             model = self._model(points, Parameters(*begin), processes)
-            with Progress(self.verbose, self.verbose_interval, self.max_iter, number) as progress:
+            with self._progress(number) as progress:
                 options = {
                     "max_iter": self.max_iter,
                     "tol": self.tol,
                     "start": getattr(self, "lower_bound_", None) if goes_on else None,
-                    "told": progress.told,
+                    "told": lambda iteration, bound, change: progress.told(
+                        iteration, [f"{bound:.6g} nats a point", f"change {change:.3g}"]
+                    ),
                 }
                 if self.reseed:
                     ascent = Reseeding(model, points, random).ascend(**options)
@@ -247,6 +249,10 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         self._keep(X, points.origin, *best, seen.item())
         if not self.converged_ and self.max_iter > 0:
             warnings.warn(_NOT_CONVERGED, ConvergenceWarning, stacklevel=3)
+
+    def _progress(self, number: int) -> FitProgress:
+        name = f"start {number + 1}"
+        return FitProgress(self.verbose, self.verbose_interval, self.max_iter, name, "iteration")
 
     def _step(self, X: Array, sample_weight: Array | None) -> None:
         present = self._present("partial_fit")

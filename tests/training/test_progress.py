@@ -10,7 +10,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from pyvae.mixture.progress import Progress
+from pyvae.progress import FitProgress
 from pyvae.training.progress import ProgressReport
 from tests.training.helpers import blobs, small_model, small_trainer
 
@@ -80,9 +80,9 @@ def test_the_bar_of_a_fit_fits_the_terminal(width: int, monkeypatch: pytest.Monk
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with Progress(1, 1000, total=200, start=0) as progress:
+    with FitProgress(1, 1000, total=200, name="start 1", step="iteration") as progress:
         for iteration in range(1, 201):
-            progress.told(iteration, -123456.789, 1.25e-5)
+            progress.told(iteration, ["-123457 nats a point", "change 1.25e-05"])
     frame = last_frame(sys.stderr.getvalue())  # type: ignore[attr-defined]
     assert max(map(len, frame)) <= width
     assert "200/200" in frame[0]
