@@ -26,6 +26,7 @@ PYTHON: dict[str, set[str]] = {
     "settings": {"errors"},
     "models": {"errors", "storage", "ops", "settings"},
     "mixture": {"errors", "ops", "progress"},
+    "clustering": {"errors", "progress"},
     "distributions": {"errors", "ops"},
     "inference": {"errors", "distributions", "models", "ops"},
     "optim": {"errors", "mixture", "models"},
@@ -88,6 +89,11 @@ PRIVATE: dict[str, dict[str, str]] = {
     "mixture": {
         "_check_sample_weight": "scikit-learn's own check of weights",
         "_param_validation": "scikit-learn's ranges of parameters, for messages like its own",
+        "_version": "how often torch has written to a tensor",
+    },
+    "clustering": {
+        "_param_validation": "scikit-learn's ranges of parameters, for messages like its own",
+        "_is_mkldnn_bf16_supported": "torch's word on whether a processor multiplies bfloat16",
     },
     "distributions": {
         "_kl_independent_independent": "torch's rule, for what ours does not know",

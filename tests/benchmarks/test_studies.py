@@ -38,6 +38,8 @@ def test_help_tells_every_option(name: str, capsys: pytest.CaptureFixture[str]) 
         ("prior_updates", ["--mnist", "nowhere"], "nowhere: no such file"),
         ("small_calls", ["--size", "3x4"], "'3x4' must be three numbers"),
         ("vamp_prior", ["--threads", "0"], "--threads"),
+        ("views", ["nowhere"], "nowhere: no such file"),
+        ("views", ["digits", "--first", "3", "--last", "2"], "--first 3 comes after --last 2"),
     ],
 )
 def test_mistakes(

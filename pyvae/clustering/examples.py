@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""Images and tables as the networks take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyvae.errors import WrongValue
+
+_ROUNDING = 16.0  # units in the last place of a mean that rounding may show as a deviation
+_FORMS = "images (N, H, W) or (N, C, H, W), or a table (N, D)"
+
+
+def as_examples(X: Any, like: tuple[int, ...] | None = None) -> Tensor:
+    """Give images as ``(N, C, H, W)`` and tables as ``(N, D)``, in float32, or float64 of such.
+
+    Parameters
+    ----------
+    X
+        An array or a tensor.
+    like
+        The shape of an example at the fit, ``(C, H, W)`` or ``(D,)``.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, is not finite, or holds other examples.
+    """
+    x = X.detach() if isinstance(X, Tensor) else _as_tensor(np.asarray(X))
+    if x.ndim not in (2, 3, 4) or 0 in x.shape[1:]:
+        raise WrongValue(f"X has shape {tuple(x.shape)}; expected {_FORMS}")
+    if x.is_complex():
+        raise WrongValue(f"Complex data not supported: X is {x.dtype}; expected real numbers")
+    x = x if x.dtype == torch.float64 else x.float()
+    x = x[:, None] if x.ndim == 3 else x
+    if not bool(x.isfinite().all()):
+        raise WrongValue("X contains NaN or infinity: leave these examples out, or fill them in")
+    if like is not None and tuple(x.shape[1:]) != like:
+        raise WrongValue(f"X has examples of shape {tuple(x.shape[1:])}; the fit had {like}")
+    return x
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    """Give an array's numbers; integers too large for float32 in float64."""
+    if (array.dtype.kind in "iu" and array.dtype.itemsize > 2) or array.dtype.kind in "OUS":
+        array = array.astype(np.float64)
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return torch.from_numpy(np.require(native, requirements=["C", "A", "W"]))
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Makes examples of a scale: a table's columns standard, an image's largest pixel one."""
+
+    centre: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> Scaling:
+        """Learn it from examples; what does not vary, beyond rounding, is only centred."""
+        if x.ndim == 4:
+            largest = x.abs().max()
+            return cls(torch.zeros_like(largest), _where_any(largest, 0.0 * largest))
+        mean, deviation = x.mean(0), x.std(0, correction=0)
+        return cls(mean, _where_any(deviation, _ROUNDING * torch.finfo(x.dtype).eps * mean.abs()))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it; the result is in float32."""
+        return ((x - self.centre.to(x)) / self.scale.to(x)).float()
+
+
+def _where_any(scale: Tensor, rounding: Tensor) -> Tensor:
+    return torch.where(scale > rounding, scale, torch.ones_like(scale))

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""One run of the clustering: over-cluster, merge, refine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pyvae.clustering.bottleneck import Merge, merge
+from pyvae.clustering.information import joint, mutual_information
+from pyvae.clustering.views import Views
+
+# Behind the joint that clusters are merged by, and the information of a run.
+_PAIRS_EACH, _LEAST_PAIRS, _MOST_PAIRS = 32, 4000, 40_000
+_MERGE_STARTS = 30
+_BLOCK = 2000  # examples at a time where nothing is learnt
+_WARM_UP = 0.1  # of the steps
+Told = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; as the estimator's parameters of the same names."""
+
+    n_clusters: int
+    n_overclusters: int
+    views: Views
+    neighbor_share: float
+    n_steps: int
+    n_refining_steps: int
+    batch_size: int
+    learning_rate: float
+    balance: float
+    half: bool  # forward and backward passes in bfloat16
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has found; informations in nats."""
+
+    network: nn.Module
+    merge: Merge
+    over_information: float  # I(J; J') of the clusters before they were merged
+    information: float  # I(K; K') at the end
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples ``(N, ...)``, and the nearest neighbours of each, ``(N, count)`` or None."""
+
+    x: Tensor
+    neighbors: Tensor | None
+
+    def pairs(self, index: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+        """Give two views of so many examples, one behind the other, ``(2 B, ...)``."""
+        other = index
+        if self.neighbors is not None:
+            options = {"generator": generator, "device": index.device}
+            column = torch.randint(self.neighbors.shape[1], index.shape, **options)
+            of_neighbor = torch.rand(index.shape, **options) < recipe.neighbor_share
+            other = torch.where(of_neighbor, self.neighbors[index, column], index)
+        return recipe.views(self.x[torch.cat([index, other])], generator)
+
+    def batches(self, size: int, count: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """Give so many batches of indices; each example once before any comes again."""
+        size = min(size, len(self.x))
+        while True:
+            order = torch.randperm(len(self.x), generator=generator, device=self.x.device)
+            for batch in order.split(size)[: len(self.x) // size]:
+                if count == 0:
+                    return
+                count -= 1
+                yield batch
+
+
+def run(
+    recipe: Recipe,
+    examples: Examples,
+    make: Callable[[int], nn.Module],
+    seed: int,
+    told: Told = lambda step, information: None,
+) -> Run:
+    """Train a network that ``make`` makes for so many classes."""
+    device = examples.x.device
+    generator = torch.Generator(device).manual_seed(seed)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        network = make(recipe.n_overclusters).to(device)
+    if examples.x.ndim == 4:
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    over = torch.eye(recipe.n_overclusters, device=device)
+    rate = recipe.learning_rate
+    _train(network, over, recipe, examples, recipe.n_steps, rate, generator, told)
+    pairs = _estimate(network, over, recipe, examples, seed)
+    found = merge(
+        pairs.cpu().numpy(), recipe.n_clusters, np.random.RandomState(seed), _MERGE_STARTS
+    )
+    into = torch.from_numpy(found.into).to(device)
+    members = nn.functional.one_hot(into, recipe.n_clusters).to(over)
+    steps = recipe.n_refining_steps
+    _train(
+        network, members, recipe, examples, steps, 0.5 * rate, generator,
+        lambda step, information: told(recipe.n_steps + step, information),
+    )  # fmt: skip
+    reached = mutual_information(_estimate(network, members, recipe, examples, seed))
+    return Run(network, found, mutual_information(pairs).item(), reached.item())
+
+
+def probabilities(network: nn.Module, x: Tensor, members: Tensor, half: bool) -> Tensor:
+    """Give the probabilities of the clusters of every example, ``(N, K)``, in eval mode."""
+    network.eval()
+    with torch.no_grad():
+        return torch.cat([_shares(network, part, half) @ members for part in x.split(_BLOCK)])
+
+
+def _shares(network: nn.Module, x: Tensor, half: bool) -> Tensor:
+    if x.ndim == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=half):
+        logits = network(x)
+    return logits.float().softmax(-1)
+
+
+def _train(
+    network: nn.Module,
+    members: Tensor,
+    recipe: Recipe,
+    examples: Examples,
+    steps: int,
+    rate: float,
+    generator: torch.Generator,
+    told: Told,
+) -> None:
+    """Maximise the information of the clusters that ``members (M, K)`` makes of the network's."""
+    if steps == 0:
+        return
+    network.train()
+    optimizer = torch.optim.Adam(network.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=max(2, steps), pct_start=max(_WARM_UP, min(1.0, 2.0 / steps))
+    )
+    for step, index in enumerate(examples.batches(recipe.batch_size, steps, generator), 1):
+        views = examples.pairs(index, recipe, generator)
+        shares = _shares(network, views, recipe.half) @ members
+        pairs = joint(*shares.chunk(2))
+        loss = -mutual_information(pairs, recipe.balance)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step < steps:
+            schedule.step()
+        told(step, -loss.item())
+
+
+def _estimate(
+    network: nn.Module, members: Tensor, recipe: Recipe, examples: Examples, seed: int
+) -> Tensor:
+    """Estimate the joint over many pairs, ``(K, K)`` in float64; the same pairs for one seed."""
+    device, count = examples.x.device, len(examples.x)
+    generator = torch.Generator(device).manual_seed(seed)
+    total = torch.zeros(members.shape[1], members.shape[1], dtype=torch.float64, device=device)
+    drawn = min(_MOST_PAIRS, max(_LEAST_PAIRS, _PAIRS_EACH * count))
+    chosen = torch.randint(count, (drawn,), generator=generator, device=device)
+    for index in chosen.split(_BLOCK // 2):
+        views = examples.pairs(index, recipe, generator)
+        shares = probabilities(network, views, members, recipe.half).double()
+        total += joint(*shares.chunk(2)) * (len(index) / drawn)
+    return total

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""The estimator: clusters of tables and images, its runs, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import normalized_mutual_info_score
+from torch import nn
+
+from pyvae.clustering import ImageWarps, InvariantClustering
+
+SHORT: dict[str, Any] = {"n_steps": 40, "n_refining_steps": 20, "n_init": 1, "random_state": 0}
+
+
+def table(count: int = 240) -> tuple[np.ndarray, np.ndarray]:
+    """Three round clusters, of columns on very different scales."""
+    labels = np.repeat([0, 1, 2], count // 3)
+    centres = np.array([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0], [0.0, 9.0, 0.0]])
+    x = centres[labels] + np.random.RandomState(0).randn(len(labels), 3)
+    return x * [1.0, 1e3, 1e-3] + [0.0, 5e4, 0.0], labels
+
+
+def strokes(count: int = 90, side: int = 14) -> tuple[np.ndarray, np.ndarray]:
+    """Horizontal strokes, vertical ones and crosses, in bytes and in different places."""
+    random = np.random.RandomState(0)
+    labels = np.repeat([0, 1, 2], count // 3)
+    images = np.zeros((len(labels), side, side), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        row, column = random.randint(5, 8, size=2)
+        if label != 1:
+            image[row : row + 2, 2:-2] = random.randint(150, 256)
+        if label != 0:
+            image[2:-2, column : column + 2] = random.randint(150, 256)
+    return images, labels
+
+
+def agreement(labels: Any, found: Any) -> float:
+    return normalized_mutual_info_score(labels, np.asarray(found))
+
+
+def test_a_table() -> None:
+    x, labels = table()
+    found = InvariantClustering(3, **SHORT).fit(x)
+    assert agreement(labels, found.labels_) > 0.97
+    assert found.n_features_in_ == 3
+    assert found.predict_proba(x).shape == (240, 3)
+    np.testing.assert_allclose(found.predict_proba(x).sum(1), 1.0, rtol=1e-5)
+    np.testing.assert_array_equal(found.predict(x[::-1])[::-1], found.labels_)
+    assert found.merges_.shape == (15,)
+    assert set(found.merges_) == {0, 1, 2}
+    assert 0.0 < found.information_ <= np.log(3.0)
+
+
+def test_images() -> None:
+    x, labels = strokes()
+    found = InvariantClustering(3, **{**SHORT, "n_steps": 60, "n_refining_steps": 30}).fit(x)
+    assert agreement(labels, found.labels_) > 0.9
+    as_channels = found.predict(x[:, None])
+    np.testing.assert_array_equal(as_channels, found.labels_)
+
+
+def test_a_tensor_gives_tensors() -> None:
+    x, labels = table()
+    given = torch.from_numpy(x).float().requires_grad_()
+    found = InvariantClustering(3, **SHORT).fit(given)
+    assert isinstance(found.labels_, torch.Tensor)
+    assert not found.predict_proba(given).requires_grad
+    assert agreement(labels, found.labels_) > 0.97
+
+
+def test_a_seed_says_all_and_no_other_generator_moves() -> None:
+    x = table()[0]
+    before = torch.random.get_rng_state()
+    first, second = (InvariantClustering(3, **SHORT).fit(x) for _ in range(2))
+    np.testing.assert_array_equal(first.predict_proba(x), second.predict_proba(x))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_run_of_most_information_is_kept() -> None:
+    x = table(90)[0]
+    found = InvariantClustering(3, n_steps=8, n_refining_steps=4, n_init=4, random_state=0).fit(x)
+    reached = [each.information for each in found.restarts_]
+    assert len(set(reached)) == 4
+    assert found.information_ == max(reached)
+    alone = InvariantClustering(3, n_steps=8, n_refining_steps=4, n_init=1, random_state=0).fit(x)
+    assert alone.restarts_ == found.restarts_[:1]
+    for each in found.restarts_:
+        assert each.merged_information <= each.over_information
+
+
+def test_refining_is_of_the_merged_clusters() -> None:
+    """Without refining, information is what the merge left."""
+    x = table(90)[0]
+    (run,) = (
+        InvariantClustering(3, n_steps=20, n_refining_steps=0, n_init=1, random_state=0)
+        .fit(x)
+        .restarts_
+    )
+    assert run.information == pytest.approx(run.merged_information, rel=1e-6)
+
+
+def test_views_and_networks_of_ones_own() -> None:
+    x, labels = table()
+    seen: list[torch.Size] = []
+
+    def views(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        seen.append(batch.shape)
+        return batch + 0.1 * torch.randn(batch.shape, generator=generator)
+
+    def network(classes: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, classes))
+
+    found = InvariantClustering(
+        3, views=views, network=network, batch_size=100, learning_rate=1e-2,
+        **{**SHORT, "n_steps": 100, "n_init": 3},
+    ).fit(x)  # fmt: skip
+    assert seen[0] == (200, 3)
+    assert isinstance(found.network_, nn.Sequential)
+    assert agreement(labels, found.labels_) > 0.9
+
+
+@pytest.mark.parametrize("shape", [(30, 3, 9, 11), (30, 40, 28)])
+def test_images_of_any_shape(shape: tuple[int, ...]) -> None:
+    x = np.random.RandomState(0).rand(*shape).astype(np.float32)
+    found = InvariantClustering(
+        2, views=ImageWarps(elastic=0), n_steps=2, n_refining_steps=1, n_init=1
+    ).fit(x)
+    assert found.predict_proba(x).shape == (30, 2)
+
+
+@pytest.mark.parametrize("parameters", [{"n_neighbors": 0}, {"neighbor_share": 0.0}])
+def test_without_neighbors(parameters: dict[str, Any]) -> None:
+    x, labels = table()
+    found = InvariantClustering(3, **parameters, **SHORT).fit(x)
+    assert agreement(labels, found.labels_) > 0.9
+
+
+def test_a_column_that_does_not_vary() -> None:
+    x, labels = table()
+    x = np.concatenate([x, np.full((len(x), 1), 7.0)], 1)
+    found = InvariantClustering(3, **{**SHORT, "n_init": 3}).fit(x)
+    assert agreement(labels, found.labels_) > 0.97
+
+
+def test_lines_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    x = table(60)[0]
+    InvariantClustering(
+        2, n_steps=4, n_refining_steps=2, n_init=2, verbose=1, verbose_interval=3
+    ).fit(x)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "run 1 of 2, step 3", "run 1 of 2, step 6", "run 2 of 2, step 3", "run 2 of 2, step 6",
+    ]  # fmt: skip
+    assert "nats" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("x", "parameters", "match"),
+    [
+        (np.zeros(5), {}, r"shape \(5,\); expected images"),
+        (np.zeros((5, 0)), {}, r"shape \(5, 0\)"),
+        (np.zeros((2, 2, 2, 2, 2)), {}, "expected images"),
+        (np.full((20, 2), np.nan), {}, "NaN or infinity"),
+        (np.zeros((2, 2)), {}, "n_samples=2, which must be >= n_clusters=3"),
+        (np.zeros((20, 2), complex), {}, "Complex data not supported"),
+        (np.zeros((20, 2)), {"n_overclusters": 2}, "n_overclusters=2 must be >= n_clusters=3"),
+        (np.zeros((20, 2)), {"n_init": 0}, "n_init"),
+        (np.zeros((20, 2)), {"neighbor_share": 1.5}, "neighbor_share"),
+        (np.zeros((20, 2)), {"precision": "half"}, "precision"),
+        (np.zeros((20, 2)), {"views": "warps"}, "views"),
+    ],
+)
+def test_what_it_refuses(x: np.ndarray, parameters: dict[str, Any], match: str) -> None:
+    found = InvariantClustering(3, **{**SHORT, **parameters})
+    with pytest.raises(ValueError, match=match):
+        found.fit(x)
+    assert not hasattr(found, "labels_")
+
+
+def test_examples_of_another_shape() -> None:
+    x = table(60)[0]
+    found = InvariantClustering(2, n_steps=2, n_refining_steps=1, n_init=1).fit(x)
+    with pytest.raises(ValueError, match=r"examples of shape \(2,\); the fit had \(3,\)"):
+        found.predict(x[:, :2])
