@@ -80,7 +80,8 @@ class Case:
     def _parts(self, inputs: Inputs, backward: bool) -> Iterator[tuple[Tensor, ...]]:
         by_point = {n for n, a in self.entry.measured_arguments().items() if a.dims.startswith("n")}
         points = self.size.get("n", 1)
-        step = max(1, _ELEMENTS * points // elements(self.size, self.largest))
+        largest = self.peers.largest or self.largest
+        step = max(1, _ELEMENTS * points // elements(self.size, largest))
         doubles = {name: tensor.double() for name, tensor in inputs.items()}
         for start in range(0, points, step):
             part = {
@@ -97,7 +98,8 @@ class Case:
         is right.
         """
         errors: dict[bool, list[float]] = {True: [], False: []}
-        for value, exact in zip(map(_as_tensor, got), want, strict=True):
+        for found, exact in zip(got, want, strict=True):
+            value = _as_tensor(found).to(exact.device)
             if backward and exact.ndim == 3:  # what stands above a Cholesky factor is nothing
                 value, exact = value.tril(), exact.tril()
             size = exact.double().abs()

@@ -21,7 +21,8 @@ class Measure(NamedTuple):
     """What a claim is about.
 
     ``of`` takes the direction and the cases, one or several; it raises :class:`NotMeasured`.
-    ``unit`` is how the figure is written: "x" a ratio, "%" a share, "MiB" memory, "" as it is.
+    ``unit`` is how the figure is written: "x" a ratio, "%" a share, "MiB" memory, "s" seconds,
+    "" as it is.
     """
 
     what: str
@@ -123,10 +124,6 @@ OF_DENSITY = Measure(
 )  # fmt: skip
 AMONG_CLUSTERS = Measure("time beside that on points of N(0, I)", "x", False, _beside_normal)
 OF_FORWARD = Measure("time beside its own forward pass", "x", False, _beside_forward)
-BACKWARD_ALONE = Measure(
-    "the backward pass beside the forward pass", "x", False,
-    lambda direction, case: _beside_forward(direction, case) - 1,
-)  # fmt: skip
 OF_PARTS = Measure("time beside the density and writing (N, K) once", "x", False, _beside_parts)
 TWO_THREADS = Measure(
     "two threads beside one", "x", True,
@@ -142,8 +139,4 @@ SHORTFALL = Measure(
     "log-likelihood below that of float64, relative", "", False,
     lambda direction, case: _known(case.figure(direction, PYVAE).error),
 )  # fmt: skip
-# The E step of Flash-GMM at the largest size, as published: TF32, on an A100.
-FLASH_GMM = Measure(
-    "speed beside Flash-GMM's published 152 ms (TF32, A100)", "x", True,
-    lambda direction, case: 0.152 / case.time(direction, PYVAE),
-)  # fmt: skip
+SECONDS = Measure("time", "s", False, lambda direction, case: case.time(direction, PYVAE))

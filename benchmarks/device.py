@@ -12,13 +12,14 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.timing import STEADY, Effort
 from pyvae import ops
 from pyvae.errors import WrongValue
 from tests.memory import peak_growth
@@ -40,6 +41,8 @@ class Device:
     wait: Callable[[], None]  # until everything that was asked for has been done
     peak_growth: Callable[[Callable[[], object]], int]  # bytes; a call's results count
     release: Callable[[], None]  # gives back memory that is kept for later calls
+    effort: Effort = field(default_factory=Effort)  # for steady medians
+    unseen: tuple[str, ...] = ()  # runtimes whose memory is not in that peak
 
 
 def machine() -> dict[str, Any]:
@@ -108,7 +111,7 @@ def _gpu_peak_growth(call: Callable[[], object]) -> int:
 CPU = Device("cpu", 2**31, "the process", machine, lambda: None, peak_growth, lambda: None)
 GPU = Device(
     "cuda", 2**33, "torch's allocator", _gpu_facts, torch.cuda.synchronize, _gpu_peak_growth,
-    torch.cuda.empty_cache,
+    torch.cuda.empty_cache, STEADY, ("jax",),
 )  # fmt: skip
 DEVICES = {device.name: device for device in (CPU, GPU)}
 

@@ -38,6 +38,8 @@ Written by `python -m benchmarks` from one file of results; nothing here is writ
 - The eager *formula* is the op as its users write it, without care for weights of zero; *reference*
   is pyvae's own in plain torch, with that care. *GEMM form* expands (x - μ)² into matrix products.
   scikit-learn's time for statistics is that of its E step and M step.
+- *Subnormals flushed* is a peer on threads that set subnormal numbers to zero; where clusters are
+  apart, many responsibilities are such.
 - A fit is a whole one, the start by k-means included; each library has its own. Its error is by how
   much the mean log-likelihood is below that of pyvae's fit in float64, relative.
 """
@@ -45,7 +47,8 @@ _LIMITS = """
 - multiply-adds is a kernel of these alone, from registers to registers. A limit's share is the time
   that it would take by itself, beside the time that was measured: of arithmetic, 4NKD operations
   of a mixture, or of memory, every argument read once and every result written once.
-- compile is `torch.compile`, without CUDA graphs unless it says so."""
+- compile is `torch.compile`, without CUDA graphs unless it says so.
+- JAX's memory is not torch's, and is not told. A fit's points are on the card from the start."""
 
 
 def write(results: Results, path: Path, kind: str = "png") -> list[Path]:

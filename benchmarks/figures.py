@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from benchmarks import plots, rates
 from benchmarks.claims import peers
-from benchmarks.fits import FITS
 from benchmarks.marks import Mark, marks
 from benchmarks.results import BOTH, FORWARD, CaseResult, Results, label
 from benchmarks.suite import GROWING, GROWTH
@@ -41,7 +40,8 @@ def draw(results: Results) -> dict[str, Figure]:
 def _family(op: str) -> str:
     if op.startswith("gaussian_kl"):
         return "divergences"
-    return "full" if op.endswith("_tril") or "statistics" in op or op in FITS else "mixtures"
+    em = op.startswith("fit_") or "statistics" in op
+    return "full" if op.endswith("_tril") or em else "mixtures"
 
 
 def _ratios(results: Results, family: str, known: dict[str, Mark]) -> Figure | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whole fits of a mixture by EM, start included: pyvae's and scikit-learn's."""
+"""Whole fits of a mixture by EM, start included: pyvae's, and on the processor scikit-learn's."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ from benchmarks.variants import PYVAE, Call, Inputs, Variant
 from pyvae.mixture import GaussianMixture
 from tests.ops.draws import Size, sizes_of
 
-# Points, components, coordinates, iterations.
+# By device: points, components, coordinates, iterations.
 FITS = {
-    "fit_diag": sizes_of("nkdi", (65536, 256, 64, 20), (65536, 256, 64, 100)),
-    "fit_full": sizes_of("nkdi", (100_000, 16, 32, 20), (100_000, 16, 32, 100)),
+    "cpu": {
+        "fit_diag": sizes_of("nkdi", (65536, 256, 64, 20), (65536, 256, 64, 100)),
+        "fit_full": sizes_of("nkdi", (100_000, 16, 32, 20), (100_000, 16, 32, 100)),
+    },
+    "cuda": {
+        "fit_spherical": sizes_of("nkdi", (2_000_000, 32, 64, 20)),
+        "fit_diag": sizes_of("nkdi", (1_000_000, 64, 32, 20)),
+        "fit_full": sizes_of("nkdi", (1_000_000, 16, 32, 20)),
+    },
 }
-_CLUSTERS = {"fit_diag": 256, "fit_full": 16}
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,9 @@ class Fit(Case):
         return (FORWARD,)
 
     def draw(self, device: str = "cpu") -> Inputs:
-        """Draw points of clusters that overlap."""
+        """Draw points of as many clusters, which overlap."""
         generator = torch.Generator().manual_seed(0)
-        shape, count = (self.size["n"], self.size["d"]), _CLUSTERS[self.op]
+        shape, count = (self.size["n"], self.size["d"]), self.size["k"]
         centres = 2.0 * torch.randn(count, shape[1], generator=generator)
         spread = 0.5 + torch.rand(shape[1], generator=generator)
         chosen = torch.randint(count, shape[:1], generator=generator)
@@ -49,7 +55,8 @@ class Fit(Case):
 
     def truth(self, inputs: Inputs, backward: bool) -> tuple[Any, ...]:
         """Give pyvae's in float64."""
-        return (reached(GaussianMixture, self.op, self.size, inputs["x"].double().numpy()),)
+        x = _points({"x": inputs["x"].double()})
+        return (reached(GaussianMixture, self.op, self.size, x),)
 
     def error(self, got: Sequence[Any], want: Sequence[Any], backward: bool) -> float:
         """Tell by how much a log-likelihood is below the exact one's, relative; above is zero."""
@@ -57,19 +64,27 @@ class Fit(Case):
         return max(0.0, (exact - value) / max(1.0, abs(exact)))
 
 
-def fit(op: str, size: Size) -> Fit:
+def _points(inputs: Inputs) -> np.ndarray | torch.Tensor:
+    """Give them as the estimators of a device take them."""
+    x = inputs["x"]
+    return x.numpy() if x.is_cpu else x
+
+
+def fit(op: str, size: Size, device: str = "cpu") -> Fit:
     """Make the case of a fit."""
 
     def prepare(estimator: Any, inputs: Inputs) -> Call:
-        x = inputs["x"].numpy()
+        x = _points(inputs)
         return lambda: (reached(estimator, op, size, x),)
 
     ours = Variant(PYVAE, lambda inputs, _: prepare(GaussianMixture, inputs), backward=False)
     theirs = by_scikit(partial(prepare, sklearn.mixture.GaussianMixture))
-    return Fit(op, size, (ours, theirs))
+    return Fit(op, size, tuple(each for each in (ours, theirs) if each.joins(size, device)))
 
 
-def reached(estimator: Any, op: str, size: Size, x: np.ndarray, seed: int = 0) -> float:
+def reached(
+    estimator: Any, op: str, size: Size, x: np.ndarray | torch.Tensor, seed: int = 0
+) -> float:
     """Fit and give the mean log-likelihood."""
     kind = op.removeprefix("fit_")
     mixture = estimator(

@@ -24,7 +24,8 @@ class Mark(NamedTuple):
 def marks(names: Iterable[str]) -> dict[str, Mark]:
     """Give every peer its mark: the suite's own, and what else the results hold."""
     known = [variant.name for peers in PEERS.values() for variant in peers.variants]
-    known += [variant.name for op, sizes in FITS.items() for variant in fit(op, sizes[0]).variants]
+    fits = [fit(op, sizes[0], on) for on, chosen in FITS.items() for op, sizes in chosen.items()]
+    known += [variant.name for case in fits for variant in case.variants]
     # Names of other versions of the suite come last, so that they change no mark.
     everything = dict.fromkeys(n for n in [*known, *sorted(names)] if n not in OWN)
     parts = {name: tuple(name.split(", ", 1)) for name in everything}

@@ -33,6 +33,11 @@ class Settings:
     quick: bool = False  # few short turns, for a first look
     device: Device = CPU
 
+    @property
+    def effort(self) -> Effort:
+        """How long variants take turns."""
+        return QUICK if self.quick else self.device.effort
+
 
 def run(
     chosen: Sequence[Case],
@@ -53,10 +58,15 @@ def run(
     keep
         Called after each case with what was measured so far.
     """
-    results = empty(settings)
+    results, before = empty(settings), None
     with threadpool_limits(settings.threads), threads(settings.threads):
         for number, case in enumerate(chosen, 1):
             tell(number, len(chosen), case)
+            if (case.op, case.size) != before:
+                # What the compiler knows of other sizes would make it give up on this one; the
+                # points of one size, of whatever draw, share what was compiled.
+                torch._dynamo.reset()
+            before = case.op, case.size
             results.cases.append(measure(case, settings))
             keep(results)
     tell(len(chosen), len(chosen), None)
@@ -90,8 +100,6 @@ def _direction(
 ) -> tuple[dict[str, Figure], float | None]:
     """Give the figures of all variants, and the cores that others took meanwhile."""
     exact = case.truth(inputs, backward)
-    if any(variant.compiles for variant in case.variants):
-        torch._dynamo.reset()  # what it knows of other sizes would make it give up on this one
     tried: dict[str, Player | str] = {}
     for variant in case.variants:
         if backward and variant.rate:
@@ -101,7 +109,7 @@ def _direction(
         tried[variant.name] = refusal or _try(variant, inputs, backward, settings.device, error_of)
     load = Load()
     players = [found for found in tried.values() if isinstance(found, Player)]
-    take_turns(players, QUICK if settings.quick else Effort())
+    take_turns(players, settings.effort)
     figures = {
         name: found.figure() if isinstance(found, Player) else Figure(skipped=found)
         for name, found in tried.items()
@@ -128,8 +136,9 @@ def _try(
         return _reason(error)
     comparable = variant.comparable and (variant.same_gradients or not backward)
     error = error_of(results) if comparable else None
+    seen = None if variant.runtime in device.unseen else peak
     return Player(
-        variant.name, call, estimate, variant.runtime, variant.threads, device.wait, peak, error,
+        variant.name, call, estimate, variant.runtime, variant.threads, device.wait, seen, error,
         [estimate] if estimate > PATIENCE else [],
     )  # fmt: skip
 

@@ -31,8 +31,7 @@ def cases(device: str = "cpu") -> tuple[Case, ...]:
         if op == GROWING and device == "cpu":
             by_threads = (ours(op), ours(op, ONE_THREAD, threads=1))
             found += [Case(op, size, by_threads) for size in GROWTH]
-    if device == "cpu":
-        found += [fit(name, size) for name, sizes in FITS.items() for size in sizes]
+    found += [fit(op, size, device) for op, sizes in FITS[device].items() for size in sizes]
     return tuple(found)
 
 

@@ -130,7 +130,7 @@ def amount(value: float, unit: str) -> str:
         return f"{100 * value:.0f} %"
     if not unit:
         return f"{value:.1g}"
-    return f"{value:.3g} MiB" if unit == "MiB" else f"{value:.3g}x"
+    return f"{value:.3g}x" if unit == "x" else f"{value:.3g} {unit}"
 
 
 def spaced(size: str) -> str:

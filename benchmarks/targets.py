@@ -7,15 +7,17 @@ from collections.abc import Mapping
 
 from benchmarks import claims as c
 from benchmarks.claims import Claim, Measure, beside, share
-from benchmarks.rates import COPY, FMA, SGEMM
+from benchmarks.rates import COPY, SGEMM
 from benchmarks.results import BOTH, CLUSTERS, FORWARD, label
 from benchmarks.suite import GROWTH
-from benchmarks.variants import DISTRIBUTIONS, SCIKIT
+from benchmarks.variants import DISTRIBUTIONS, FLUSHED, SCIKIT
 from tests.ops.cases import MEASURED
 
 _GEMM, _BROADCAST = beside("compile, GEMM form"), beside("compile, broadcast")
 _JAX, _SCIKIT, _DISTRIBUTIONS = beside("jax.jit, GEMM form"), beside(SCIKIT), beside(DISTRIBUTIONS)
+_FLUSHED = beside(f"compile, GEMM form, {FLUSHED}")
 _EAGER, _COMPILED = beside("eager, formula"), beside("compile, formula")
+_EAGER_GEMM, _LOOP = beside("eager, GEMM form"), beside("eager, loop of products")
 _LOOPS = beside(
     "eager, loop of products",
     "eager, loop of solves",
@@ -23,7 +25,6 @@ _LOOPS = beside(
 )
 _OF_COPY = share(COPY, "bytes a second beside a copy")
 _OF_SGEMM = share(SGEMM, "rate, 4NKD operations, beside sgemm")
-_OF_FMA = share(FMA, "rate, 4NKD operations, beside that of multiply-adds")
 
 
 def claims(device: str = "cpu") -> tuple[Claim, ...]:
@@ -69,7 +70,7 @@ _OF_THE_PROCESSOR = (
     *_of("mixture_log_prob", "5000x2000x200", both={c.OF_FORWARD: 4.5}),
     *_of(
         "mixture_log_prob", "16384x512x64-clusters 65536x256x64-clusters",
-        both={c.OF_FORWARD: 2.3, _GEMM: 15},
+        both={c.OF_FORWARD: 2.3, _GEMM: 15, _FLUSHED: 4},
     ),
     *_of("mixture_log_prob", "65536x64x16-clusters", both={c.OF_FORWARD: 3.5}),
     *_among_clusters("mixture_log_prob", FORWARD, BOTH),
@@ -110,13 +111,21 @@ _OF_THE_PROCESSOR = (
 )  # fmt: skip
 _OF_A_GPU = (
     *_of(
-        "mixture_log_prob", "1000000x1024x128", {_OF_FMA: 0.50, c.FLASH_GMM: 1},
-        {c.BACKWARD_ALONE: 5, c.SCRATCH: 64},
+        "mixture_log_prob", "1000000x1024x128", {_OF_SGEMM: 0.75}, {_GEMM: 0.8, c.SCRATCH: 192}
     ),
-    *_of(
-        "mixture_log_prob", "65536x512x64", {_GEMM: 3, _BROADCAST: 3}, {_GEMM: 10, _BROADCAST: 10}
-    ),
+    *_of("mixture_log_prob", "1000000x1024x128-clusters", {_GEMM: 2.5},
+         {_GEMM: 3.5, c.SCRATCH: 192}),
+    *_of("mixture_log_prob", "65536x512x64-clusters", {_GEMM: 2}, {_GEMM: 2}),
+    *_of("mixture_log_prob", "65536x64x16-clusters", {_GEMM: 3}, {_GEMM: 2.5}),
+    *_of("mixture_log_prob", "256x10x10", both={_JAX: 1}),
+    *_of("mixture_posterior", "65536x512x64-clusters", both={_GEMM: 1.2}),
     *_of("mixture_elbo_terms", "256x10x10", both={_EAGER: 5, _COMPILED: 1.5}),
+    *_of("mixture_statistics", "1000000x256x64-clusters", {_EAGER_GEMM: 2.5}),
+    *_of("mixture_log_prob_tril", "65536x64x64-clusters", {_LOOP: 3}, {_LOOP: 3}),
+    *_of("mixture_statistics_tril", "65536x64x64-clusters", {_LOOP: 3}),
     *_of("gaussian_kl", "781250x128", {_OF_COPY: 0.8}, {_OF_COPY: 0.8}),
     *_of("gaussian_kl_tril", "97656x32", {_OF_COPY: 0.8}, {_OF_COPY: 0.8}),
+    *_of("fit_spherical", "2000000x32x64x20", {c.SECONDS: 0.2, c.SHORTFALL: 1e-4}),
+    *_of("fit_diag", "1000000x64x32x20", {c.SECONDS: 0.15, c.SHORTFALL: 1e-4}),
+    *_of("fit_full", "1000000x16x32x20", {c.SECONDS: 0.3, c.SHORTFALL: 1e-4}),
 )  # fmt: skip

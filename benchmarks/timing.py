@@ -31,6 +31,7 @@ class Effort:
     turns: int = 7  # three suffice for calls of more than a second
 
 
+STEADY = Effort(seconds=0.1, turns=5)  # of a GPU, which nobody else has a hand in
 QUICK = Effort(seconds=0.05, turns=3)
 
 

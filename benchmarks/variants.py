@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from inspect import signature
@@ -19,7 +20,7 @@ from tests.ops.draws import Size
 
 PYVAE, ONE_THREAD, GRAPHS = "pyvae", "pyvae, 1 thread", "pyvae, CUDA graphs"
 DENSITY, DISTRIBUTIONS, SCIKIT = "density", "torch.distributions", "scikit-learn"
-NO_GRADIENTS = "has no gradients"
+NO_GRADIENTS, FLUSHED = "has no gradients", "subnormals flushed"
 FLOAT_BYTES = 4
 EVERYWHERE = ("cpu", "cuda")
 
@@ -159,3 +160,27 @@ def with_graphs(
     options = {"graphs": True, "devices": ("cuda",), **options}
     peer = compiled(f"{form}, CUDA graphs", formula, letters, **options)
     return compiled("", op, "", name=GRAPHS, **options), peer
+
+
+def flushed(variant: Variant, least: float) -> Variant:
+    """Make the same variant with subnormal numbers set to zero, as torch can be told to.
+
+    It runs on a thread of its own, whose workers are made with its setting: nobody else's change.
+    """
+
+    def prepare(inputs: Inputs, backward: bool) -> Call:
+        thread = ThreadPoolExecutor(1, initializer=torch.set_flush_denormal, initargs=(True,))
+        if not thread.submit(_flushes).result():
+            raise Unavailable("torch's threads do not flush subnormal numbers here")
+        call = thread.submit(variant.prepare, inputs, backward).result()
+        return lambda: thread.submit(call).result()
+
+    name, runtime = f"{variant.name}, {FLUSHED}", f"{variant.runtime}, {FLUSHED}"
+    return replace(
+        variant, name=name, prepare=prepare, runtime=runtime, least=least, devices=("cpu",)
+    )
+
+
+def _flushes() -> bool:
+    """Whether all workers of this thread set to zero what would be subnormal, by its bits."""
+    return not (torch.full((2**20,), 1e-39) * 0.5).view(torch.int32).any()

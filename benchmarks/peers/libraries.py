@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from benchmarks.peers.mixtures import LOG_2PI, by_products
+from benchmarks.peers.mixtures import LOG_2PI, by_products, elbo_terms
 from benchmarks.variants import SCIKIT, Call, Inputs, Unavailable, Variant, torch_call
 
 
@@ -66,27 +67,62 @@ def _step(inputs: Inputs) -> Call:
     return call
 
 
-def _jax_log_prob(inputs: Inputs, backward: bool) -> Any:
-    """Prepare the GEMM form of the log-density under ``jax.jit``."""
-    if torch.get_num_threads() != os.cpu_count():
-        raise Unavailable("JAX takes every core, and this run does not")
-    jax = import_module("jax")
+def by_jax(form: str, formula: Callable[[Any], Callable], *letters: str) -> Variant:
+    """Make the variant under ``jax.jit`` of the function that ``formula`` gives for JAX."""
 
+    def prepare(inputs: Inputs, backward: bool) -> Call:
+        on_cpu = all(tensor.is_cpu for tensor in inputs.values())
+        if on_cpu and torch.get_num_threads() != os.cpu_count():
+            raise Unavailable("JAX takes every core, and this run does not")
+        jax, device = _jax("cpu" if on_cpu else "gpu")
+        function = formula(jax)
+        if backward:
+            positions = tuple(range(len(inputs)))
+            function = jax.value_and_grad(partial(_total, function), argnums=positions)
+        compiled = jax.jit(function)
+        arrays = [jax.device_put(tensor.cpu().numpy(), device) for tensor in inputs.values()]
+
+        def call() -> tuple[Any, ...]:
+            results = jax.block_until_ready(compiled(*arrays))
+            return results[1] if backward else _as_tuple(results)
+
+        return call
+
+    return Variant(
+        f"jax.jit, {form}", prepare, (letters[0], letters[-1]), compiles=True, runtime="jax",
+        package="jax",
+    )  # fmt: skip
+
+
+def _jax(platform: str) -> tuple[Any, Any]:
+    """Give JAX and its device; on a GPU it leaves torch the memory that it does not need."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # read when it is imported
+    jax = import_module("jax")
+    try:
+        return jax, jax.devices(platform)[0]
+    except RuntimeError:
+        raise Unavailable(f"jax is installed without a {platform.upper()}'s kernels") from None
+
+
+def _total(function: Callable, *arguments: Any) -> Any:
+    return sum(result.sum() for result in _as_tuple(function(*arguments)))
+
+
+def _as_tuple(results: Any) -> tuple[Any, ...]:
+    return results if isinstance(results, tuple) else (results,)
+
+
+def _jax_log_prob(jax: Any) -> Callable:
     def log_prob(*mixture: Any) -> Any:
-        joint = by_products(*mixture, exp=jax.numpy.exp)
+        with jax.default_matmul_precision("highest"):  # a GPU's products are TF32 otherwise
+            joint = by_products(*mixture, exp=jax.numpy.exp)
         return jax.scipy.special.logsumexp(joint, axis=-1)
 
-    function: Any = log_prob
-    if backward:
-        function = jax.value_and_grad(lambda *a: log_prob(*a).sum(), argnums=(0, 1, 2, 3))
-    compiled = jax.jit(function)
-    arrays = [jax.device_put(tensor.numpy(), jax.devices("cpu")[0]) for tensor in inputs.values()]
+    return log_prob
 
-    def call() -> tuple[Any, ...]:
-        results = jax.block_until_ready(compiled(*arrays))
-        return results[1] if backward else (results,)
 
-    return call
+def _jax_elbo_terms(jax: Any) -> Callable:
+    return partial(elbo_terms, exp=jax.numpy.exp, log_softmax=jax.nn.log_softmax)
 
 
 def _keops_log_prob(inputs: Inputs, backward: bool) -> Call:
@@ -107,8 +143,6 @@ def _keops_log_prob(inputs: Inputs, backward: bool) -> Call:
 
 
 SCORE, STEP = by_scikit(_score), by_scikit(_step, comparable=False)
-JAX = Variant(
-    "jax.jit, GEMM form", _jax_log_prob, ("nk", "nk"), compiles=True, runtime="jax",
-    package="jax", devices=("cpu",),
-)  # fmt: skip
+JAX_LOG_PROB = by_jax("GEMM form", _jax_log_prob, "nk")
+JAX_ELBO_TERMS = by_jax("formula", _jax_elbo_terms, "nk", "nkd")
 KEOPS = Variant("KeOps", _keops_log_prob, compiles=True, package="pykeops")

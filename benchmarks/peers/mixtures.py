@@ -78,13 +78,21 @@ def posterior(joint: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tenso
 
 
 def elbo_terms(
-    w: Tensor, log_weights: Tensor, means: Tensor, logvars: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return E_q(z)[log N] and KL(q(z) || p(z)) as a model's author writes them."""
-    z = (w.unsqueeze(-2) - means) * torch.exp(-0.5 * logvars)
-    log_normal = -0.5 * (z.square() + logvars + LOG_2PI).sum(-1)
-    log_q = torch.log_softmax(log_weights + log_normal, -1)
-    q = log_q.exp()
+    w: Any,
+    log_weights: Any,
+    means: Any,
+    logvars: Any,
+    exp: Any = torch.exp,
+    log_softmax: Any = torch.log_softmax,
+) -> tuple[Any, Any]:
+    """Return E_q(z)[log N] and KL(q(z) || p(z)) as a model's author writes them.
+
+    Of torch's tensors, or of JAX's.
+    """
+    z = (w[..., None, :] - means) * exp(-0.5 * logvars)
+    log_normal = -0.5 * (z**2 + logvars + LOG_2PI).sum(-1)
+    log_q = log_softmax(log_weights + log_normal, -1)
+    q = exp(log_q)
     return (q * log_normal).sum(-1), (q * (log_q - log_weights)).sum(-1)
 
 

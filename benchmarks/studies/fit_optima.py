@@ -33,7 +33,7 @@ def main(
     torch.set_num_threads(threads)
     print(f"| fit | N, K, D, iterations | library | mean of {seeds} | each |")
     print("|---|---|---|---|---|")
-    for op, sizes in FITS.items():
+    for op, sizes in FITS["cpu"].items():
         case = fit(op, {**sizes[0], "i": iterations})
         x = case.draw()["x"].numpy()
         for name, estimator in LIBRARIES.items():

@@ -19,6 +19,7 @@ from benchmarks import variants as v
 from benchmarks.cases import Case
 from benchmarks.device import CPU, Load
 from benchmarks.fits import fit
+from benchmarks.peers import libraries
 from benchmarks.rates import COPY, FMA, SGEMM
 from benchmarks.results import BOTH, FORWARD, CaseResult, Figure, Results
 from benchmarks.runner import Settings, measure
@@ -82,7 +83,7 @@ def test_truth_by_chunks(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = case.draw()
     directions = [direction == BOTH for direction in case.directions]
     whole = [case.truth(inputs, backward) for backward in directions]
-    monkeypatch.setattr("benchmarks.cases._ELEMENTS", 40)  # two or three points at a time
+    monkeypatch.setattr("benchmarks.cases._ELEMENTS", 8)  # a point or two at a time
     for backward, expected in zip(directions, whole, strict=True):
         for got, want in zip(case.truth(inputs, backward), expected, strict=True):
             torch.testing.assert_close(got, want)
@@ -98,6 +99,17 @@ def test_a_case_has_a_figure_for_every_variant(op: str) -> None:
             assert (figure.skipped is None) == (figure.turns > 0)
             if figure.skipped is None:
                 assert 0 < figure.low <= figure.median <= figure.high < math.inf
+
+
+def test_a_gpus_fits_are_pyvaes_alone() -> None:
+    fits = [case for case in suite.cases("cuda") if case.op.startswith("fit_")]
+    assert [case.label for case in fits] == [
+        "2000000x32x64x20", "1000000x64x32x20", "1000000x16x32x20"
+    ]  # fmt: skip
+    for case in fits:
+        assert [variant.name for variant in case.variants] == [v.PYVAE]
+        small = replace(case, size={**case.size, "n": 300, "k": 3})
+        assert measure(small, QUICK).figures[FORWARD][v.PYVAE].error < 1e-4
 
 
 @pytest.mark.parametrize("kind", ["diag", "full"])
@@ -147,6 +159,52 @@ def test_points_are_drawn_of_the_mixture_too() -> None:
     log_posterior, density = ops.mixture_posterior(**near)
     assert (log_posterior > math.log(1e-9)).float().mean() < 0.05
     assert density.mean() > ops.mixture_log_prob(**far).mean()
+
+
+def _halved(x: torch.Tensor) -> torch.Tensor:
+    return x * 0.5
+
+
+def test_subnormals_are_flushed_by_all_threads_of_the_variant_alone() -> None:
+    inputs = {"x": torch.full((2**21,), 1e-39)}
+    with timing.threads(2):
+        plain = v.eager("halved", _halved, "n")
+        flushed = v.flushed(plain, least=2)
+        assert flushed.name == "eager, halved, subnormals flushed"
+        assert not flushed.joins({"n": 1}, "cpu")
+        call = flushed.prepare(inputs, False)
+        for variant, zero in ((call, True), (plain.prepare(inputs, False), False)) * 2:
+            (halves,) = variant()
+            bits = halves.view(torch.int32).chunk(2)
+            assert [bool((part == 0).all()) for part in bits] == [zero] * 2
+
+
+def test_the_draws_of_a_size_share_what_was_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    resets: list[None] = []
+    monkeypatch.setattr(torch._dynamo, "reset", lambda: resets.append(None))
+    case = tiny("mixture_log_prob")
+    case = replace(case, variants=case.variants[:1])
+    other = replace(case, size={**TINY, "n": 8})
+    runner.run([case, replace(case, clusters=True), other, case], QUICK)
+    assert len(resets) == 3
+
+
+def test_jax_leaves_memory_and_tells_where_it_cannot_run() -> None:
+    pytest.importorskip("jax")
+    libraries._jax("cpu")
+    assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    if not torch.cuda.is_available():
+        with pytest.raises(v.Unavailable, match="jax is installed without a GPU's kernels"):
+            libraries._jax("gpu")
+
+
+def test_memory_that_is_not_seen_is_no_figure() -> None:
+    case = tiny("gaussian_kl")
+    apart = replace(case.variants[1], runtime="jax")
+    device = replace(CPU, unseen=("jax",))
+    case = replace(case, variants=(case.variants[0], apart))
+    figures = measure(case, replace(QUICK, device=device)).figures[FORWARD]
+    assert [figure.peak_bytes is None for figure in figures.values()] == [False, True]
 
 
 def test_a_long_loop_is_not_compiled() -> None:
@@ -234,7 +292,8 @@ def test_what_is_measured_of_a_gpu(op: str) -> None:
     names = [variant.name for variant in case.variants]
     assert names[0] == v.PYVAE
     assert names[-3:] == [COPY.name, FMA.name, SGEMM.name]
-    assert not {v.ONE_THREAD, "scikit-learn", "jax.jit, GEMM form"} & set(names)
+    assert not {v.ONE_THREAD, "scikit-learn"} & set(names)
+    assert not [name for name in names if name.endswith(v.FLUSHED)]
     small = replace(case, size=tiny(op).size, variants=case.variants[:2])
     found = measure(small, replace(QUICK, device=device)).figures[FORWARD]
     assert [figure.skipped for figure in found.values()] == [None, None]

@@ -265,7 +265,7 @@ _SUMS_TRIL = _full(
     reference.mixture_statistics_tril,
     outputs=("", "k", "k d", "k d d"),
     benchmark_sizes=sizes_of("nkd", (100_000, 16, 32), (16384, 64, 64)),
-    gpu_sizes=sizes_of("nkd", (100_000, 16, 32)),
+    gpu_sizes=sizes_of("nkd", (100_000, 16, 32), (65536, 64, 64)),
 )
 STATISTICS_CASES = (*_forms(_SUMS), *_forms(_SUMS_TRIL))
 
