@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -131,8 +132,28 @@ def rows(source: Source, index: slice | Tensor) -> Tensor:
     if isinstance(source, Tensor):
         found = source[index.to(source.device) if isinstance(index, Tensor) else index]
         return found.contiguous()
-    which = index.cpu().numpy() if isinstance(index, Tensor) else index
-    return torch.from_numpy(np.array(source[which], order="C"))
+    if isinstance(index, Tensor):
+        return torch.from_numpy(np.array(source[index.cpu().numpy()], order="C"))
+    part = source[index]
+    found = torch.from_numpy(np.array(part, order="C"))
+    if isinstance(part, np.memmap):
+        _let_go(part)
+    return found
+
+
+def _let_go(part: np.memmap) -> None:
+    """Take the pages of rows that were read from what counts as the process's memory.
+
+    They stay in the system's cache as long as there is room. A private map may hold changes, which
+    would be lost.
+    """
+    mapped, advice = part._mmap, getattr(mmap, "MADV_DONTNEED", None)  # type: ignore[attr-defined]
+    if mapped is None or advice is None or part.mode == "c" or not part.flags.c_contiguous:
+        return
+    begin = part.ctypes.data - np.frombuffer(mapped, dtype=np.uint8).ctypes.data
+    first, last = (at // mmap.PAGESIZE * mmap.PAGESIZE for at in (begin, begin + part.nbytes))
+    if last > first:
+        mapped.madvise(advice, first, last - first)
 
 
 def as_given(example: Array, result: Tensor) -> Array:

@@ -35,6 +35,8 @@ def test_help_tells_every_option(name: str, capsys: pytest.CaptureFixture[str]) 
     ("name", "args", "words"),
     [
         ("digits_seeds", ["--first", "3", "--last", "2"], "--first 3 comes after --last 2"),
+        ("mapped_file", ["--folder", "nowhere"], "--folder: nowhere is no folder"),
+        ("mapped_file", ["--folder", ".", "--points", str(10**15)], "no room for a file of"),
         ("prior_updates", ["--mnist", "nowhere"], "nowhere: no such file"),
         ("small_calls", ["--size", "3x4"], "'3x4' must be three numbers"),
         ("vamp_prior", ["--threads", "0"], "--threads"),
@@ -60,3 +62,12 @@ def test_a_study_prints_what_it_measured(capsys: pytest.CaptureFixture[str]) -> 
     small = ("--rounds", "1", "--hidden", "3", "--threads", "1", "--features", "4")
     assert run("vamp_prior", *small, "--pseudo-inputs", "3", "--latent-dim", "2") == 0
     assert "| (3, 3) | 1 |" in capsys.readouterr().out
+
+
+def test_the_study_of_a_mapped_file_removes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = ("--points", "3000", "--in-memory", "1000", "--components", "5", "--threads", "1")
+    assert run("mapped_file", "--folder", str(tmp_path), *tiny) == 0
+    assert "| 3,000 | file |" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyvae.mixture import GaussianMixture, points
+from pyvae.mixture import GaussianMixture, arrays, points
+from tests.memory import resident
 from tests.mixture.drawing import KINDS, clusters, same_start
 
 LARGE = 400 * 2**20  # bytes of the file
@@ -77,6 +78,28 @@ def test_a_row_that_is_not_finite(tmp_path: Path) -> None:
         GaussianMixture(3).fit(mapped(x, tmp_path))
     fitted = GaussianMixture(3, missing_values="marginalize", random_state=0)
     assert fitted.fit(mapped(x, tmp_path)).converged_
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what it holds of a file")
+def test_rows_that_were_read_are_let_go(tmp_path: Path) -> None:
+    size, step = 2**26, 2**16
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (size // 64, 16))
+    x[:] = 1.0
+    x.flush()
+    del x
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    before = resident()
+    for at in range(0, len(x), step):
+        assert (arrays.rows(x, slice(at, at + step)) == 1.0).all()
+    assert resident() - before < size / 4
+
+
+def test_changes_of_a_private_map_stay(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((4096, 16), dtype=np.float32))
+    x = np.load(tmp_path / "x.npy", mmap_mode="c")
+    x[:] = 1.0
+    for _ in range(2):
+        assert (arrays.rows(x, slice(0, len(x))) == 1.0).all()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
