@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -93,10 +95,7 @@ class GaussianEM:
 
     def e_step(self, data: Points) -> Posterior:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
-        parts = [self.sums(x, weight) for x, weight in self._chunks(data)]
-        sums = parts[0]
-        for part in parts[1:]:
-            sums = sums + part
+        sums = reduce(add, (self.sums(x, weight) for x, weight in self._chunks(data)))
         sums = self.processes.added(sums)
         expected = self.kind.expected_log_joint(sums, self.parameters).item()
         reached = sums.log_likelihood.item()

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pyvae.mixture import GaussianMixture, arrays, points
+from pyvae.mixture.gaussian_em import GaussianEM
+from pyvae.mixture.sums import Sums
 from tests.memory import resident
 from tests.mixture.drawing import KINDS, clusters, same_start
 
@@ -78,6 +82,23 @@ def test_a_row_that_is_not_finite(tmp_path: Path) -> None:
         GaussianMixture(3).fit(mapped(x, tmp_path))
     fitted = GaussianMixture(3, missing_values="marginalize", random_state=0)
     assert fitted.fit(mapped(x, tmp_path)).converged_
+
+
+def test_sums_of_chunks_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_chunk, made, most = GaussianEM.sums, [], 0
+
+    def sums(*args: Any) -> Sums:
+        nonlocal most
+        found = of_chunk(*args)
+        made.append(weakref.ref(found))
+        most = max(most, sum(each() is not None for each in made))
+        return found
+
+    monkeypatch.setattr(GaussianEM, "sums", sums)
+    x = clusters()
+    GaussianMixture(**same_start(x, "diag")).fit(mapped(x, tmp_path))
+    assert len(made) > 10
+    assert most <= 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what it holds of a file")
