@@ -44,8 +44,15 @@ void add_result(Op& op, std::string text) {
 Op parse(const OpLine& line) {
   const std::string signature = line.signature;
   const size_t arrow = signature.find("->");
-  Op op{split(line.arguments, ','),     {}, cores(signature.substr(0, arrow)),
-        cores(signature.substr(arrow)), {}, 0};
+  const std::string name = line.name;
+  Op op{name,
+        name + "_backward",
+        split(line.arguments, ','),
+        {},
+        cores(signature.substr(0, arrow)),
+        cores(signature.substr(arrow)),
+        {},
+        0};
   for (const std::string& text : split(line.results, ',')) add_result(op, text);
   return op;
 }

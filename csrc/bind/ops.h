@@ -42,6 +42,7 @@ enum class Dtype { kOfArguments, kFloat64, kInt64 };
 
 // A line of the op table, taken apart.
 struct Op {
+  std::string name, backward_name;
   std::vector<std::string> arguments, results;
   std::vector<Core> argument_cores, result_cores;
   std::vector<Dtype> result_dtypes;

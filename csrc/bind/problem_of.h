@@ -42,7 +42,7 @@ class Shapes {
   void read(const Bound& bound);
   bool in_place(const Tensor& tensor) const;
 
-  std::string op_;
+  const std::string& op_;  // which outlives it
   Place place_;
   int32_t device_index_ = -1;  // of the first tensor, where there can be several
   std::vector<int64_t> batch_;

@@ -23,13 +23,17 @@ using torch::headeronly::ScalarType;
 using torch::stable::detail::from;
 using torch::stable::detail::to;
 
-// Memory of one call on the CPU, freed when it ends, however it ends.
+// Memory of one call on the CPU, freed when it ends, however it ends. A small call's is on the
+// stack.
 class Memory {
  public:
   static void* take(void* self, size_t bytes) {
-    std::vector<Block>& blocks = static_cast<Memory*>(self)->blocks_;
-    blocks.emplace_back(::operator new(bytes, std::align_val_t(64)));
-    return blocks.back().get();
+    Memory& memory = *static_cast<Memory*>(self);
+    const size_t rounded = (bytes + 63) / 64 * 64;
+    if (rounded <= sizeof(memory.near_) - memory.taken_)
+      return memory.near_ + std::exchange(memory.taken_, memory.taken_ + rounded);
+    memory.blocks_.emplace_back(::operator new(bytes, std::align_val_t(64)));
+    return memory.blocks_.back().get();
   }
 
  private:
@@ -38,6 +42,8 @@ class Memory {
   };
   using Block = std::unique_ptr<void, Free>;
   std::vector<Block> blocks_;
+  size_t taken_ = 0;
+  alignas(64) unsigned char near_[1 << 14];
 };
 
 // The CPU; what it runs is another's to say.
@@ -72,24 +78,32 @@ void run_kernel(Kernel kernel, const Problem& problem, const Tensor& like) {
 
 inline std::vector<Tensor> take_tensors(StableIValue* stack, size_t count) {
   std::vector<Tensor> tensors;
+  tensors.reserve(count);
   for (size_t i = 0; i < count; ++i) tensors.push_back(to<Tensor>(stack[i]));
   return tensors;
 }
 
-// Memory like a tensor's. torch's own reason does not come through the stable ABI.
+// Memory beside a tensor's, without the dispatcher, which in a small call takes as long as a
+// kernel. torch's own reason for a failure does not come through the stable ABI.
 inline Tensor new_memory(const Tensor& like, const std::vector<int64_t>& shape, ScalarType kind) {
-  try {
-    return torch::stable::new_empty(like, shape, kind);
-  } catch (const std::exception&) {
-    std::string sizes;
-    for (const int64_t size : shape) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
-    throw std::runtime_error((like.is_cuda() ? "CUDA out of memory" : "out of memory") +
-                             std::string(": pyvae asked for (") + sizes + ") numbers of " +
-                             (kind == ScalarType::Byte    ? "a byte"
-                              : kind == ScalarType::Float ? "4 bytes"
-                                                          : "8 bytes") +
-                             "; take a smaller batch");
-  }
+  std::vector<int64_t> strides(shape.size());
+  int64_t stride = 1;
+  for (size_t i = shape.size(); i-- > 0; stride *= shape[i] > 0 ? shape[i] : 1) strides[i] = stride;
+  int32_t device_type;
+  AtenTensorHandle found;
+  if (aoti_torch_get_device_type(like.get(), &device_type) == AOTI_TORCH_SUCCESS &&
+      aoti_torch_empty_strided(int64_t(shape.size()), shape.data(), strides.data(),
+                               to<int32_t>(from(kind)), device_type, like.get_device_index(),
+                               &found) == AOTI_TORCH_SUCCESS)
+    return Tensor(found);
+  std::string sizes;
+  for (const int64_t size : shape) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
+  throw std::runtime_error((like.is_cuda() ? "CUDA out of memory" : "out of memory") +
+                           std::string(": pyvae asked for (") + sizes + ") numbers of " +
+                           (kind == ScalarType::Byte    ? "a byte"
+                            : kind == ScalarType::Float ? "4 bytes"
+                                                        : "8 bytes") +
+                           "; take a smaller batch");
 }
 
 // Appends the tensors from `next` on, under their names and cores.
@@ -109,9 +123,10 @@ void forward(StableIValue* stack, uint64_t, uint64_t) {
   const Op& op = parsed(kIndex);
   const std::vector<Tensor> tensors = take_tensors(stack, op.arguments.size());
   std::vector<Bound> bound;
+  bound.reserve(kMaxOperands);
   size_t next = 0;
   bind(bound, tensors, next, op.arguments, op.argument_cores, op.arguments.size());
-  const Shapes shapes(kOps[kIndex].name, bound, Device::place());
+  const Shapes shapes(op.name, bound, Device::place());
   for (size_t i = 0; i < op.results.size(); ++i)
     bound.push_back({&op.results[i], &op.result_cores[i],
                      new_memory(tensors[0], shapes.of(op.result_cores[i]),
@@ -128,12 +143,13 @@ void backward(StableIValue* stack, uint64_t arguments, uint64_t) {
   const std::vector<Tensor> tensors = take_tensors(stack, arguments - 1);
   const int64_t needs = to<int64_t>(stack[arguments - 1]);
   std::vector<Bound> bound;
+  bound.reserve(kMaxOperands);
   size_t next = 0;
   bind(bound, tensors, next, op.results, op.result_cores, op.returned);
   bind(bound, tensors, next, op.arguments, op.argument_cores, op.arguments.size());
   if (kOps[kIndex].backward_uses_results())
     bind(bound, tensors, next, op.results, op.result_cores, op.results.size());
-  const Shapes shapes(std::string(kOps[kIndex].name) + "_backward", bound, Device::place());
+  const Shapes shapes(op.backward_name, bound, Device::place());
   for (size_t i = 0; i < op.arguments.size(); ++i) {
     const bool wanted = needs >> i & 1;
     const Tensor& like = tensors[op.returned + i];

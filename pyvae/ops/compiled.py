@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _any_requires_grad as any_requires_grad
+from torch._C._functorch import unwrap_if_dead
 
 from pyvae import _C
 from pyvae.ops.modes import in_transform, is_plain
@@ -26,7 +28,8 @@ class CompiledOp:
     signature
         Names and shapes of its arguments and results.
     kernel, backward_kernel
-        The registered ops; the latter only where it is differentiable.
+        The registered ops; the latter only where it is differentiable. ``call_kernel`` and
+        ``call_backward_kernel`` are their calls, for small ones.
     reference
         The same function in plain torch, which the second derivatives differentiate.
     arguments, results, returned, differentiable
@@ -34,6 +37,8 @@ class CompiledOp:
         those have a gradient: all or none.
     result_dtypes
         Of the results; None is that of the arguments.
+    every
+        The bits of all arguments.
     saves_results
         Whether the backward op is handed the results.
     eager_function, forward_function, backward_function
@@ -49,6 +54,7 @@ class CompiledOp:
         line = _TABLE[name]
         self.signature = Signature(title or name, tuple(line["arguments"]), line["signature"])
         self.arguments = len(line["arguments"])
+        self.every = (1 << self.arguments) - 1
         self.results = len(line["results"])
         self.returned = self.results - line["auxiliary"]
         self.differentiable = self.returned if line["differentiable"] else 0
@@ -56,30 +62,30 @@ class CompiledOp:
         self.saves_results: bool = line["backward_uses_results"]
         self.reference = reference
         self.kernel = getattr(torch.ops.pyvae, name).default
+        self.call_kernel = self.kernel._op  # the same call, of a frame less
         if self.differentiable:
             self.backward_kernel = getattr(torch.ops.pyvae, f"{name}_backward").default
+            self.call_backward_kernel = self.backward_kernel._op
 
     def run(self, tensors: Tensors) -> Tensors:
         """Run on tensors of one dtype and one batch shape; all results."""
-        if not is_plain():
-            return self._run_transformed(tensors)
-        if self.differentiable and torch.is_grad_enabled() and _any_requires_grad(tensors):
-            return as_tuple(self.eager_function.apply(*tensors))
+        return self.run_plain(tensors) if is_plain() else self._run_transformed(tensors)
+
+    def run_plain(self, tensors: Tensors) -> Tensors:
+        """The same where nobody else has a hand in the call."""
+        if self.differentiable and torch.is_grad_enabled() and any_requires_grad(*tensors):
+            return as_tuple(self.eager_function(*map(unwrap_if_dead, tensors)))
         with BelowAutograd():
-            return as_tuple(self.kernel(*tensors))
+            return as_tuple(self.call_kernel(*tensors))
 
     def _run_transformed(self, tensors: Tensors) -> Tensors:
         if not self.differentiable:
             return as_tuple(self.kernel(*(t.detach() for t in tensors)))
         return as_tuple(dispatch(self.forward_function, self.kernel, *tensors))
 
-    def run_backward(
-        self, gradients: Tensors, tensors: Tensors, results: Tensors, needs: int
-    ) -> Tensors:
-        """Run the backward op; the bits of ``needs`` tell which arguments want a gradient."""
-        kept = results if self.saves_results else ()
-        inputs = (*gradients, *tensors, *kept, needs)
-        return as_tuple(dispatch(self.backward_function, self.backward_kernel, *inputs))
+    def run_backward(self, *inputs: Any) -> Any:
+        """Run the backward op; the bits of the last tell which arguments want a gradient."""
+        return dispatch(self.backward_function, self.backward_kernel, *inputs)
 
     def split_backward(self, inputs: Sequence[Any]) -> tuple[Tensors, Tensors, int]:
         """Gradients, arguments and the mask, from the inputs of the backward op."""
@@ -89,10 +95,6 @@ class CompiledOp:
     def wanted(self, needs: int) -> list[bool]:
         """Which arguments want a gradient."""
         return [bool(needs >> i & 1) for i in range(self.arguments)]
-
-
-def _any_requires_grad(tensors: Tensors) -> bool:
-    return any(t.requires_grad for t in tensors)
 
 
 def dispatch(function: Any, kernel: Any, *inputs: Any) -> Any:
@@ -108,7 +110,9 @@ def dispatch(function: Any, kernel: Any, *inputs: Any) -> Any:
 
 def as_tuple(value: Tensor | Sequence[Tensor]) -> Tensors:
     """One result or several, as torch returns them, as a tuple."""
-    return (value,) if isinstance(value, Tensor) else tuple(value)
+    if isinstance(value, Tensor):
+        return (value,)
+    return value if isinstance(value, tuple) else tuple(value)
 
 
 def single(values: tuple[Any, ...]) -> Any:

@@ -18,6 +18,10 @@ _AUTOCAST_DEVICES = frozenset(
 )
 
 
+# Whether autocast is on for any device: quicker to ask. Not to be traced.
+is_any_casting = torch._C._is_any_autocast_enabled
+
+
 def is_casting(tensor: object) -> bool:
     """Whether autocast is on for the tensor's device."""
     device = tensor.device.type if isinstance(tensor, Tensor) else "cpu"

@@ -14,7 +14,7 @@ from torch import Tensor
 from pyvae.ops import autograd, transforms
 from pyvae.ops._cuda import hand_over, refuse_cuda
 from pyvae.ops.compiled import CompiledOp, Tensors
-from pyvae.ops.modes import HALF, is_casting
+from pyvae.ops.modes import HALF, is_any_casting, is_casting, is_plain
 from pyvae.ops.registration import register
 
 
@@ -52,9 +52,9 @@ class Op(CompiledOp):
 
     def __call__(self, *tensors: Tensor) -> Tensors:
         """Check, broadcast and convert the arguments; the op's results but the auxiliary ones."""
-        if not torch.compiler.is_compiling() and self._ready(tensors):
+        if is_plain() and self._ready(tensors):
             try:
-                return self.run(tensors)[: self.returned]
+                return self.run_plain(tensors)[: self.returned]
             except RuntimeError:
                 self.signature.check(tensors)  # the kernels' own checks know less of the caller
                 raise
@@ -75,7 +75,7 @@ class Op(CompiledOp):
         Sizes are left to the kernel. In a small call the checks in Python cost more than the work.
         """
         first = tensors[0]
-        if not isinstance(first, Tensor) or is_casting(first):
+        if not isinstance(first, Tensor) or (is_any_casting() and is_casting(first)):
             return False
         dtype, device = first.dtype, first.device
         if dtype is not torch.float32 and dtype is not torch.float64:
@@ -83,9 +83,12 @@ class Op(CompiledOp):
         ranks = self.signature.ranks
         batch = first.shape[: first.dim() - ranks[0]]
         for tensor, rank in zip(tensors, ranks, strict=True):
-            if not isinstance(tensor, Tensor) or tensor.shape[: tensor.dim() - rank] != batch:
+            if not isinstance(tensor, Tensor):
                 return False
             if tensor.dtype is not dtype or tensor.device != device:
+                return False
+            leading = tensor.dim() - rank
+            if leading != len(batch) or (batch and tensor.shape[:leading] != batch):
                 return False
         return not batch or not self.signature.folds_batch(tensors, batch)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pyvae.ops import autograd
-from pyvae.ops.compiled import CompiledOp, Tensors, as_tuple, dispatch, single
+from pyvae.ops.compiled import CompiledOp, Tensors, as_tuple, single
 from pyvae.ops.folding import place
 
 
@@ -108,7 +108,7 @@ def backward_vmap(
         *(t.shape[: t.dim() - len(c)] for t, c in zip(tensors, cores, strict=True))
     )
     placed, folding = place(cores, tensors, batch, folds=signature.folds and by_points)
-    found = as_tuple(dispatch(op.backward_function, op.backward_kernel, *placed, needs))
+    found = as_tuple(op.run_backward(*placed, needs))
     if folding is not None:
         found = tuple(folding.restore(g) if w else g for g, w in zip(found, wanted, strict=True))
     return single(found), single(tuple(0 if w else None for w in wanted))

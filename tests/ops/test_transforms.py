@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.ops.case import as_tuple
-from tests.ops.cases import SMALL, OpCase, each_case, each_dtype
+from tests.ops.cases import CASES, SMALL, OpCase, each_case, each_dtype
 from tests.ops.checks import (
     assert_gradients,
     assert_values,
@@ -24,6 +24,7 @@ from tests.ops.checks import (
 # torch's forward mode loads its decompositions through torch.jit.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
+MIXTURE = next(case for case in CASES if case.name == "mixture_log_prob")
 SIZE = {"n": 4, "k": 5, "d": 3}
 Inputs = Mapping[str, Tensor]
 
@@ -197,6 +198,23 @@ def test_jvp(case: OpCase, dtype: torch.dtype) -> None:
     rtol = gradient_rtol(case.second_rtol[dtype], case.expected(**doubled(inputs)))
     for index, (have, truth) in enumerate(zip(got, want, strict=True)):
         assert_gradients({"jvp": have}, {"jvp": truth}, rtol, f"result {index} of {case.name}")
+
+
+def test_a_tensor_of_a_transform_that_has_ended() -> None:
+    """It is what the transform was of, and has its gradient."""
+    inputs = MIXTURE.draw(SMALL, torch.float64)
+    leaf, kept = inputs["means"].clone().requires_grad_(), []
+
+    def keeps(means: Tensor) -> Tensor:
+        kept.append(means)
+        return means.square().sum()
+
+    torch.func.grad(keeps)(leaf)
+    got, want = (
+        torch.autograd.grad(_weighted(MIXTURE, {**inputs, "means": means}), leaf)[0]
+        for means in (*kept, leaf)
+    )
+    torch.testing.assert_close(got, want, rtol=0, atol=0)
 
 
 @each_dtype
