@@ -35,7 +35,8 @@ def mapped(centres: torch.Tensor, points: int, folder: str) -> Iterator[np.memma
     with tempfile.NamedTemporaryFile(dir=folder, prefix="points-", suffix=".bin") as file:
         for start in range(0, points, _ROWS):
             chosen = torch.randint(len(centres), (min(_ROWS, points - start),))
-            file.write((centres[chosen] + torch.randn(len(chosen), centres.shape[1])).numpy())
+            rows = centres[chosen] + torch.randn(len(chosen), centres.shape[1])
+            file.write(rows.numpy().tobytes())
         file.flush()
         shape = (points, centres.shape[1])
         yield np.memmap(file.name, dtype=np.float32, mode="r", shape=shape)
