@@ -85,6 +85,7 @@ PRIVATE: dict[str, dict[str, str]] = {
         "_name": "of an op with its namespace, as torch's registration takes it",
         "_opname": "of an op without it",
         "_AutoDispatchBelowAutograd": "torch's way past the autograd of its registry",
+        "_is_any_autocast_enabled": "what a small call asks of all devices at once",
     },
     "mixture": {
         "_check_sample_weight": "scikit-learn's own check of weights",

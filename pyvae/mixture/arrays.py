@@ -147,13 +147,17 @@ def _let_go(part: np.memmap) -> None:
     They stay in the system's cache as long as there is room. A private map may hold changes, which
     would be lost.
     """
-    mapped, advice = part._mmap, getattr(mmap, "MADV_DONTNEED", None)  # type: ignore[attr-defined]
-    if mapped is None or advice is None or part.mode == "c" or not part.flags.c_contiguous:
+    owner: Any = part
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    advice = getattr(mmap, "MADV_DONTNEED", None)
+    held = isinstance(owner, mmap.mmap) and part.flags.c_contiguous and part.mode != "c"
+    if advice is None or not held:
         return
-    begin = part.ctypes.data - np.frombuffer(mapped, dtype=np.uint8).ctypes.data
+    begin = part.ctypes.data - np.frombuffer(owner, dtype=np.uint8).ctypes.data
     first, last = (at // mmap.PAGESIZE * mmap.PAGESIZE for at in (begin, begin + part.nbytes))
     if last > first:
-        mapped.madvise(advice, first, last - first)
+        owner.madvise(advice, first, last - first)
 
 
 def as_given(example: Array, result: Tensor) -> Array:

@@ -29,7 +29,7 @@ def eager_function(op: CompiledOp) -> Callable[..., Tensor | Tensors]:
         @staticmethod
         def forward(ctx: Any, *inputs: Tensor) -> Tensor | Tensors:
             with BelowAutograd():
-                output = op.call_kernel(*inputs)
+                output = op.kernel(*inputs)
             save_forward(op, ctx, inputs, output)
             if has_others:
                 ctx.mark_non_differentiable(*output[op.differentiable :])
@@ -40,7 +40,7 @@ def eager_function(op: CompiledOp) -> Callable[..., Tensor | Tensors]:
             if torch.is_grad_enabled() or in_transform():
                 return forward_vjp(op, ctx, *gradients)
             with BelowAutograd():
-                return _gradients(op, ctx, op.call_backward_kernel, gradients)
+                return _gradients(op, ctx, op.backward_kernel, gradients)
 
     Eager.__name__ = op.signature.name
     return super(torch.autograd.Function, Eager).apply  # type: ignore[misc]

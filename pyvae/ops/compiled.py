@@ -28,8 +28,7 @@ class CompiledOp:
     signature
         Names and shapes of its arguments and results.
     kernel, backward_kernel
-        The registered ops; the latter only where it is differentiable. ``call_kernel`` and
-        ``call_backward_kernel`` are their calls, for small ones.
+        The registered ops; the latter only where it is differentiable.
     reference
         The same function in plain torch, which the second derivatives differentiate.
     arguments, results, returned, differentiable
@@ -62,10 +61,8 @@ class CompiledOp:
         self.saves_results: bool = line["backward_uses_results"]
         self.reference = reference
         self.kernel = getattr(torch.ops.pyvae, name).default
-        self.call_kernel = self.kernel._op  # the same call, of a frame less
         if self.differentiable:
             self.backward_kernel = getattr(torch.ops.pyvae, f"{name}_backward").default
-            self.call_backward_kernel = self.backward_kernel._op
 
     def run(self, tensors: Tensors) -> Tensors:
         """Run on tensors of one dtype and one batch shape; all results."""
@@ -76,7 +73,7 @@ class CompiledOp:
         if self.differentiable and torch.is_grad_enabled() and any_requires_grad(*tensors):
             return as_tuple(self.eager_function(*map(unwrap_if_dead, tensors)))
         with BelowAutograd():
-            return as_tuple(self.call_kernel(*tensors))
+            return as_tuple(self.kernel(*tensors))
 
     def _run_transformed(self, tensors: Tensors) -> Tensors:
         if not self.differentiable:
