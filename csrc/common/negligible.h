@@ -28,9 +28,10 @@ PYVAE_HD inline T log_negligible(T ratio) {
 // component's constant and a score: at most that to the lowest log-density and from there to the
 // lowest responsibility that may have to be kept, the first bound for which is what e^x makes zero.
 template <class V>
-inline V log_negligible_of_component(int64_t n, V constant, ScalarOf<V> lowest_log_prob, V sum) {
+PYVAE_HD inline V log_negligible_of_component(int64_t n, V constant, ScalarOf<V> lowest_log_prob,
+                                              V sum) {
   using T = ScalarOf<V>;
-  const T share = kLogNegligible<T> + T(20 * kLn2 - __builtin_log(double(n)));
+  const T share = kLogNegligible<T> + T(20 * kLn2 - double(log(T(double(n)))));
   const V difference = constant - lowest_log_prob, gap = difference > T(0) ? difference : V{};
   const auto beside = [&](V lowest) { return share - log(T(2) * (gap - lowest)); };
   const V smallest = T(ExpTable<T>::kSmallestNormal) - V{};

@@ -33,10 +33,10 @@ struct BackwardMemory {
 };
 
 // One tile of points against tiles of components.
-template <class Op, class Shape, bool kPacked>
+template <class Op, class Shape>
 struct BackwardTile {
   using T = typename Shape::T;
-  using View = ComponentView<T, kPacked>;
+  using View = ComponentView<T>;
   using Memory = BackwardMemory<Op, Shape>;
   static constexpr bool kSpread = Op::kSpread >= 0;
   static constexpr int kP = Shape::kPointsEach, kC = Shape::kColumnsEach;
@@ -129,12 +129,12 @@ struct BackwardTile {
   }
 };
 
-template <class Op, class Shape, bool kPacked, class View, class Memory>
+template <class Op, class Shape, class View, class Memory>
 __device__ void point_gradients(const Problem& problem, Memory& memory, const View& components,
                                 int64_t entry, int64_t first) {
   using T = typename Shape::T;
   constexpr bool kSpread = Op::kSpread >= 0;
-  BackwardTile<Op, Shape, kPacked> tile(problem, memory, components, entry, first);
+  BackwardTile<Op, Shape> tile(problem, memory, components, entry, first);
   const Column<T> by_point(problem, Op::kByPoint, entry),
       by_spread(problem, kSpread ? Op::kBySpread : Op::kByPoint, entry),
       by_sample(problem, Op::kSample >= 0 ? Op::kBySample : Op::kByPoint, entry);
@@ -155,15 +155,14 @@ __device__ void point_gradients(const Problem& problem, Memory& memory, const Vi
   }
 }
 
-template <class Op, class Shape, bool kPacked, class View, class Memory>
+template <class Op, class Shape, class View, class Memory>
 __device__ void component_sums(const Problem& problem, Memory& memory, const View& components,
                                int64_t entry, int64_t column, Range tiles,
                                ComponentSums<Shape> sums) {
   constexpr bool kSpread = Op::kSpread >= 0;
   sums.clear(problem.d);
   for (int64_t tile_index = tiles.begin; tile_index < tiles.end; ++tile_index) {
-    BackwardTile<Op, Shape, kPacked> tile(problem, memory, components, entry,
-                                          tile_index * Shape::kPoints);
+    BackwardTile<Op, Shape> tile(problem, memory, components, entry, tile_index * Shape::kPoints);
     tile.template fill<false>(column);
     sums.template add<kSpread, Op::kMoments>(memory.point_rows, memory.by_score, components, column,
                                              tile.points, &tile.spreads);
@@ -253,31 +252,28 @@ struct BackwardPlan {
   }
 };
 
-template <class Op, class Shape, bool kPacked, class T = typename Shape::T>
+template <class Op, class Shape, class T = typename Shape::T>
 __global__ void __launch_bounds__(kThreads, 1)
     backward_kernel(const __grid_constant__ Problem problem, BackwardPlan plan, bool finish,
-                    double* partial, Packed<T> packed) {
+                    double* partial) {
   auto& memory = shared_memory<BackwardMemory<Op, Shape>>();
   const int64_t block = blockIdx.x;
   if (block < plan.point_blocks) {
     const PointTile<Shape> tile(problem, block);
-    const ComponentView<T, kPacked> components(problem, Op::kParameters, Op::kWeighted, tile.entry,
-                                               packed);
-    point_gradients<Op, Shape, kPacked>(problem, memory, components, tile.entry, tile.first);
+    const ComponentView<T> components(problem, Op::kParameters, Op::kWeighted, tile.entry);
+    point_gradients<Op, Shape>(problem, memory, components, tile.entry, tile.first);
     return;
   }
   const int64_t sum_block = block - plan.point_blocks;
   for (int64_t task = sum_block; task < plan.tiles * plan.parts; task += plan.sum_blocks) {
     const int64_t part = task % plan.parts, tile = task / plan.parts % plan.component_tiles;
     const int64_t entry = task / plan.parts / plan.component_tiles, column = tile * Shape::kColumns;
-    const ComponentView<T, kPacked> components(problem, Op::kParameters, Op::kWeighted, entry,
-                                               packed);
+    const ComponentView<T> components(problem, Op::kParameters, Op::kWeighted, entry);
     double* const own =
         partial + (finish ? sum_block : task) * ComponentSums<Shape>::footprint(problem.d);
-    component_sums<Op, Shape, kPacked>(
-        problem, memory, components, entry, column,
-        share(divide_up(problem.n, Shape::kPoints), part, plan.parts),
-        ComponentSums<Shape>(own, problem.d));
+    component_sums<Op, Shape>(problem, memory, components, entry, column,
+                              share(divide_up(problem.n, Shape::kPoints), part, plan.parts),
+                              ComponentSums<Shape>(own, problem.d));
     if (!finish) continue;
     __syncthreads();
     WriteGradients<Op::kByParameters, Op::kWeighted>::write(problem, components, entry, column,
@@ -287,12 +283,12 @@ __global__ void __launch_bounds__(kThreads, 1)
 }
 
 // What `Finish` makes of the sums of all parts. Operands of the components start at `first`.
-template <class Finish, class Shape, bool kPacked, class T = typename Shape::T>
+template <class Finish, class Shape, class T = typename Shape::T>
 __global__ void __launch_bounds__(kThreads, 1)
     finish_kernel(const __grid_constant__ Problem problem, int first, bool weighted,
-                  BackwardPlan plan, const double* partial, Packed<T> packed) {
+                  BackwardPlan plan, const double* partial) {
   const int64_t tile = blockIdx.x % plan.component_tiles, entry = blockIdx.x / plan.component_tiles;
-  const ComponentView<T, kPacked> components(problem, first, weighted, entry, packed);
+  const ComponentView<T> components(problem, first, weighted, entry);
   const double* const sums =
       partial + blockIdx.x * plan.parts * ComponentSums<Shape>::footprint(problem.d);
   Finish::write(problem, components, entry, tile * Shape::kColumns,
@@ -301,21 +297,20 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 // The sums of every tile and part, and the gradients by points where they are wanted; with `finish`
 // also those by components, where there is one part.
-template <class Op, class Shape, bool kPacked, class T = typename Shape::T>
-double* run_sums(const Problem& problem, const Runtime& runtime, BackwardPlan plan, bool finish,
-                 const Packed<T>& packed) {
+template <class Op, class Shape, class T = typename Shape::T>
+double* run_sums(const Problem& problem, const Runtime& runtime, BackwardPlan plan, bool finish) {
   // Sums that are finished at once need no more memory than there are blocks at work.
   plan.sum_blocks = plan.tiles * plan.parts;
   if (finish) plan.sum_blocks = smaller(plan.sum_blocks, pyvae_cuda_tuning.sum_blocks);
   double* const partial =
       take<double>(runtime, plan.sum_blocks * ComponentSums<Shape>::footprint(problem.d));
-  launch(backward_kernel<Op, Shape, kPacked>, plan.point_blocks + plan.sum_blocks, kThreads,
-         sizeof(BackwardMemory<Op, Shape>), runtime.stream, problem, plan, finish, partial, packed);
+  launch(backward_kernel<Op, Shape>, plan.point_blocks + plan.sum_blocks, kThreads,
+         sizeof(BackwardMemory<Op, Shape>), runtime.stream, problem, plan, finish, partial);
   return partial;
 }
 
-template <class Op, class Shape, bool kPacked, class T = typename Shape::T>
-void run_backward(const Problem& problem, const Runtime& runtime, const Packed<T>& packed) {
+template <class Op, class Shape, class T = typename Shape::T>
+void run_backward(const Problem& problem, const Runtime& runtime) {
   const auto wanted = [&](int operand) { return operand >= 0 && problem.operand[operand].data; };
   const bool by_points = wanted(Op::kByPoint) || wanted(Op::kBySpread) || wanted(Op::kBySample) ||
                          wanted(Op::kByLogits);
@@ -323,21 +318,10 @@ void run_backward(const Problem& problem, const Runtime& runtime, const Packed<T
   for (int i = 0; i < 2 + Op::kWeighted; ++i) by_components |= wanted(Op::kByParameters + i);
   const auto plan = BackwardPlan::of<Shape>(problem, by_points, by_components);
   const bool one_launch = plan.parts == 1;
-  double* const sums = run_sums<Op, Shape, kPacked>(problem, runtime, plan, one_launch, packed);
+  double* const sums = run_sums<Op, Shape>(problem, runtime, plan, one_launch);
   if (!one_launch)
-    launch(finish_kernel<WriteGradients<Op::kByParameters, Op::kWeighted>, Shape, kPacked>,
-           plan.tiles, kThreads, 0, runtime.stream, problem, Op::kParameters, Op::kWeighted, plan,
-           sums, packed);
-}
-
-// Ops whose large form has its components packed.
-template <class Op, class T = typename Op::Number>
-void backward(const Problem& problem, const Runtime& runtime) {
-  if constexpr (sizeof(T) == sizeof(float))
-    if (uses_large_tiles(problem))
-      return run_backward<Op, LargeTile, true>(problem, runtime,
-                                               pack<LargeTile>(problem, runtime, Op::kParameters));
-  run_backward<Op, SmallTile<T>, false>(problem, runtime, Packed<T>());
+    launch(finish_kernel<WriteGradients<Op::kByParameters, Op::kWeighted>, Shape>, plan.tiles,
+           kThreads, 0, runtime.stream, problem, Op::kParameters, Op::kWeighted, plan, sums);
 }
 
 }  // namespace

@@ -50,11 +50,10 @@ struct TileShape {
                        kCoordinates = kSide * kCoordinatesEach;
   static constexpr int kDepth = 16, kPad = 16 / sizeof(T);
 };
-// float has a small tile for a training batch and a large one, in double one must do.
+// Of problems that are no larger than a training batch; others have wide tiles (wide.h).
 template <class T>
 using SmallTile =
     std::conditional_t<sizeof(T) == sizeof(float), TileShape<T, 2, 2, 1>, TileShape<T, 4, 2, 2>>;
-using LargeTile = TileShape<Float, 8, 4, 4>;
 
 // A running log-sum-exp of one point, of which every thread of a row keeps a share.
 template <class T>
@@ -86,11 +85,9 @@ struct RunningLargest {
   T best = -kInfinity<T>;
   int64_t component = 0;
 
-  template <int kCount>
-  __device__ void add(const T (&scores)[kCount], int64_t first) {
-    PYVAE_UNROLL for (int i = 0; i < kCount; ++i) {
-      if (scores[i] > best) best = scores[i], component = first + i;
-    }
+  // Of components in ascending order.
+  __device__ void add(T score, int64_t of) {
+    if (score > best) best = score, component = of;
   }
 
   // The component of the whole row of threads, in each of them; 0 without a density.

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// mixture_log_prob, mixture_posterior and mixture_predict, forward.
+// mixture_log_prob, mixture_posterior and mixture_predict, forward, in one launch.
 #pragma once
 
 #include "common/beside.h"
 #include "cuda/scores.h"
-#include "cuda/tuning.h"
 
 namespace pyvae {
 namespace {
@@ -42,12 +41,12 @@ __device__ inline void normalise_scores(const Column<T>& to, int64_t n, int64_t 
 }
 
 // Operands: x, log_weights, means, logvars -> [log_posterior | component,] log_prob.
-template <class Shape, bool kPacked, Beside kBeside, class T = typename Shape::T>
+template <class Shape, Beside kBeside, class T = typename Shape::T>
 __global__ void __launch_bounds__(kThreads, 1)
-    density_kernel(const __grid_constant__ Problem problem, int log_prob_at, Packed<T> packed) {
+    density_kernel(const __grid_constant__ Problem problem, int log_prob_at) {
   auto& memory = shared_memory<DensityMemory<Shape>>();
   const PointTile<Shape> tile(problem, blockIdx.x);
-  const ComponentView<T, kPacked> components(problem, 1, true, tile.entry, packed);
+  const ComponentView<T> components(problem, 1, true, tile.entry);
   const Points<T> points(problem, 0, tile.entry, tile.first, Shape::kPoints, memory.unreachable);
   const Column<T> log_posterior(problem, 4, tile.entry), log_prob(problem, log_prob_at, tile.entry);
   mark_unreachable(points, Shape::kPoints, problem.d, memory.unreachable);
@@ -59,8 +58,10 @@ __global__ void __launch_bounds__(kThreads, 1)
     score_tile(memory.chunk, memory.constants, components, first, points, nullptr, score);
     PYVAE_UNROLL for (int i = 0; i < Shape::kPointsEach; ++i) {
       sum[i].add(score[i]);
-      if constexpr (kBeside == Beside::kComponent)
-        largest[i].add(score[i], first + column_of_thread() * Shape::kColumnsEach);
+      if constexpr (kBeside == Beside::kComponent) {
+        PYVAE_UNROLL for (int j = 0; j < Shape::kColumnsEach; ++j) largest[i].add(
+            score[i][j], first + column_of_thread() * Shape::kColumnsEach + j);
+      }
     }
     if constexpr (kBeside == Beside::kPosterior)
       write_scores<Shape>(log_posterior, points, first, problem.k, score);
@@ -83,20 +84,11 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
-template <class Shape, bool kPacked, Beside kBeside, class T = typename Shape::T>
-void run_density(const Problem& problem, const Runtime& runtime, int log_prob_at,
-                 const Packed<T>& packed) {
-  launch(density_kernel<Shape, kPacked, kBeside>, PointTile<Shape>::count(problem), kThreads,
-         sizeof(DensityMemory<Shape>), runtime.stream, problem, log_prob_at, packed);
-}
-
 template <Beside kBeside, class T>
-void density(const Problem& problem, const Runtime& runtime, int log_prob_at) {
-  if constexpr (sizeof(T) == sizeof(float))
-    if (uses_large_tiles(problem))
-      return run_density<LargeTile, true, kBeside>(problem, runtime, log_prob_at,
-                                                   pack<LargeTile>(problem, runtime, 1));
-  run_density<SmallTile<T>, false, kBeside>(problem, runtime, log_prob_at, Packed<T>());
+void run_density(const Problem& problem, const Runtime& runtime, int log_prob_at) {
+  using Shape = SmallTile<T>;
+  launch(density_kernel<Shape, kBeside>, PointTile<Shape>::count(problem), kThreads,
+         sizeof(DensityMemory<Shape>), runtime.stream, problem, log_prob_at);
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(kThreads, 1)
                  kLogits = Source::kLogits >= 0;
   auto& memory = shared_memory<ElboMemory<Source, Shape>>();
   const PointTile<Shape> tile(problem, blockIdx.x);
-  const ComponentView<T, false> components(problem, Source::kArguments, true, tile.entry, {});
+  const ComponentView<T> components(problem, Source::kArguments, true, tile.entry);
   const auto tile_of = [&](int operand, const bool* skip) {
     return Points<T>(problem, operand, tile.entry, tile.first, Shape::kPoints, skip);
   };
@@ -166,7 +166,7 @@ void elbo_forward(const Problem& problem, const Runtime& runtime) {
 }
 template <class Source, class T>
 void elbo_backward(const Problem& problem, const Runtime& runtime) {
-  run_backward<ElboGradient<Source, T>, SmallTile<T>, false>(problem, runtime, Packed<T>());
+  run_backward<ElboGradient<Source, T>, SmallTile<T>>(problem, runtime);
 }
 
 template <class Source>

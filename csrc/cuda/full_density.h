@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       if (!mine) continue;
       const T only[1] = {score[i]};
       sum[i].add(only);
-      if constexpr (kBeside == Beside::kComponent) largest[i].add(only, k);
+      if constexpr (kBeside == Beside::kComponent) largest[i].add(score[i], k);
       if (kPosterior && row + i < points.count)
         log_posterior.at(points.first + row + i, k) = score[i];
     }

@@ -111,7 +111,7 @@ struct PairwiseGradient {
 
 template <class T>
 void pairwise_backward(const Problem& problem, const Runtime& runtime) {
-  run_backward<PairwiseGradient<T>, SmallTile<T>, false>(problem, runtime, Packed<T>());
+  run_backward<PairwiseGradient<T>, SmallTile<T>>(problem, runtime);
 }
 
 }  // namespace

@@ -64,8 +64,8 @@ struct PointSums {
   Column<T> by_point, by_spread;
   bool wants_point, wants_spread;
 
-  template <bool kCentred, bool kSpread, class View>
-  __device__ void add_as(ComponentRows<Shape>& rows, CoefficientTile<Shape>& g,
+  template <bool kSpread, class View>
+  __device__ void add_at(ComponentRows<Shape>& rows, CoefficientTile<Shape>& g,
                          const View& components, int64_t first_column, const Points<T>& points,
                          const Points<T>* spreads, T offset, int64_t first_d) const {
     constexpr int kP = Shape::kPointsEach, kQ = Shape::kCoordinatesEach;
@@ -73,20 +73,15 @@ struct PointSums {
     PYVAE_UNROLL_TWICE for (int i = int(threadIdx.x); i < Shape::kColumns * Shape::kCoordinates;
                             i += kThreads) {
       const int c = i / Shape::kCoordinates, d = i % Shape::kCoordinates;
-      const T scale = components.scale(first_column + c, first_d + d);
-      const T shift = finite_shift(components.shift(first_column + c, first_d + d));
-      // z/sigma = x/sigma^2 - mu/sigma^2 where that is as exact as z itself.
-      rows.scale[c][d] = kCentred ? scale * scale : scale;
-      rows.shift[c][d] = kCentred ? scale * shift : shift;
+      rows.scale[c][d] = components.scale(first_column + c, first_d + d);
+      rows.shift[c][d] = finite_shift(components.shift(first_column + c, first_d + d));
     }
-    T x[kP][kQ], variance[kP][kQ], sum[kP][kQ] = {}, spread_sum[kP][kQ] = {};
+    T x[kP][kQ], spread[kP][kQ], sum[kP][kQ] = {}, spread_sum[kP][kQ] = {};
     PYVAE_UNROLL for (int i = 0; i < kP; ++i) {
       PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
-        x[i][q] = points.about(components, kCentred, row + i, first_d + q0 + q);
-        if constexpr (kSpread) {
-          const T s = spreads->scale(row + i, first_d + q0 + q, components.d);
-          variance[i][q] = kCentred ? s * s : s;
-        }
+        x[i][q] = points.value(row + i, first_d + q0 + q, components.d);
+        if constexpr (kSpread)
+          spread[i][q] = spreads->scale(row + i, first_d + q0 + q, components.d);
       }
     }
     __syncthreads();
@@ -98,11 +93,11 @@ struct PointSums {
       }
       PYVAE_UNROLL for (int i = 0; i < kP; ++i) {
         PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
-          const T z = standardise<kCentred>(x[i][q], scale[q], shift[q]);
-          sum[i][q] += weight[i] * (kCentred ? z : z * scale[q]);
+          const T z = standardise<false>(x[i][q], scale[q], shift[q]);
+          sum[i][q] += weight[i] * (z * scale[q]);
           if constexpr (kSpread) {
-            const T u = variance[i][q] * scale[q];
-            spread_sum[i][q] += weight[i] * ((kCentred ? u : u * u) - offset);
+            const T u = spread[i][q] * scale[q];
+            spread_sum[i][q] += weight[i] * (u * u - offset);
           }
         }
       }
@@ -124,11 +119,8 @@ struct PointSums {
                       int64_t first_column, const Points<T>& points, const Points<T>* spreads,
                       T offset) const {
     if (!wants_point && !wants_spread) return;
-    const bool centred = components.centred(first_column / Shape::kColumns);
     for (int64_t d = 0; d < components.d; d += Shape::kCoordinates)
-      centred
-          ? add_as<true, kSpread>(rows, g, components, first_column, points, spreads, offset, d)
-          : add_as<false, kSpread>(rows, g, components, first_column, points, spreads, offset, d);
+      add_at<kSpread>(rows, g, components, first_column, points, spreads, offset, d);
   }
 
   __device__ void clear(const Points<T>& points, int64_t dimension) const {
@@ -179,8 +171,8 @@ struct ComponentSums {
     to[c] += double(total);
   }
 
-  template <bool kCentred, bool kSpread, bool kMoments, class View>
-  __device__ void add_as(PointRows<Shape, kSpread>& rows, CoefficientTile<Shape>& g,
+  template <bool kSpread, bool kMoments, class View>
+  __device__ void add_at(PointRows<Shape, kSpread>& rows, CoefficientTile<Shape>& g,
                          const View& components, int64_t first_column, const Points<T>& points,
                          const Points<T>* spreads, int64_t first_d) const {
     constexpr int kC = Shape::kColumnsEach, kQ = Shape::kCoordinatesEach;
@@ -188,14 +180,14 @@ struct ComponentSums {
     PYVAE_UNROLL_TWICE for (int i = int(threadIdx.x); i < Shape::kPoints * Shape::kCoordinates;
                             i += kThreads) {
       const int n = i / Shape::kCoordinates, d = i % Shape::kCoordinates;
-      rows.point[n][d] = points.about(components, kCentred, n, first_d + d);
+      rows.point[n][d] = points.value(n, first_d + d, components.d);
       if constexpr (kSpread) rows.spread[n][d] = spreads->scale(n, first_d + d, components.d);
     }
     T scale[kC][kQ], shift[kC][kQ], z_sum[kC][kQ] = {}, square_sum[kC][kQ] = {};
     PYVAE_UNROLL for (int j = 0; j < kC; ++j) {
       PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
         scale[j][q] = components.scale(first_column + c0 + j, first_d + q0 + q);
-        if constexpr (kMoments && !kCentred) scale[j][q] = moment_scale(scale[j][q]);
+        if constexpr (kMoments) scale[j][q] = moment_scale(scale[j][q]);
         shift[j][q] = finite_shift(components.shift(first_column + c0 + j, first_d + q0 + q));
       }
     }
@@ -209,7 +201,7 @@ struct ComponentSums {
       }
       PYVAE_UNROLL for (int j = 0; j < kC; ++j) {
         PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
-          const T z = standardise<kCentred>(x[q], scale[j][q], shift[j][q]);
+          const T z = standardise<false>(x[q], scale[j][q], shift[j][q]);
           const T weighted = weight[j] * z;
           z_sum[j][q] += weighted;
           square_sum[j][q] += weighted * z;
@@ -236,11 +228,8 @@ struct ComponentSums {
                       const View& components, int64_t first_column, const Points<T>& points,
                       const Points<T>* spreads) const {
     add_column(coefficients, g, points.count);
-    const bool centred = components.centred(first_column / Shape::kColumns);
     for (int64_t d = 0; d < components.d; d += Shape::kCoordinates)
-      centred
-          ? add_as<true, kSpread, kMoments>(rows, g, components, first_column, points, spreads, d)
-          : add_as<false, kSpread, kMoments>(rows, g, components, first_column, points, spreads, d);
+      add_at<kSpread, kMoments>(rows, g, components, first_column, points, spreads, d);
   }
 };
 

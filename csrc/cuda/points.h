@@ -23,11 +23,9 @@ struct Points {
 
   __device__ bool use(int n) const { return n < count && !skip[n]; }
   __device__ T at(int n, int64_t d) const { return from.at(first + n, d); }
-  // About the components' centre; zero where there is nothing to read.
-  template <class View>
-  __device__ T about(const View& components, bool centred, int n, int64_t d) const {
-    if (!use(n) || d >= components.d) return T(0);
-    return at(n, d) - (centred ? components.centre(d) : T(0));
+  // Zero where there is nothing to read.
+  __device__ T value(int n, int64_t d, int64_t dimension) const {
+    return use(n) && d < dimension ? at(n, d) : T(0);
   }
   // As the log-variance of a spread: its standard deviation, zero for a point mass (-inf).
   __device__ T scale(int n, int64_t d, int64_t dimension) const {

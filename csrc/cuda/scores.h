@@ -38,12 +38,12 @@ struct Constants {
 
 template <class Shape, bool kSpread, class View, class T = typename Shape::T>
 __device__ void load_chunk(ScoreChunk<Shape, kSpread>& chunk, const View& components,
-                           int64_t first_column, bool centred, const Points<T>& points,
+                           int64_t first_column, const Points<T>& points,
                            const Points<typename Shape::T>* spreads, int64_t first_d) {
   PYVAE_UNROLL_TWICE for (int i = int(threadIdx.x); i < Shape::kDepth * Shape::kPoints;
                           i += kThreads) {
     const int d = i % Shape::kDepth, n = i / Shape::kDepth;
-    chunk.point[d][n] = points.about(components, centred, n, first_d + d);
+    chunk.point[d][n] = points.value(n, first_d + d, components.d);
     if constexpr (kSpread) chunk.spread[d][n] = spreads->scale(n, first_d + d, components.d);
   }
   PYVAE_UNROLL_TWICE for (int i = int(threadIdx.x); i < Shape::kDepth * Shape::kColumns;
@@ -55,7 +55,7 @@ __device__ void load_chunk(ScoreChunk<Shape, kSpread>& chunk, const View& compon
 }
 
 // Adds z^2 (and, under N(x, s^2), (s/sigma)^2) over the coordinates of a chunk.
-template <bool kCentred, class Shape, bool kSpread, class T = typename Shape::T>
+template <class Shape, bool kSpread, class T = typename Shape::T>
 __device__ inline void add_squares(const ScoreChunk<Shape, kSpread>& chunk, int depth,
                                    T (&sum)[Shape::kPointsEach][Shape::kColumnsEach]) {
   constexpr int kP = Shape::kPointsEach, kC = Shape::kColumnsEach;
@@ -71,7 +71,7 @@ __device__ inline void add_squares(const ScoreChunk<Shape, kSpread>& chunk, int 
     }
     PYVAE_UNROLL for (int i = 0; i < kP; ++i) {
       PYVAE_UNROLL for (int j = 0; j < kC; ++j) {
-        const T z = standardise<kCentred>(x[i], scale[j], shift[j]);
+        const T z = standardise<false>(x[i], scale[j], shift[j]);
         sum[i][j] += z * z;
         if constexpr (kSpread) {
           const T u = spread[i] * scale[j];
@@ -90,16 +90,15 @@ __device__ void score_tile(ScoreChunk<Shape, kSpread>& chunk, const Constants<Sh
                            const Points<typename Shape::T>* spreads,
                            T (&score)[Shape::kPointsEach][Shape::kColumnsEach]) {
   constexpr int kP = Shape::kPointsEach, kC = Shape::kColumnsEach;
-  const bool centred = components.centred(first_column / Shape::kColumns);
   PYVAE_UNROLL for (int i = 0; i < kP; ++i) {
     PYVAE_UNROLL for (int j = 0; j < kC; ++j) score[i][j] = 0;
   }
   __syncthreads();
   for (int64_t d = 0; d < components.d; d += Shape::kDepth) {
-    load_chunk(chunk, components, first_column, centred, points, spreads, d);
+    load_chunk(chunk, components, first_column, points, spreads, d);
     __syncthreads();
     const int depth = int(smaller<int64_t>(Shape::kDepth, components.d - d));
-    centred ? add_squares<true>(chunk, depth, score) : add_squares<false>(chunk, depth, score);
+    add_squares(chunk, depth, score);
     __syncthreads();
   }
   PYVAE_UNROLL for (int j = 0; j < kC; ++j) {

@@ -35,20 +35,24 @@ Problem with_strip(const Problem& problem, const Runtime& runtime) {
   return with;
 }
 
-// The weighted sum of log_prob, a block a batch entry. Points of weight zero get log_prob -inf,
-// which leaves them out of the sums.
+// Blocks that share the likelihood of an entry's points.
+inline constexpr int64_t kLikelihoodParts = 64;
+
+// The weighted sum of log_prob, in parts. Points of weight zero get log_prob -inf, which leaves
+// them out of the sums.
 template <class T>
-__global__ void __launch_bounds__(kThreads, 1)
-    likelihood_kernel(const __grid_constant__ Problem problem) {
+__global__ void __launch_bounds__(kThreads)
+    likelihood_kernel(const __grid_constant__ Problem problem, double* parts) {
   struct Memory {
     double sum[kSide];
   };
   Memory& memory = shared_memory<Memory>();
-  const int64_t entry = blockIdx.x;
+  const int64_t entry = blockIdx.x / kLikelihoodParts, part = blockIdx.x % kLikelihoodParts;
   const Column<const T> weight(problem, kSampleWeight, entry);
   const Column<T> log_prob(problem, kStrip, entry);
+  const Range range = share(problem.n, part, kLikelihoodParts);
   double sum = 0;
-  for (int64_t n = threadIdx.x; n < problem.n; n += kThreads)
+  for (int64_t n = range.begin + threadIdx.x; n < range.end; n += kThreads)
     if (weight.at(n) != 0)
       sum += double(weight.at(n)) * double(log_prob.at(n));
     else
@@ -59,13 +63,34 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (threadIdx.x != 0) return;
   double total = 0;
   for (int row = 0; row < kSide; ++row) total += memory.sum[row];
-  *data_of<double>(problem, kLikelihood, entry) = total;
+  parts[blockIdx.x] = total;
+}
+
+// Adds up so many parts an entry, a warp each.
+__global__ void __launch_bounds__(32)
+    total_likelihood_kernel(const __grid_constant__ Problem problem, const double* parts,
+                            int64_t count) {
+  double total = 0;
+  for (int64_t i = threadIdx.x; i < count; i += 32) total += parts[blockIdx.x * count + i];
+  total = sum_over_lanes(total, 32);
+  if (threadIdx.x == 0) *data_of<double>(problem, kLikelihood, blockIdx.x) = total;
+}
+
+template <class T>
+void add_likelihood_parts(const Problem& problem, const Runtime& runtime, double* parts) {
+  launch(likelihood_kernel<T>, problem.batch * kLikelihoodParts, kThreads, kSide * sizeof(double),
+         runtime.stream, problem, parts);
+}
+inline void total_likelihoods(const Problem& problem, const Runtime& runtime, const double* parts,
+                              int64_t count) {
+  launch(total_likelihood_kernel, problem.batch, 32, 0, runtime.stream, problem, parts, count);
 }
 
 template <class T>
 void add_likelihoods(const Problem& problem, const Runtime& runtime) {
-  launch(likelihood_kernel<T>, problem.batch, kThreads, kSide * sizeof(double), runtime.stream,
-         problem);
+  double* const parts = take<double>(runtime, problem.batch * kLikelihoodParts);
+  add_likelihood_parts<T>(problem, runtime, parts);
+  total_likelihoods(problem, runtime, parts, kLikelihoodParts);
 }
 
 // The operands of the backward pass of log_prob with the sample weights as upstream gradients,

@@ -9,11 +9,15 @@ namespace pyvae {
 
 // Those that tests lower, to reach every kernel at small sizes.
 struct CudaTuning {
-  // Multiply-adds of a score tile from which on components are packed and tiles are large; below, a
+  // Multiply-adds of all scores from which on components are packed and tiles are wide; below, a
   // call is one launch.
-  int64_t large_tile_work = int64_t(1) << 24;
+  int64_t wide_tile_work = int64_t(1) << 24;
   // Up to so many points are one part, so that a training batch has its gradients in one launch.
   int64_t one_part_points = 2048;
+  // What the terms of a chunk of a large problem may take: they are to stay in the GPU's cache.
+  int64_t chunk_bytes = 64 << 20;
+  // In 1024 pairs of a chunk: up to so many survivors are visited one by one.
+  int64_t sparse_share = 128;
   // Most blocks that own sums over points, and scratch memory for them; further ones take turns.
   int64_t sum_blocks = 1152;
 };
@@ -25,14 +29,16 @@ extern "C" __attribute__((visibility("default"))) pyvae::CudaTuning pyvae_cuda_t
 namespace pyvae {
 namespace {
 
-inline bool uses_large_tiles(const Problem& problem) {
+inline bool uses_wide_tiles(const Problem& problem) {
   return problem.k > 32 && problem.n > 64 &&
-         problem.n * problem.k * problem.d >= pyvae_cuda_tuning.large_tile_work;
+         problem.n * problem.k * problem.d >= pyvae_cuda_tuning.wide_tile_work;
 }
 
 // Blocks that fill a GPU, twice over: among so many the points of a sum are divided. Their partial
 // sums may take this many bytes.
 inline constexpr int64_t kFullGrid = 288, kPartialSumBytes = 48 << 20;
+// Blocks of which a multiprocessor holds one.
+inline constexpr int64_t kOneWave = 128;
 
 }  // namespace
 }  // namespace pyvae

@@ -43,16 +43,27 @@ class _Tuning(ctypes.Structure):
     """``CudaTuning`` of csrc/cuda/tuning.h."""
 
     _fields_ = tuple(
-        (name, ctypes.c_int64) for name in ("large_tile_work", "one_part_points", "sum_blocks")
+        (name, ctypes.c_int64)
+        for name in (
+            "wide_tile_work",
+            "one_part_points",
+            "chunk_bytes",
+            "sparse_share",
+            "sum_blocks",
+        )
     )
 
 
 @contextmanager
-def everything_is_large() -> Iterator[None]:
-    """Take the kernels for large problems, sums in parts and in turns, at every size."""
+def everything_is_large(*, sparse: bool = False) -> Iterator[None]:
+    """Take the kernels for large problems, sums in parts and in turns, at every size.
+
+    Every chunk of points is visited by its survivors, or none.
+    """
     tuning = _Tuning.in_dll(ctypes.CDLL(str(load())), "pyvae_cuda_tuning")
     before = _Tuning.from_buffer_copy(tuning)
-    tuning.large_tile_work = tuning.one_part_points = 0
+    tuning.wide_tile_work = tuning.one_part_points = tuning.chunk_bytes = 0
+    tuning.sparse_share = 1024 if sparse else -1024
     tuning.sum_blocks = 3
     try:
         yield

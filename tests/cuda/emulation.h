@@ -100,6 +100,18 @@ inline unsigned __ballot_sync(unsigned mask, int value, PYVAE_HERE) {
   return pyvae::emulation::ballot({file, line}, mask, value != 0);
 }
 
+// One after the other, in whatever order the threads come: of integers only.
+template <class T>
+T atomicAdd(T* to, T value) {
+  return __atomic_fetch_add(to, value, __ATOMIC_RELAXED);
+}
+template <class T>
+T atomicOr(T* to, T value) {
+  return __atomic_fetch_or(to, value, __ATOMIC_RELAXED);
+}
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+inline int __ffs(int bits) { return __builtin_ffs(bits); }
+
 #undef PYVAE_HERE
 
 namespace pyvae {

@@ -26,10 +26,13 @@ Extent extent() {
 #endif
 }
 
-// Threads forward and in reverse by turns; and half of the sizes by the kernels for large problems.
+// Threads forward and in reverse by turns; and half of the sizes by the kernels for large problems,
+// by survivors or not.
 void prepare(int64_t calls, const Setting& setting) {
   emulation::set_order(calls % 2 ? emulation::Order::kReverse : emulation::Order::kForward);
-  pyvae_cuda_tuning = (setting.n + setting.k + setting.d) % 2 ? CudaTuning{0, 0, 3} : CudaTuning();
+  const int64_t sum = setting.n + setting.k + setting.d;
+  pyvae_cuda_tuning = CudaTuning();
+  if (sum % 2) pyvae_cuda_tuning = {0, 0, 0, sum / 2 % 2 ? 1024 : -1024, 3};
 }
 
 }  // namespace pyvae::native

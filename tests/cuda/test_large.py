@@ -40,9 +40,10 @@ CONTRACT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _large() -> Iterator[None]:
-    with devices.running_on(devices.EMULATED), emulated.everything_is_large():
+@pytest.fixture(autouse=True, params=["dense", "sparse"])
+def _large(request: pytest.FixtureRequest) -> Iterator[None]:
+    large = emulated.everything_is_large(sparse=request.param == "sparse")
+    with devices.running_on(devices.EMULATED), large:
         yield
 
 

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Sums over all points of a chunk for the components, by tiles of components by coordinates, half
+// as many as components: sum_n g z, sum_n g z^2 and sum_n g. Differences are squared, never
+// expanded.
+#pragma once
+
+#include "cuda/chunk.h"
+#include "cuda/gradients.h"
+
+namespace pyvae {
+namespace {
+
+template <class T>
+struct alignas(16) TermStage {
+  static constexpr int kCoordinates = kWide<T> / 2;
+  T term[kDepth][kWide<T>], point[kDepth][kCoordinates];
+};
+
+// A thread has kEach components by kWidth coordinates.
+template <class T>
+class DenseComponents {
+ public:
+  static constexpr int kC = kEach<T>, kQ = kWidth<T>;
+  // So many points are summed by themselves, before they join the total in double.
+  static constexpr int64_t kStretch = 256;
+
+  __device__ DenseComponents(TermStage<T> (&stages)[2], const Problem& problem,
+                             const Panels<T>& panels, const Chunk<T>& chunk, PointOperands operands,
+                             int64_t column, int64_t first_d)
+      : stages_(stages),
+        panels_(panels),
+        chunk_(chunk),
+        points_(problem, operands.point, 0),
+        log_prob_(problem, operands.log_prob, 0),
+        n_(problem.n),
+        d_(problem.d),
+        column_(column),
+        first_d_(first_d) {}
+
+  // The sums of the points of a range, whose bounds are whole stages.
+  template <bool kCentred>
+  __device__ void add(Range range, const WideSums& sums, int64_t part, bool moments) {
+    T scale[kC][kQ], shift[kC][kQ];
+    load_components<kCentred>(scale, shift, moments);
+    if (range.begin < range.end) fetch<kCentred>(range.begin);
+    bool begin = chunk_.first;
+    for (int64_t first = range.begin; first < range.end || begin; first += kStretch) {
+      T z_sum[kC][kQ] = {}, square_sum[kC][kQ] = {}, sum[kC] = {};
+      const int64_t end = smaller(first + kStretch, range.end);
+      for (int64_t n = first; n < end; n += kDepth) {
+        put();
+        __syncthreads();
+        if (n + kDepth < range.end) fetch<kCentred>(n + kDepth);
+        add_stage<kCentred>(stages_[put_ ^ 1], scale, shift, z_sum, square_sum, sum);
+      }
+      write(sums, part, begin, z_sum, square_sum, sum);
+      begin = false;
+    }
+  }
+
+ private:
+  __device__ int64_t component(int i) const { return column_ + place<T>(row_of_thread(), i); }
+  __device__ int64_t coordinate(int q) const { return first_d_ + column_of_thread() * kQ + q; }
+
+  template <bool kCentred>
+  __device__ void load_components(T (&scale)[kC][kQ], T (&shift)[kC][kQ], bool moments) const {
+    PYVAE_UNROLL for (int i = 0; i < kC; ++i) {
+      PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
+        const int64_t d = coordinate(q), at = component(i) * panels_.padded_d + d;
+        const bool inside = d < panels_.padded_d;
+        scale[i][q] = inside ? panels_.row_scale[at] : T(0);
+        shift[i][q] = inside ? finite_shift(panels_.row_mean[at]) : T(0);
+        if (kCentred && inside) shift[i][q] = (shift[i][q] - panels_.centre[d]) * scale[i][q];
+        if (!kCentred && moments) scale[i][q] = moment_scale(scale[i][q]);
+      }
+    }
+  }
+
+  // A stage of terms, and of points, about the centre; zero where there is nothing to read.
+  template <bool kCentred>
+  __device__ void fetch(int64_t first) {
+    terms_ = load_piece(chunk_.row(first + own_.depth) + column_ + own_.column);
+    const int64_t n = first + int(threadIdx.x) / kLanes;
+    const bool use = n < n_ && log_prob_.at(n) != -kInfinity<T>;
+    PYVAE_UNROLL for (int i = 0; i < kNumbers; ++i) {
+      const int64_t d = first_d_ + int(threadIdx.x) % kLanes + i * kLanes;
+      x_[i] = 0;
+      if (use && d < d_) x_[i] = points_.at(n, d) - (kCentred ? panels_.centre[d] : T(0));
+    }
+  }
+
+  __device__ void put() {
+    TermStage<T>& stage = stages_[put_];
+    store_piece(&stage.term[own_.depth][own_.column], terms_);
+    PYVAE_UNROLL for (int i = 0; i < kNumbers; ++i) {
+      stage.point[int(threadIdx.x) / kLanes][int(threadIdx.x) % kLanes + i * kLanes] = x_[i];
+    }
+    put_ ^= 1;
+  }
+
+  template <bool kCentred>
+  __device__ static void add_stage(const TermStage<T>& stage, const T (&scale)[kC][kQ],
+                                   const T (&shift)[kC][kQ], T (&z_sum)[kC][kQ],
+                                   T (&square_sum)[kC][kQ], T (&sum)[kC]) {
+    PYVAE_UNROLL for (int n = 0; n < kDepth; ++n) {
+      T term[kC];
+      load_own(term, stage.term[n], row_of_thread());
+      const Piece<T> x = load_piece(stage.point[n] + column_of_thread() * kQ);
+      PYVAE_UNROLL for (int i = 0; i < kC; ++i) {
+        sum[i] += term[i];
+        PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
+          const T z = standardise<kCentred>(x.value[q], scale[i][q], shift[i][q]);
+          const T weighted = term[i] * z;
+          z_sum[i][q] += weighted;
+          square_sum[i][q] += weighted * z;
+        }
+      }
+    }
+  }
+
+  __device__ void write(const WideSums& sums, int64_t part, bool begin, const T (&z_sum)[kC][kQ],
+                        const T (&square_sum)[kC][kQ], const T (&sum)[kC]) const {
+    PYVAE_UNROLL for (int i = 0; i < kC; ++i) {
+      const int64_t k = component(i);
+      PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
+        const int64_t d = coordinate(q);
+        if (d >= panels_.padded_d) continue;
+        add_or_begin(begin, sums.z(part, k)[d], double(z_sum[i][q]));
+        add_or_begin(begin, sums.squares(part, k)[d], double(square_sum[i][q]));
+      }
+      if (coordinate(0) == 0) add_or_begin(begin, *sums.coefficient(part, k), double(sum[i]));
+    }
+  }
+
+  // Threads that bring a point's coordinates, and how many each of them.
+  static constexpr int kLanes = kThreads / kDepth, kNumbers = TermStage<T>::kCoordinates / kLanes;
+  const OwnPiece<T> own_;
+  TermStage<T> (&stages_)[2];
+  const Panels<T>& panels_;
+  const Chunk<T>& chunk_;
+  const Column<const T> points_, log_prob_;
+  const int64_t n_, d_, column_, first_d_;
+  Piece<T> terms_;
+  T x_[kNumbers];
+  int put_ = 0;
+};
+
+template <class T>
+__global__ void __launch_bounds__(kThreads, 1)
+    dense_components_kernel(const __grid_constant__ Problem problem,
+                            const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
+                            PointOperands operands, WideSums sums, bool moments) {
+  if (chunk.sparse()) return;
+  struct Memory {
+    TermStage<T> stage[2];
+  };
+  auto& memory = shared_memory<Memory>();
+  const int64_t columns = divide_up(panels.padded_d, TermStage<T>::kCoordinates),
+                tiles = panels.padded_k / kWide<T>;
+  const int64_t first_d = blockIdx.x % columns * TermStage<T>::kCoordinates,
+                column = blockIdx.x / columns % tiles * kWide<T>,
+                part = blockIdx.x / columns / tiles;
+  const Range words = share(divide_up(chunk.count, kWordBits), part, sums.parts);
+  const Range range = {words.begin * kWordBits, words.end * kWordBits};
+  DenseComponents<T> dense(memory.stage, problem, panels, chunk, operands, column, first_d);
+  *panels.exact == 0 ? dense.template add<true>(range, sums, part, moments)
+                     : dense.template add<false>(range, sums, part, moments);
+}
+
+}  // namespace
+}  // namespace pyvae

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// mixture_statistics on the GPU: the sums of an EM step, about the current means. Operands are
+// those of statistics.h.
+#include "cuda/backward.h"
+#include "cuda/statistics.h"
+#include "cuda/wide_backward.h"
+#include "cuda/wide_density.h"
+#include "kernels.h"
+
+namespace pyvae {
+namespace {
+
+// From the sums of r z and r z^2 of a component to those of r (x - mu) and r (x - mu)^2, by a row
+// of threads. `sums` has coefficient(), z(d) and square(d).
+template <class T, class Scale, class Sums>
+__device__ void write_moments(const Problem& problem, int64_t entry, int64_t k, bool alive,
+                              const Scale& scale_of, const Sums& sums) {
+  const Column<double> counts(problem, kMoments, entry), by_gap(problem, kMoments + 1, entry),
+      by_square(problem, kMoments + 2, entry);
+  const bool isotropic = problem.operand[kMoments + 2].size[1] == 1, there = k < problem.k;
+  if (there && column_of_thread() == 0) counts.at(k) = alive ? sums.coefficient() : 0;
+  double total = 0;
+  for (int64_t d = column_of_thread(); there && d < problem.d; d += kSide) {
+    const double scale = 1 / double(moment_scale(scale_of(d)));
+    const double count = sums.coefficient();
+    by_gap.at(k, d) = alive ? sum_of_counted(count, scale * sums.z(d)) : 0;
+    const double square = alive ? sum_of_counted(count, scale * scale * sums.square(d)) : 0;
+    total += square;
+    if (!isotropic) by_square.at(k, d) = square;
+  }
+  total = sum_over_lanes(total);
+  if (isotropic && there && column_of_thread() == 0) by_square.at(k, 0) = total;
+}
+
+struct WriteMoments {
+  template <class Shape>
+  struct Of {
+    const TotalSums<Shape>& sums;
+    int c;
+    __device__ double coefficient() const { return sums.coefficient(c); }
+    __device__ double z(int64_t d) const { return sums.z(c, d); }
+    __device__ double square(int64_t d) const { return sums.square(c, d); }
+  };
+  template <class Shape, class View>
+  __device__ static void write(const Problem& problem, const View& components, int64_t entry,
+                               int64_t column, const TotalSums<Shape>& sums) {
+    using T = typename Shape::T;
+    for (int c = row_of_thread(); c < Shape::kColumns; c += kSide) {
+      const bool alive = components.constant(column + c) != -kInfinity<T>;
+      write_moments<T>(
+          problem, entry, column + c, alive,
+          [&](int64_t d) { return components.scale(column + c, d); }, Of<Shape>{sums, c});
+    }
+  }
+};
+
+struct WriteWideMoments {
+  struct Of {
+    const WideSums& sums;
+    int64_t k;
+    __device__ double coefficient() const { return *sums.coefficient(0, k); }
+    __device__ double z(int64_t d) const { return sums.z(0, k)[d]; }
+    __device__ double square(int64_t d) const { return sums.squares(0, k)[d]; }
+  };
+  template <class T>
+  __device__ static void write(const Problem& problem, const Panels<T>& panels, int64_t entry,
+                               int64_t k, const WideSums& sums) {
+    write_moments<T>(
+        problem, entry, k, panels.constant[k] != -kInfinity<T>,
+        [&](int64_t d) { return panels.row_scale[k * panels.padded_d + d]; }, Of{sums, k});
+  }
+};
+
+// The sums are those of a backward pass.
+template <class T>
+void statistics_of_few(const Problem& problem, const Runtime& runtime) {
+  using Shape = SmallTile<T>;
+  run_density<Beside::kNothing, T>(problem, runtime, kStrip);
+  add_likelihoods<T>(problem, runtime);
+  const auto plan = BackwardPlan::of<Shape>(problem, false, true);
+  double* const sums =
+      run_sums<Responsibilities<T>, Shape>(as_backward(problem), runtime, plan, false);
+  launch(finish_kernel<WriteMoments, Shape>, plan.tiles, kThreads, 0, runtime.stream, problem, 1,
+         true, plan, sums);
+}
+
+// The scores of a chunk are made once: for its log-densities, and in place of them its terms.
+template <class T>
+void statistics_of_many(const Problem& problem, const Runtime& runtime) {
+  constexpr PointOperands kOperands = {0, kStrip, kSampleWeight, -1,
+                                       1u << 0 | 1u << kStrip | 1u << kSampleWeight};
+  const Panels<T> panels = pack_panels<T>(problem, runtime, 1, true);
+  WideBackward<T> pass(problem, runtime, panels, kOperands, true, true, true);
+  const int64_t parts = pass.chunks() * kLikelihoodParts;
+  double* const likelihoods = take<double>(runtime, problem.batch * parts);
+  pass.template run<WriteWideMoments>(
+      [&](const Problem& of, const Panels<T>& entry, const Chunk<T>& chunk, int64_t index) {
+        Problem scored = of;
+        scored.operand[4].data = chunk.terms;
+        scored.operand[4].stride[0] = chunk.padded_k, scored.operand[4].stride[1] = 1;
+        run_wide_density<Beside::kPosterior, true>(scored, runtime, kStrip, entry);
+        add_likelihood_parts<T>(of, runtime, likelihoods + index * kLikelihoodParts);
+        make_terms<true>(of, runtime, entry, chunk, kOperands, problem.n, false);
+      });
+  total_likelihoods(problem, runtime, likelihoods, parts);
+}
+
+template <class T>
+void statistics(const Problem& problem, const Runtime& runtime) {
+  const Problem with = with_strip<T>(problem, runtime);
+  uses_wide_tiles(problem) ? statistics_of_many<T>(with, runtime)
+                           : statistics_of_few<T>(with, runtime);
+}
+
+}  // namespace
+
+namespace PYVAE_DEVICE {
+
+const KernelPair mixture_statistics = {{statistics<Float>, statistics<Double>}, {}};
+
+}  // namespace PYVAE_DEVICE
+}  // namespace pyvae

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// The backward pass of large problems: a chunk of points after the other, its terms first, then the
+// sums by points and by components. Which way these go, pair by pair or by tiles, kernels read on
+// the device from how many pairs survive; the others leave at once. Every sum has a fixed order.
+#pragma once
+
+#include "cuda/dense_components.h"
+#include "cuda/dense_points.h"
+#include "cuda/settle.h"
+#include "cuda/statistics.h"
+#include "cuda/terms.h"
+
+namespace pyvae {
+namespace {
+
+// Adds the parts of every sum up, in the first one.
+__global__ void __launch_bounds__(kThreads) add_up_kernel(WideSums sums) {
+  const int64_t count = sums.padded_k * WideSums::row(sums.padded_d);
+  const int64_t at = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (at >= count) return;
+  double total = 0;
+  for (int64_t part = 0; part < sums.parts; ++part) total += sums.memory[part * count + at];
+  sums.memory[at] = total;
+}
+
+// A component a row of threads: what `Finish` makes of its sums.
+template <class Finish, class T>
+__global__ void __launch_bounds__(kThreads)
+    wide_finish_kernel(const __grid_constant__ Problem problem,
+                       const __grid_constant__ Panels<T> panels, int64_t entry, WideSums sums) {
+  const int64_t k = int64_t(blockIdx.x) * kSide + row_of_thread();
+  Finish::template write<T>(problem, panels, entry, k, sums);
+}
+
+// The gradients by log_weights, means and logvars, in the operands from kFirst.
+template <int kFirst>
+struct WideGradients {
+  template <class T>
+  __device__ static void write(const Problem& problem, const Panels<T>& panels, int64_t entry,
+                               int64_t k, const WideSums& sums) {
+    const Column<T> by_weight(problem, kFirst, entry), by_mean(problem, kFirst + 1, entry),
+        by_logvar(problem, kFirst + 2, entry);
+    const bool isotropic = problem.operand[kFirst + 2].size[1] == 1, there = k < problem.k;
+    const bool alive = panels.constant[k] != -kInfinity<T>;
+    const double coefficient = *sums.coefficient(0, k);
+    if (by_weight.data && there && column_of_thread() == 0)
+      by_weight.at(k) = alive ? T(coefficient) : T(0);
+    double total = 0;
+    for (int64_t d = column_of_thread(); there && d < problem.d; d += kSide) {
+      if (by_mean.data)
+        by_mean.at(k, d) =
+            alive ? T(panels.row_scale[k * panels.padded_d + d] * sums.z(0, k)[d]) : T(0);
+      if (!by_logvar.data) continue;
+      const double here = alive ? 0.5 * (sums.squares(0, k)[d] - coefficient) : 0;
+      total += here;
+      if (!isotropic) by_logvar.at(k, d) = T(here);
+    }
+    total = sum_over_lanes(total);
+    if (by_logvar.data && isotropic && there && column_of_thread() == 0)
+      by_logvar.at(k, 0) = T(total);
+  }
+};
+
+// What a backward pass of a large problem is made with; one entry at a time.
+template <class T>
+class WideBackward {
+ public:
+  WideBackward(const Problem& problem, const Runtime& runtime, const Panels<T>& panels,
+               PointOperands operands, bool by_components, bool leaves_out, bool moments)
+      : problem_(problem),
+        runtime_(runtime),
+        panels_(panels),
+        operands_(operands),
+        by_components_(by_components),
+        moments_(moments),
+        chunk_(take_chunk(problem, runtime, panels, !leaves_out)),
+        chunks_(divide_up(problem.n, chunk_.capacity)),
+        leaves_out_(leaves_out) {
+    const int64_t tiles = panels.tiles() * divide_up(panels.padded_d, TermStage<T>::kCoordinates);
+    const int64_t row = WideSums::row(panels.padded_d) * int64_t(sizeof(double));
+    const int64_t most = smaller(kOneWave / tiles, kPartialSumBytes / (panels.padded_k * row));
+    sums_.parts = larger<int64_t>(1, smaller(most, divide_up(chunk_.capacity, 2 * kWordBits)));
+    sums_.padded_k = panels.padded_k, sums_.padded_d = panels.padded_d;
+    sums_.memory = by_components
+                       ? take<double>(runtime, sums_.parts * panels.padded_k * row / sizeof(double))
+                       : nullptr;
+    unsettled_.largest = take<T>(runtime, kWeightBlocks);
+    unsettled_.count = take<int>(runtime, 1);
+    unsettled_.component = take<int>(runtime, panels.padded_k);
+  }
+
+  int64_t chunks() const { return chunks_; }
+
+  // make(points, panels, chunk, index) launches what fills the terms of a chunk; `index` counts the
+  // chunks of all entries.
+  template <class Finish, class Make>
+  void run(const Make& make) {
+    for (int64_t entry = 0; entry < problem_.batch; ++entry) {
+      const Panels<T> panels = panels_.of_entry(entry);
+      const Problem points = points_of<T>(problem_, entry, operands_.all, 0, problem_.n);
+      if (leaves_out_)
+        launch(begin_kernel<T>, kWeightBlocks, kThreads, kWarps * sizeof(T), runtime_.stream,
+               points, operands_, unsettled_, chunk_.survivors, chunks_);
+      for (int64_t i = 0; i < chunks_; ++i) add_chunk(i, entry * chunks_ + i, points, panels, make);
+      if (!by_components_) continue;
+      if (leaves_out_) settle(points, panels);
+      const int64_t numbers = sums_.padded_k * WideSums::row(sums_.padded_d);
+      launch(add_up_kernel, divide_up(numbers, kThreads), kThreads, 0, runtime_.stream, sums_);
+      launch(wide_finish_kernel<Finish, T>, panels.padded_k / kSide, kThreads, 0, runtime_.stream,
+             problem_, panels, entry, sums_);
+    }
+  }
+
+ private:
+  template <class Make>
+  void add_chunk(int64_t index, int64_t of_all, const Problem& points, const Panels<T>& panels,
+                 const Make& make) {
+    const int64_t first = index * chunk_.capacity;
+    Chunk<T> chunk = chunk_;
+    chunk.count = smaller(chunk.capacity, points.n - first);
+    chunk.survivors += index, chunk.first = index == 0;
+    if (leaves_out_)
+      chunk.most = most_survivors(chunk.count, problem_.k, pyvae_cuda_tuning.sparse_share);
+    const Problem of = points_of<T>(points, 0, operands_.all, first, chunk.count);
+    make(of, panels, chunk, of_all);
+    if (operands_.by_point >= 0 && of.operand[operands_.by_point].data)
+      sum_by_points(of, panels, chunk);
+    if (by_components_) sum_by_components(of, panels, chunk);
+  }
+
+  void sum_by_points(const Problem& of, const Panels<T>& panels, const Chunk<T>& chunk) const {
+    if (leaves_out_)
+      launch(sparse_points_kernel<T>, divide_up(chunk.count, kWarps), kThreads, 0, runtime_.stream,
+             of, panels, chunk, operands_);
+    launch(dense_points_kernel<T>, divide_up(chunk.count, kWide<T>) * divide_up(of.d, kWide<T>),
+           kThreads, 2 * sizeof(Stage<T>), runtime_.stream, of, panels, chunk, operands_);
+  }
+
+  void sum_by_components(const Problem& of, const Panels<T>& panels, const Chunk<T>& chunk) const {
+    if (leaves_out_)
+      launch(sparse_components_kernel<T>, sums_.parts * panels.padded_k / kWarps, kThreads, 0,
+             runtime_.stream, of, panels, chunk, operands_, sums_, moments_);
+    const int64_t columns = divide_up(panels.padded_d, TermStage<T>::kCoordinates);
+    launch(dense_components_kernel<T>, sums_.parts * panels.tiles() * columns, kThreads,
+           2 * sizeof(TermStage<T>), runtime_.stream, of, panels, chunk, operands_, sums_,
+           moments_);
+  }
+
+  void settle(const Problem& points, const Panels<T>& panels) const {
+    launch(settle_kernel<T>, divide_up(panels.padded_k, kThreads), kThreads, 0, runtime_.stream,
+           points, panels, chunk_, pyvae_cuda_tuning.sparse_share, sums_, unsettled_);
+    launch(anew_kernel<T>, kAnewBlocks, kThreads, sizeof(typename Anew<T>::Memory), runtime_.stream,
+           points, panels, operands_, sums_, unsettled_, moments_);
+  }
+
+  const Problem& problem_;
+  const Runtime& runtime_;
+  const Panels<T> panels_;
+  const PointOperands operands_;
+  const bool by_components_, moments_;
+  const Chunk<T> chunk_;
+  const int64_t chunks_;
+  const bool leaves_out_;
+  WideSums sums_;
+  Unsettled<T> unsettled_;
+};
+
+}  // namespace
+}  // namespace pyvae

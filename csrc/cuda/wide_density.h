@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// mixture_log_prob, mixture_posterior and mixture_predict of large problems, forward. Every thread
+// keeps a log-sum-exp of its own columns until the last tile.
+#pragma once
+
+#include "cuda/density.h"
+#include "cuda/wide_scores.h"
+
+namespace pyvae {
+namespace {
+
+// Calls body(j, k) for the components that a thread has of a tile, in ascending order.
+template <class T, class Body>
+__device__ inline void for_each_column(int64_t tile, int64_t components, const Body& body) {
+  PYVAE_UNROLL for (int j = 0; j < kEach<T>; ++j) {
+    const int64_t k = tile * kWide<T> + place<T>(column_of_thread(), j);
+    if (k < components) body(j, k);
+  }
+}
+
+template <class T>
+__device__ inline void write_scores(const Column<T>& to, const Problem& problem, int64_t first,
+                                    int64_t tile, const T (&score)[kEach<T>][kEach<T>]) {
+  const int64_t half = kWide<T> / 2, row = first + row_of_thread() * kWidth<T>;
+  T* start = &to.at(row, tile * kWide<T> + column_of_thread() * kWidth<T>);
+  PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
+    const bool there = first + place<T>(row_of_thread(), i) < problem.n;
+    T* at = start;
+    PYVAE_UNROLL for (int j = 0; j < kEach<T>; ++j) {
+      if (there && tile * kWide<T> + place<T>(column_of_thread(), j) < problem.k) *at = score[i][j];
+      at += j == kWidth<T> - 1 ? (half - kWidth<T> + 1) * to.stride[1] : to.stride[1];
+    }
+    start += i == kWidth<T> - 1 ? (half - kWidth<T> + 1) * to.stride[0] : to.stride[0];
+  }
+}
+
+// Turns what the block has written into log p(z | x), a point a row of threads.
+template <class T>
+__device__ void normalise_tile(const Column<T>& log_posterior, const Column<T>& log_prob,
+                               const Problem& problem, int64_t first) {
+  const int64_t end = smaller(first + kWide<T>, problem.n);
+  for (int64_t n = first + row_of_thread(); n < end; n += kSide)
+    for (int64_t k = column_of_thread(); k < problem.k; k += kSide)
+      normalise(&log_posterior.at(n, k), 1, log_prob.at(n));
+}
+
+// Operands: x, log_weights, means, logvars -> [log_posterior | component,] log_prob. In place of
+// the log-posterior may come the scores.
+template <class T, Beside kBeside, bool kScores>
+__global__ void __launch_bounds__(kThreads, 1)
+    wide_density_kernel(const __grid_constant__ Problem problem, int log_prob_at,
+                        const __grid_constant__ Panels<T> all) {
+  auto& memory = shared_memory<WideScoreMemory<T>>();
+  const int64_t blocks = divide_up(problem.n, kWide<T>), tiles = all.padded_k / kWide<T>;
+  const int64_t entry = blockIdx.x / blocks, first = blockIdx.x % blocks * kWide<T>;
+  const Panels<T> panels = all.of_entry(entry);
+  WideScores<T> scores(memory, panels, PointReader<T>(problem, 0, entry, first));
+  const Column<T> log_posterior(problem, 4, entry), log_prob(problem, log_prob_at, entry);
+  RunningSum<T> sum[kEach<T>];
+  RunningLargest<T> largest[kBeside == Beside::kComponent ? kEach<T> : 1];
+  scores.begin(0);
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    T score[kEach<T>][kEach<T>];
+    scores.score(tile, tile + 1 < tiles ? tile + 1 : -1, score);
+    PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
+      sum[i].add(score[i]);
+      if constexpr (kBeside == Beside::kComponent)
+        for_each_column<T>(tile, problem.k,
+                           [&](int j, int64_t k) { largest[i].add(score[i][j], k); });
+    }
+    if constexpr (kBeside == Beside::kPosterior)
+      write_scores(log_posterior, problem, first, tile, score);
+  }
+  scores.mark_unreachable();
+  PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
+    const int row = place<T>(row_of_thread(), i);
+    const int64_t n = first + row;
+    const T found = sum[i].value();
+    const T value = memory.unreachable[row] ? -kInfinity<T> : found;
+    int64_t component = 0;
+    if constexpr (kBeside == Beside::kComponent) component = largest[i].value(value);
+    if (n >= problem.n) continue;
+    if (column_of_thread() == 0) log_prob.at(n) = value;
+    if constexpr (kBeside == Beside::kComponent)
+      if (column_of_thread() == 0) Column<int64_t>(problem, 4, entry).at(n) = component;
+  }
+  if constexpr (kBeside == Beside::kPosterior && !kScores) {
+    __syncthreads();
+    normalise_tile(log_posterior, log_prob, problem, first);
+  }
+}
+
+template <Beside kBeside, bool kScores = false, class T>
+void run_wide_density(const Problem& problem, const Runtime& runtime, int log_prob_at,
+                      const Panels<T>& panels) {
+  launch(wide_density_kernel<T, kBeside, kScores>, problem.batch * divide_up(problem.n, kWide<T>),
+         kThreads, sizeof(WideScoreMemory<T>), runtime.stream, problem, log_prob_at, panels);
+}
+
+}  // namespace
+}  // namespace pyvae
