@@ -14,12 +14,22 @@ import pytest
 import torch
 
 from tests.cuda import emulated
-from tests.ops import devices, test_statistics
+from tests.ops import devices, test_clusters, test_statistics
 from tests.ops import test_nan as test_nan_of_ops
 from tests.ops import test_numerical_contract as contract
-from tests.ops.cases import CASES, OpCase, each_case, each_dtype, each_mixture, each_statistics
-from tests.ops.checks import check_case
+from tests.ops.cases import (
+    CASES,
+    MIXTURE_CASES,
+    STATISTICS_CASES,
+    OpCase,
+    each_case,
+    each_dtype,
+    each_mixture,
+    each_statistics,
+)
+from tests.ops.checks import check_case, gradients
 from tests.ops.layouts import strided
+from tests.ops.test_clusters import far_apart
 from tests.ops.test_nan import each_dead, each_op
 
 SIZES = (
@@ -89,3 +99,45 @@ def test_statistics_of_no_points(case: OpCase, dtype: torch.dtype, value: float)
 def test_statistics_in_parts(case: OpCase, dtype: torch.dtype) -> None:
     for size in SIZES:
         test_statistics.check(case, case.draw(size, dtype), size)
+
+
+DIAGONAL = (*MIXTURE_CASES[:2], STATISTICS_CASES[0])
+
+
+@pytest.mark.parametrize("apart", [1.0, 4.0, 40.0])
+@each_dtype
+@pytest.mark.parametrize("case", DIAGONAL, ids=lambda case: case.name)
+def test_points_of_clusters(case: OpCase, dtype: torch.dtype, apart: float) -> None:
+    """Most responsibilities count for nothing; some components are near no point."""
+    size = {"n": 300, "k": 150, "d": 9}
+    inputs = case.among_clusters(case.draw(size, dtype), apart)
+    check = test_statistics.check if case in STATISTICS_CASES else check_case
+    check(case, inputs, f"{apart} apart")
+
+
+def among_the_dead(dtype: torch.dtype, at: float = 12.0) -> dict[str, torch.Tensor]:
+    """Two components far apart, and as many that do not count as wide tiles ask for."""
+    inputs = far_apart(dtype, at)
+    more = {"log_weights": -math.inf, "means": 0.0, "logvars": 0.0}
+    for name, value in more.items():
+        padding = torch.full_like(inputs[name][:1], value).expand(38, *inputs[name].shape[1:])
+        inputs[name] = torch.cat([inputs[name], padding])
+    return inputs
+
+
+@each_dtype
+def test_components_of_no_account(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_clusters, "far_apart", among_the_dead)
+    test_clusters.test_a_far_component_finds_its_way(dtype, 12.0, full=False)
+    test_clusters.test_points_without_a_gradient_hide_no_component(dtype)
+
+
+@pytest.mark.parametrize("at", [12.0, 1e3])
+@each_dtype
+def test_a_nan_reaches_components_that_are_far(dtype: torch.dtype, at: float) -> None:
+    inputs, upstream = among_the_dead(dtype, at), torch.ones(1000, dtype=dtype)
+    upstream[3] = torch.nan
+    found = gradients(MIXTURE_CASES[0], inputs, [upstream])
+    assert found["means"][:2].isnan().all()
+    assert (found["means"][2:] == 0.0).all()
+    assert found["x"].isnan().sum() == 1
