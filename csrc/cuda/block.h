@@ -25,6 +25,32 @@ inline T* take(const Runtime& runtime, int64_t count) {
       runtime.allocate(runtime.context, size_t(larger<int64_t>(count, 1)) * sizeof(T)));
 }
 
+// Several arrays in one allocation.
+class Carver {
+ public:
+  // Calls fill(carver), which takes the arrays, twice: the first time they are only measured.
+  template <class Fill>
+  static void carve(const Runtime& runtime, const Fill& fill) {
+    Carver measured(0);
+    fill(measured);
+    Carver carver(reinterpret_cast<uintptr_t>(pyvae::take<char>(runtime, measured.used_)));
+    fill(carver);
+  }
+
+  template <class T>
+  T* take(int64_t count) {
+    constexpr int64_t kAlignment = 64;
+    T* const array = reinterpret_cast<T*>(start_ + uintptr_t(used_));
+    used_ += divide_up(larger<int64_t>(count, 1) * int64_t(sizeof(T)), kAlignment) * kAlignment;
+    return array;
+  }
+
+ private:
+  explicit Carver(uintptr_t start) : start_(start) {}
+  uintptr_t start_;
+  int64_t used_ = 0;
+};
+
 // Over `width` neighbouring lanes; all of them get the result, and all must come.
 template <class T>
 __device__ inline T sum_over_lanes(T value, int width = kSide) {
@@ -66,7 +92,7 @@ struct RunningSum {
     PYVAE_UNROLL for (int i = 0; i < kCount; ++i) after = Largest()(after, scores[i]);
     const T shift = finite_or_zero(after);
     sum = carry_over(sum, top, after);
-    PYVAE_UNROLL for (int i = 0; i < kCount; ++i) sum += exp_of_gap(scores[i] - shift);
+    PYVAE_UNROLL for (int i = 0; i < kCount; ++i) sum += exp_of_summand(scores[i] - shift);
     top = after;
   }
 

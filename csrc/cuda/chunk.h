@@ -56,15 +56,15 @@ int64_t chunk_capacity(const Problem& problem, const Panels<T>& panels) {
 
 // Memory for one chunk at a time, and a count of survivors for each.
 template <class T>
-Chunk<T> take_chunk(const Problem& problem, const Runtime& runtime, const Panels<T>& panels,
+Chunk<T> take_chunk(Carver& memory, const Problem& problem, const Panels<T>& panels,
                     bool terms_only) {
   Chunk<T> chunk;
   chunk.capacity = chunk_capacity(problem, panels), chunk.padded_k = panels.padded_k;
   const int64_t pairs = chunk.capacity * chunk.padded_k;
-  chunk.terms = take<T>(runtime, pairs);
-  chunk.by_point = take<unsigned>(runtime, terms_only ? 0 : pairs / kWordBits);
-  chunk.by_component = take<unsigned>(runtime, terms_only ? 0 : pairs / kWordBits);
-  chunk.survivors = take<int>(runtime, divide_up(problem.n, chunk.capacity));
+  chunk.terms = memory.take<T>(pairs);
+  chunk.by_point = memory.take<unsigned>(terms_only ? 0 : pairs / kWordBits);
+  chunk.by_component = memory.take<unsigned>(terms_only ? 0 : pairs / kWordBits);
+  chunk.survivors = memory.take<int>(divide_up(problem.n, chunk.capacity));
   return chunk;
 }
 
@@ -97,10 +97,6 @@ struct WideSums {
   PYVAE_HD double* squares(int64_t part, int64_t k) const { return of(part, k) + padded_d; }
   PYVAE_HD double* coefficient(int64_t part, int64_t k) const { return of(part, k) + 2 * padded_d; }
 };
-
-__device__ inline void add_or_begin(bool begin, double& sum, double value) {
-  sum = begin ? value : sum + value;
-}
 
 }  // namespace
 }  // namespace pyvae

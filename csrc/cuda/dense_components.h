@@ -16,18 +16,27 @@ struct alignas(16) TermStage {
   T term[kDepth][kWide<T>], point[kDepth][kCoordinates];
 };
 
+// Sums of every thread's own numbers over the stretches of its points.
+template <class T>
+struct DenseMemory {
+  static constexpr int kC = kEach<T>, kQ = kWidth<T>;
+  TermStage<T> stage[2];
+  T z[kC][kQ][kThreads], squares[kC][kQ][kThreads], coefficient[kC][kThreads];
+};
+
 // A thread has kEach components by kWidth coordinates.
 template <class T>
 class DenseComponents {
  public:
   static constexpr int kC = kEach<T>, kQ = kWidth<T>;
-  // So many points are summed by themselves, before they join the total in double.
-  static constexpr int64_t kStretch = 256;
+  // So many points are summed by themselves, then the stretches of a chunk, and the chunks in
+  // double.
+  static constexpr int64_t kStretch = 64;
 
-  __device__ DenseComponents(TermStage<T> (&stages)[2], const Problem& problem,
+  __device__ DenseComponents(DenseMemory<T>& memory, const Problem& problem,
                              const Panels<T>& panels, const Chunk<T>& chunk, PointOperands operands,
                              int64_t column, int64_t first_d)
-      : stages_(stages),
+      : memory_(memory),
         panels_(panels),
         chunk_(chunk),
         points_(problem, operands.point, 0),
@@ -43,19 +52,19 @@ class DenseComponents {
     T scale[kC][kQ], shift[kC][kQ];
     load_components<kCentred>(scale, shift, moments);
     if (range.begin < range.end) fetch<kCentred>(range.begin);
-    bool begin = chunk_.first;
-    for (int64_t first = range.begin; first < range.end || begin; first += kStretch) {
+    for (int64_t first = range.begin; first < range.end || first == range.begin;
+         first += kStretch) {
       T z_sum[kC][kQ] = {}, square_sum[kC][kQ] = {}, sum[kC] = {};
       const int64_t end = smaller(first + kStretch, range.end);
       for (int64_t n = first; n < end; n += kDepth) {
         put();
         __syncthreads();
         if (n + kDepth < range.end) fetch<kCentred>(n + kDepth);
-        add_stage<kCentred>(stages_[put_ ^ 1], scale, shift, z_sum, square_sum, sum);
+        add_stage<kCentred>(memory_.stage[put_ ^ 1], scale, shift, z_sum, square_sum, sum);
       }
-      write(sums, part, begin, z_sum, square_sum, sum);
-      begin = false;
+      join(first == range.begin, z_sum, square_sum, sum);
     }
+    write(sums, part);
   }
 
  private:
@@ -90,7 +99,7 @@ class DenseComponents {
   }
 
   __device__ void put() {
-    TermStage<T>& stage = stages_[put_];
+    TermStage<T>& stage = memory_.stage[put_];
     store_piece(&stage.term[own_.depth][own_.column], terms_);
     PYVAE_UNROLL for (int i = 0; i < kNumbers; ++i) {
       stage.point[int(threadIdx.x) / kLanes][int(threadIdx.x) % kLanes + i * kLanes] = x_[i];
@@ -118,24 +127,45 @@ class DenseComponents {
     }
   }
 
-  __device__ void write(const WideSums& sums, int64_t part, bool begin, const T (&z_sum)[kC][kQ],
-                        const T (&square_sum)[kC][kQ], const T (&sum)[kC]) const {
+  __device__ void join(bool begin, const T (&z_sum)[kC][kQ], const T (&square_sum)[kC][kQ],
+                       const T (&sum)[kC]) {
+    const int thread = int(threadIdx.x);
     PYVAE_UNROLL for (int i = 0; i < kC; ++i) {
-      const int64_t k = component(i);
       PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
-        const int64_t d = coordinate(q);
-        if (d >= panels_.padded_d) continue;
-        add_or_begin(begin, sums.z(part, k)[d], double(z_sum[i][q]));
-        add_or_begin(begin, sums.squares(part, k)[d], double(square_sum[i][q]));
+        T &z = memory_.z[i][q][thread], &squares = memory_.squares[i][q][thread];
+        z = begin ? z_sum[i][q] : z + z_sum[i][q];
+        squares = begin ? square_sum[i][q] : squares + square_sum[i][q];
       }
-      if (coordinate(0) == 0) add_or_begin(begin, *sums.coefficient(part, k), double(sum[i]));
+      T& coefficient = memory_.coefficient[i][thread];
+      coefficient = begin ? sum[i] : coefficient + sum[i];
+    }
+  }
+
+  // All of a component's numbers are loaded before one is stored.
+  __device__ void write(const WideSums& sums, int64_t part) const {
+    const int thread = int(threadIdx.x);
+    const bool begin = chunk_.first, inside = coordinate(0) < panels_.padded_d;
+    for (int i = 0; inside && i < kC; ++i) {
+      const int64_t k = component(i);
+      double* const z = sums.z(part, k) + coordinate(0);
+      double* const squares = sums.squares(part, k) + coordinate(0);
+      double before[2][kQ];
+      PYVAE_UNROLL for (int q = 0; q < kQ; ++q) before[0][q] = begin ? 0 : z[q],
+                                                before[1][q] = begin ? 0 : squares[q];
+      PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
+        z[q] = before[0][q] + double(memory_.z[i][q][thread]);
+        squares[q] = before[1][q] + double(memory_.squares[i][q][thread]);
+      }
+      if (coordinate(0) != 0) continue;
+      double& coefficient = *sums.coefficient(part, k);
+      coefficient = (begin ? 0 : coefficient) + double(memory_.coefficient[i][thread]);
     }
   }
 
   // Threads that bring a point's coordinates, and how many each of them.
   static constexpr int kLanes = kThreads / kDepth, kNumbers = TermStage<T>::kCoordinates / kLanes;
   const OwnPiece<T> own_;
-  TermStage<T> (&stages_)[2];
+  DenseMemory<T>& memory_;
   const Panels<T>& panels_;
   const Chunk<T>& chunk_;
   const Column<const T> points_, log_prob_;
@@ -151,10 +181,7 @@ __global__ void __launch_bounds__(kThreads, 1)
                             const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
                             PointOperands operands, WideSums sums, bool moments) {
   if (chunk.sparse()) return;
-  struct Memory {
-    TermStage<T> stage[2];
-  };
-  auto& memory = shared_memory<Memory>();
+  auto& memory = shared_memory<DenseMemory<T>>();
   const int64_t columns = divide_up(panels.padded_d, TermStage<T>::kCoordinates),
                 tiles = panels.padded_k / kWide<T>;
   const int64_t first_d = blockIdx.x % columns * TermStage<T>::kCoordinates,
@@ -162,7 +189,7 @@ __global__ void __launch_bounds__(kThreads, 1)
                 part = blockIdx.x / columns / tiles;
   const Range words = share(divide_up(chunk.count, kWordBits), part, sums.parts);
   const Range range = {words.begin * kWordBits, words.end * kWordBits};
-  DenseComponents<T> dense(memory.stage, problem, panels, chunk, operands, column, first_d);
+  DenseComponents<T> dense(memory, problem, panels, chunk, operands, column, first_d);
   *panels.exact == 0 ? dense.template add<true>(range, sums, part, moments)
                      : dense.template add<false>(range, sums, part, moments);
 }

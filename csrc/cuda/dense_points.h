@@ -8,10 +8,13 @@
 namespace pyvae {
 namespace {
 
-// d/dx = -sum_k g z/sigma, a tile of points by a tile of coordinates a block.
-template <class T>
+// d/dx = -sum_k g z/sigma, a tile of points by a tile of coordinates a block; where there are few
+// coordinates, by half a tile, of which a thread has one piece.
+template <class T, int kPieces>
 class DensePoints {
  public:
+  static constexpr int kQ = kPieces * kWidth<T>;
+
   __device__ DensePoints(Stage<T> (&stages)[2], const Panels<T>& panels, const Chunk<T>& chunk,
                          int64_t first, int64_t first_d)
       : stages_(stages), panels_(panels), chunk_(chunk), first_(first), first_d_(first_d) {
@@ -21,7 +24,7 @@ class DensePoints {
   }
 
   template <bool kCentred>
-  __device__ void add(const T (&x)[kEach<T>][kEach<T>], T (&sum)[kEach<T>][kEach<T>]) {
+  __device__ void add(const T (&x)[kEach<T>][kQ], T (&sum)[kEach<T>][kQ]) {
     fetch<kCentred>(0);
     for (int64_t k = 0; k < panels_.padded_k; k += kDepth) {
       put();
@@ -58,15 +61,15 @@ class DensePoints {
   }
 
   template <bool kCentred>
-  __device__ static void add_stage(const Stage<T>& stage, const T (&x)[kEach<T>][kEach<T>],
-                                   T (&sum)[kEach<T>][kEach<T>]) {
+  __device__ static void add_stage(const Stage<T>& stage, const T (&x)[kEach<T>][kQ],
+                                   T (&sum)[kEach<T>][kQ]) {
     PYVAE_UNROLL for (int k = 0; k < kDepth; ++k) {
-      T term[kEach<T>], scale[kEach<T>], shift[kEach<T>];
+      T term[kEach<T>], scale[kQ], shift[kQ];
       load_own(term, stage.point[k], row_of_thread());
       load_own(scale, stage.scale[k], column_of_thread());
       load_own(shift, stage.shift[k], column_of_thread());
       PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
-        PYVAE_UNROLL for (int q = 0; q < kEach<T>; ++q) {
+        PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
           const T z = standardise<kCentred>(x[i][q], scale[q], shift[q]);
           sum[i][q] += kCentred ? term[i] * z : term[i] * z * scale[q];
         }
@@ -84,7 +87,7 @@ class DensePoints {
   int put_ = 0;
 };
 
-template <class T>
+template <class T, int kPieces>
 __global__ void __launch_bounds__(kThreads, 1)
     dense_points_kernel(const __grid_constant__ Problem problem,
                         const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
@@ -98,22 +101,23 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int64_t first = blockIdx.x / columns * kWide<T>, first_d = blockIdx.x % columns * kWide<T>;
   const bool centred = *panels.exact == 0;
   const Column<const T> points(problem, operands.point, 0), log_prob(problem, operands.log_prob, 0);
-  T x[kEach<T>][kEach<T>], sum[kEach<T>][kEach<T>];
+  constexpr int kQ = kPieces * kWidth<T>;
+  T x[kEach<T>][kQ], sum[kEach<T>][kQ];
   PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
     const int64_t n = first + place<T>(row_of_thread(), i);
     const bool use = n < problem.n && log_prob.at(n) != -kInfinity<T>;
-    PYVAE_UNROLL for (int q = 0; q < kEach<T>; ++q) {
+    PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
       const int64_t d = first_d + place<T>(column_of_thread(), q);
       x[i][q] = 0, sum[i][q] = 0;
       if (use && d < problem.d) x[i][q] = points.at(n, d) - (centred ? panels.centre[d] : T(0));
     }
   }
-  DensePoints<T> dense(memory.stage, panels, chunk, first, first_d);
+  DensePoints<T, kPieces> dense(memory.stage, panels, chunk, first, first_d);
   centred ? dense.template add<true>(x, sum) : dense.template add<false>(x, sum);
   const Column<T> by_point(problem, operands.by_point, 0);
   PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
     const int64_t n = first + place<T>(row_of_thread(), i);
-    PYVAE_UNROLL for (int q = 0; q < kEach<T>; ++q) {
+    PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
       const int64_t d = first_d + place<T>(column_of_thread(), q);
       if (n < problem.n && d < problem.d) by_point.at(n, d) = T(0) - sum[i][q];
     }

@@ -146,16 +146,19 @@ Panels<T> pack_panels(const Problem& problem, const Runtime& runtime, int first,
   panels.padded_k = tiles * kWide<T>;
   panels.padded_d = larger<int64_t>(1, divide_up(problem.d, kDepth)) * kDepth;
   const int64_t numbers = batch * panels.padded_k * panels.padded_d;
-  panels.scale = take<T>(runtime, numbers);
-  panels.shift = take<T>(runtime, numbers);
-  panels.mean = take<T>(runtime, numbers);
-  panels.row_scale = rows ? take<T>(runtime, numbers) : nullptr;
-  panels.row_mean = rows ? take<T>(runtime, numbers) : nullptr;
-  panels.constant = take<T>(runtime, batch * panels.padded_k);
-  panels.centre = take<T>(runtime, batch * panels.padded_d);
-  panels.ratio = take<T>(runtime, batch * panels.padded_d);
-  panels.exact = take<int>(runtime, batch);
-  Spread<T>* const found = take<Spread<T>>(runtime, batch * tiles * problem.d);
+  Spread<T>* found = nullptr;
+  Carver::carve(runtime, [&](Carver& memory) {
+    panels.scale = memory.take<T>(numbers);
+    panels.shift = memory.take<T>(numbers);
+    panels.mean = memory.take<T>(numbers);
+    panels.row_scale = rows ? memory.take<T>(numbers) : nullptr;
+    panels.row_mean = rows ? memory.take<T>(numbers) : nullptr;
+    panels.constant = memory.take<T>(batch * panels.padded_k);
+    panels.centre = memory.take<T>(batch * panels.padded_d);
+    panels.ratio = memory.take<T>(batch * panels.padded_d);
+    panels.exact = memory.take<int>(batch);
+    found = memory.take<Spread<T>>(batch * tiles * problem.d);
+  });
   constexpr size_t kShared = kThreads * sizeof(Spread<T>);
   launch(spread_kernel<T>, batch * tiles * divide_up(problem.d, kSide), kThreads, kShared,
          runtime.stream, problem, first, tiles, found);

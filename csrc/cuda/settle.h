@@ -68,19 +68,10 @@ __global__ void __launch_bounds__(kThreads)
     unsettled.component[atomicAdd(unsettled.count, 1)] = int(k);
 }
 
-// Sums of a warp's share of the points, at a warp's width of coordinates.
-struct WarpSums {
-  double z[kLaneCoordinates] = {}, squares[kLaneCoordinates] = {}, coefficient = 0;
-};
-
 // A component and a part of all points a block, by turns. Sums take the place of what was there.
 template <class T>
 class Anew {
  public:
-  struct Memory {
-    WarpSums of[kThreads];
-  };
-
   __device__ Anew(const Problem& problem, const Panels<T>& panels, PointOperands operands,
                   int64_t k, bool moments)
       : panels_(panels),
@@ -135,33 +126,18 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     anew_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
                 PointOperands operands, WideSums sums, Unsettled<T> unsettled, bool moments) {
-  auto& memory = shared_memory<typename Anew<T>::Memory>();
+  struct Memory {
+    WarpSums of[kThreads];
+  };
+  auto& memory = shared_memory<Memory>();
   const int64_t tasks = int64_t(*unsettled.count) * sums.parts;
-  const int warp = int(threadIdx.x) / kWarp;
   for (int64_t task = blockIdx.x; task < tasks; task += kAnewBlocks) {
     const int64_t part = task % sums.parts, k = unsettled.component[task / sums.parts];
     const Anew<T> anew(problem, panels, operands, k, moments);
-    const Range mine = share(problem.n, part * kWarps + warp, sums.parts * kWarps);
-    for (int64_t first = 0; first < panels.padded_d; first += kWarpCoordinates) {
-      memory.of[threadIdx.x] = anew.sum(mine, first);
-      __syncthreads();
-      if (warp == 0) {
-        WarpSums total;
-        for (int other = 0; other < kWarps; ++other) {
-          const WarpSums& of = memory.of[other * kWarp + lane_of_thread()];
-          total.coefficient += of.coefficient;
-          PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) total.z[q] += of.z[q],
-              total.squares[q] += of.squares[q];
-        }
-        PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
-          const int64_t d = first + lane_of_thread() + q * kWarp;
-          if (d >= panels.padded_d) continue;
-          sums.z(part, k)[d] = total.z[q], sums.squares(part, k)[d] = total.squares[q];
-        }
-        if (lane_of_thread() == 0) *sums.coefficient(part, k) = total.coefficient;
-      }
-      __syncthreads();
-    }
+    const Range mine =
+        share(problem.n, part * kWarps + int(threadIdx.x) / kWarp, sums.parts * kWarps);
+    for (int64_t first = 0; first < panels.padded_d; first += kWarpCoordinates)
+      add_to_sums(add_warps(memory.of, anew.sum(mine, first)), sums, part, k, first, true);
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sums over the pairs of a chunk that survive, visited one by one: a warp a point, or a warp a
-// component and a part of the points, with lanes over coordinates. Differences are taken before
+// Sums over the pairs of a chunk that survive, visited one by one: a warp a point, or a block a
+// component and a share of the points, with lanes over coordinates. Differences are taken before
 // scaling.
 #pragma once
 
@@ -14,24 +14,46 @@ namespace {
 inline constexpr int kLaneCoordinates = 4, kWarpCoordinates = kLaneCoordinates * kWarp;
 
 __device__ inline int lane_of_thread() { return int(threadIdx.x) % kWarp; }
-__device__ inline int64_t warp_of_grid() {
-  return int64_t(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp;
+// So many pairs of a warp are under way at once.
+inline constexpr int kAtOnce = 4;
+
+// Where the bits are set in a warp's width of words; a list a warp.
+struct SurvivorLists {
+  uint16_t of_warp[kWarps][kWarp * kWordBits];
+};
+
+// Fills the warp's list from its words, a lane each; returns how many there are. All lanes come.
+__device__ inline int list_survivors(uint16_t* list, unsigned word) {
+  const int lane = lane_of_thread(), own = __popc(word);
+  int end = own;
+  for (int gap = 1; gap < kWarp; gap *= 2) {
+    const int before = __shfl_sync(kAllLanes, end, lane < gap ? lane : lane - gap);
+    if (lane >= gap) end += before;
+  }
+  const int total = __shfl_sync(kAllLanes, end, kWarp - 1);
+  int at = end - own;
+  for (unsigned bits = word; bits; bits &= bits - 1)
+    list[at++] = uint16_t(lane * kWordBits + __ffs(int(bits)) - 1);
+  __syncwarp();
+  return total;
 }
 
-// Calls body(i) for every bit that is set, in order, and end() behind those of a word. Words are
-// loaded a lane each; all lanes of the warp come.
-template <class Body, class End>
-__device__ inline void for_each_survivor(const unsigned* words, int64_t begin, int64_t end,
-                                         const Body& body, const End& behind_word) {
-  for (int64_t first = begin; first < end; first += kWarp) {
+// Calls body(indices, count) for kAtOnce of the bits that are set, in their order; behind `count`
+// of them the last one comes again. All lanes of the warp come.
+template <class Body>
+__device__ inline void for_each_survivor(SurvivorLists& lists, const unsigned* words, Range range,
+                                         const Body& body) {
+  uint16_t* const list = lists.of_warp[int(threadIdx.x) / kWarp];
+  for (int64_t first = range.begin; first < range.end; first += kWarp) {
     const int64_t mine = first + lane_of_thread();
-    const unsigned word = mine < end ? words[mine] : 0;
-    for (unsigned left = __ballot_sync(kAllLanes, word != 0); left; left &= left - 1) {
-      const int lane = __ffs(int(left)) - 1;
-      for (unsigned bits = __shfl_sync(kAllLanes, word, lane); bits; bits &= bits - 1)
-        body((first + lane) * kWordBits + __ffs(int(bits)) - 1);
-      behind_word();
+    const int total = list_survivors(list, mine < range.end ? words[mine] : 0);
+    for (int i = 0; i < total; i += kAtOnce) {
+      int64_t indices[kAtOnce];
+      PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) indices[j] =
+          first * kWordBits + list[smaller(i + j, total - 1)];
+      body(indices, smaller(kAtOnce, total - i));
     }
+    __syncwarp();
   }
 }
 
@@ -41,8 +63,9 @@ __global__ void __launch_bounds__(kThreads)
     sparse_points_kernel(const __grid_constant__ Problem problem,
                          const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
                          PointOperands operands) {
-  const int64_t n = warp_of_grid();
+  const int64_t n = int64_t(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp;
   if (!chunk.sparse() || n >= chunk.count) return;
+  auto& lists = shared_memory<SurvivorLists>();
   const Column<const T> points(problem, operands.point, 0);
   const Column<T> by_point(problem, operands.by_point, 0);
   const T* const terms = chunk.row(n);
@@ -53,17 +76,24 @@ __global__ void __launch_bounds__(kThreads)
       x[q] = d < problem.d ? points.at(n, d) : T(0);
     }
     for_each_survivor(
-        chunk.components_of(n), 0, panels.padded_k / kWordBits,
-        [&](int64_t k) {
-          const T term = terms[k];
-          PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
-            const int64_t d = first + lane_of_thread() + q * kWarp, at = k * panels.padded_d + d;
-            if (d >= problem.d) continue;
-            const T scale = panels.row_scale[at];
-            sum[q] += term * standardise<false>(x[q], scale, panels.row_mean[at]) * scale;
+        lists, chunk.components_of(n), {0, panels.padded_k / kWordBits},
+        [&](const int64_t (&k)[kAtOnce], int count) {
+          T term[kAtOnce], scale[kAtOnce][kLaneCoordinates], mean[kAtOnce][kLaneCoordinates];
+          PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) {
+            term[j] = j < count ? terms[k[j]] : T(0);
+            PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
+              const int64_t d = first + lane_of_thread() + q * kWarp;
+              const int64_t at = k[j] * panels.padded_d + d;
+              const bool inside = d < panels.padded_d;
+              scale[j][q] = inside ? panels.row_scale[at] : T(0);
+              mean[j][q] = inside ? panels.row_mean[at] : T(0);
+            }
           }
-        },
-        [] {});
+          PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) {
+            PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) sum[q] +=
+                term[j] * standardise<false>(x[q], scale[j][q], mean[j][q]) * scale[j][q];
+          }
+        });
     PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
       const int64_t d = first + lane_of_thread() + q * kWarp;
       if (d < problem.d) by_point.at(n, d) = T(0) - sum[q];
@@ -71,17 +101,67 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// Adds the sums of a part of the chunk. The survivors of a word are summed by themselves first, and
-// the words in double.
+// Sums of a thread, at a warp's width of coordinates, and those of the block.
+struct WarpSums {
+  double z[kLaneCoordinates] = {}, squares[kLaneCoordinates] = {}, coefficient = 0;
+
+  __device__ void add(const WarpSums& other) {
+    PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) z[q] += other.z[q],
+        squares[q] += other.squares[q];
+    coefficient += other.coefficient;
+  }
+};
+
+// Adds the sums of all warps, in their order; the first warp has the result. Barriers before and
+// behind.
+__device__ inline WarpSums add_warps(WarpSums (&memory)[kThreads], const WarpSums& own) {
+  memory[threadIdx.x] = own;
+  __syncthreads();
+  WarpSums total;
+  for (int warp = 0; int(threadIdx.x) < kWarp && warp < kWarps; ++warp)
+    total.add(memory[warp * kWarp + lane_of_thread()]);
+  __syncthreads();
+  return total;
+}
+
+// The first warp adds what it has to the sums of a component, or begins these.
+__device__ inline void add_to_sums(const WarpSums& own, const WideSums& sums, int64_t part,
+                                   int64_t k, int64_t first_d, bool begin) {
+  if (int(threadIdx.x) >= kWarp) return;
+  WarpSums total = own;
+  PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
+    const int64_t d = first_d + lane_of_thread() + q * kWarp;
+    if (begin || d >= sums.padded_d) continue;
+    total.z[q] += sums.z(part, k)[d], total.squares[q] += sums.squares(part, k)[d];
+  }
+  PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
+    const int64_t d = first_d + lane_of_thread() + q * kWarp;
+    if (d >= sums.padded_d) continue;
+    sums.z(part, k)[d] = total.z[q], sums.squares(part, k)[d] = total.squares[q];
+  }
+  if (first_d != 0 || lane_of_thread() != 0) return;
+  double& coefficient = *sums.coefficient(part, k);
+  coefficient = begin ? total.coefficient : coefficient + total.coefficient;
+}
+
+struct SparseMemory {
+  SurvivorLists lists;
+  WarpSums sums[kThreads];
+};
+
+// A component and a share of the chunk's points a block; `shares` are no more than the parts. A few
+// terms are summed by themselves first, and these sums in double.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     sparse_components_kernel(const __grid_constant__ Problem problem,
                              const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
-                             PointOperands operands, WideSums sums, bool moments) {
-  const int64_t part = warp_of_grid() / panels.padded_k, k = warp_of_grid() % panels.padded_k;
-  if (!chunk.sparse() || k >= problem.k) return;
+                             PointOperands operands, WideSums sums, int64_t shares, bool moments) {
+  const int64_t k = int64_t(blockIdx.x) / shares, own_share = int64_t(blockIdx.x) % shares;
+  if (!chunk.sparse()) return;
+  auto& memory = shared_memory<SparseMemory>();
   const Column<const T> points(problem, operands.point, 0);
-  const Range words = share(divide_up(chunk.count, kWordBits), part, sums.parts);
+  const Range words = share(divide_up(chunk.count, kWordBits),
+                            own_share * kWarps + int(threadIdx.x) / kWarp, shares * kWarps);
   for (int64_t first = 0; first < panels.padded_d; first += kWarpCoordinates) {
     T scale[kLaneCoordinates], mean[kLaneCoordinates];
     PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
@@ -90,39 +170,32 @@ __global__ void __launch_bounds__(kThreads)
       mean[q] = d < problem.d ? panels.row_mean[at] : T(0);
       if (moments) scale[q] = moment_scale(scale[q]);
     }
-    double z_total[kLaneCoordinates] = {}, square_total[kLaneCoordinates] = {}, total = 0;
-    T z_sum[kLaneCoordinates] = {}, square_sum[kLaneCoordinates] = {}, sum = 0;
-    bool any = false;
+    WarpSums own;
     for_each_survivor(
-        chunk.points_of(k), words.begin, words.end,
-        [&](int64_t n) {
-          const T term = chunk.row(n)[k];
-          sum += term;
-          PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
-            const int64_t d = first + lane_of_thread() + q * kWarp;
-            const T x = d < problem.d ? points.at(n, d) : T(0);
-            const T z = standardise<false>(x, scale[q], mean[q]), weighted = term * z;
-            z_sum[q] += weighted;
-            square_sum[q] += weighted * z;
+        memory.lists, chunk.points_of(k), words, [&](const int64_t (&n)[kAtOnce], int count) {
+          T term[kAtOnce], x[kAtOnce][kLaneCoordinates], sum = 0;
+          PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) {
+            term[j] = j < count ? chunk.row(n[j])[k] : T(0);
+            PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
+              const int64_t d = first + lane_of_thread() + q * kWarp;
+              x[j][q] = d < problem.d ? points.at(n[j], d) : T(0);
+            }
           }
-        },
-        [&] {
-          any = true;
-          total += double(sum), sum = 0;
           PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
-            z_total[q] += double(z_sum[q]), z_sum[q] = 0;
-            square_total[q] += double(square_sum[q]), square_sum[q] = 0;
+            T z_sum = 0, square_sum = 0;
+            PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) {
+              const T z = standardise<false>(x[j][q], scale[q], mean[q]), weighted = term[j] * z;
+              z_sum += weighted;
+              square_sum += weighted * z;
+            }
+            own.z[q] += double(z_sum), own.squares[q] += double(square_sum);
           }
+          PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) sum += term[j];
+          own.coefficient += double(sum);
         });
-    if (!any && !chunk.first) continue;
-    PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
-      const int64_t d = first + lane_of_thread() + q * kWarp;
-      if (d >= panels.padded_d) continue;
-      add_or_begin(chunk.first, sums.z(part, k)[d], z_total[q]);
-      add_or_begin(chunk.first, sums.squares(part, k)[d], square_total[q]);
-    }
-    if (first == 0 && lane_of_thread() == 0)
-      add_or_begin(chunk.first, *sums.coefficient(part, k), total);
+    add_to_sums(add_warps(memory.sums, own), sums, own_share, k, first, chunk.first);
+    for (int64_t part = own_share + shares; chunk.first && part < sums.parts; part += shares)
+      add_to_sums(WarpSums(), sums, part, k, first, true);
   }
 }
 

@@ -2,9 +2,9 @@
 // mixture_statistics on the GPU: the sums of an EM step, about the current means. Operands are
 // those of statistics.h.
 #include "cuda/backward.h"
+#include "cuda/density.h"
 #include "cuda/statistics.h"
 #include "cuda/wide_backward.h"
-#include "cuda/wide_density.h"
 #include "kernels.h"
 
 namespace pyvae {
@@ -84,23 +84,66 @@ void statistics_of_few(const Problem& problem, const Runtime& runtime) {
          true, plan, sums);
 }
 
-// The scores of a chunk are made once: for its log-densities, and in place of them its terms.
+inline constexpr PointOperands kStatisticsOperands = {0, kStrip, kSampleWeight, -1,
+                                                      1u << 0 | 1u << kStrip | 1u << kSampleWeight};
+
+// A tile of points a block: the scores are made once, for the log-densities, and lie meanwhile
+// where the terms are to be.
+template <class T>
+__global__ void __launch_bounds__(kThreads, 1)
+    weigh_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
+                 const __grid_constant__ Chunk<T> chunk, int64_t points) {
+  struct Memory {
+    WideScoreMemory<T> scores;
+    TermMemory<T> terms;
+  };
+  auto& memory = shared_memory<Memory>();
+  const int64_t tiles = panels.padded_k / kWide<T>, first = int64_t(blockIdx.x) * kWide<T>;
+  WideScores<T> scores(memory.scores, panels, PointReader<T>(problem, 0, 0, first));
+  RunningSum<T> sum[kEach<T>];
+  T score[kEach<T>][kEach<T>];
+  const auto row = [&](int i, int64_t tile) {
+    return chunk.row(first + place<T>(row_of_thread(), i)) + tile * kWide<T>;
+  };
+  scores.begin(0);
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    scores.score(tile, tile + 1 < tiles ? tile + 1 : -1, score);
+    PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
+      sum[i].add(score[i]);
+      store_own(row(i, tile), column_of_thread(), score[i]);
+    }
+  }
+  scores.mark_unreachable();
+  PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
+    const int at = place<T>(row_of_thread(), i);
+    const T found = sum[i].value();
+    if (column_of_thread() == 0 && first + at < problem.n)
+      Column<T>(problem, kStrip, 0).at(first + at) =
+          memory.scores.unreachable[at] ? -kInfinity<T> : found;
+  }
+  __syncthreads();
+  TermTile<T> terms(memory.terms, problem, panels, chunk, kStatisticsOperands, first, points, false,
+                    true);
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i)
+        load_own(score[i], row(i, tile), column_of_thread());
+    terms.add(tile, score);
+  }
+  terms.finish();
+}
+
 template <class T>
 void statistics_of_many(const Problem& problem, const Runtime& runtime) {
-  constexpr PointOperands kOperands = {0, kStrip, kSampleWeight, -1,
-                                       1u << 0 | 1u << kStrip | 1u << kSampleWeight};
   const Panels<T> panels = pack_panels<T>(problem, runtime, 1, true);
-  WideBackward<T> pass(problem, runtime, panels, kOperands, true, true, true);
+  WideBackward<T> pass(problem, runtime, panels, kStatisticsOperands, true, true, true);
   const int64_t parts = pass.chunks() * kLikelihoodParts;
   double* const likelihoods = take<double>(runtime, problem.batch * parts);
   pass.template run<WriteWideMoments>(
       [&](const Problem& of, const Panels<T>& entry, const Chunk<T>& chunk, int64_t index) {
-        Problem scored = of;
-        scored.operand[4].data = chunk.terms;
-        scored.operand[4].stride[0] = chunk.padded_k, scored.operand[4].stride[1] = 1;
-        run_wide_density<Beside::kPosterior, true>(scored, runtime, kStrip, entry);
+        launch(weigh_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads,
+               sizeof(WideScoreMemory<T>) + sizeof(TermMemory<T>), runtime.stream, of, entry, chunk,
+               problem.n);
         add_likelihood_parts<T>(of, runtime, likelihoods + index * kLikelihoodParts);
-        make_terms<true>(of, runtime, entry, chunk, kOperands, problem.n, false);
       });
   total_likelihoods(problem, runtime, likelihoods, parts);
 }

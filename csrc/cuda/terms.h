@@ -13,54 +13,40 @@
 namespace pyvae {
 namespace {
 
+// Which pairs of the tile survive.
 template <class T>
 struct TermMemory {
   static constexpr int kWords = kWide<T> / kWordBits;
-  WideScoreMemory<T> scores;
   unsigned by_point[kWide<T>][kWords], by_component[kWide<T>][kWords];
   T lowest[kWarps], ratio[kWarps];
-  int survivors[kWarps];
 };
 
 // What a thread knows of its points.
 template <class T>
 struct OwnPoints {
   T weight[kEach<T>], log_prob[kEach<T>];
-  T lowest = kInfinity<T>;  // of the log-densities, where there is one
 
-  __device__ OwnPoints(const Problem& problem, PointOperands operands, int64_t first) {
+  // Points of weight zero may be such that nobody looks at.
+  __device__ OwnPoints(const Problem& problem, PointOperands operands, int64_t first,
+                       bool none_of_zero) {
     const Column<const T> weights(problem, operands.weight, 0),
         log_probs(problem, operands.log_prob, 0);
     PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
       const int64_t n = first + place<T>(row_of_thread(), i);
       weight[i] = n < problem.n ? weights.at(n) : T(0);
       log_prob[i] = n < problem.n ? log_probs.at(n) : -kInfinity<T>;
-      if (log_prob[i] > -kInfinity<T>) lowest = Smallest()(lowest, log_prob[i]);
+      if (none_of_zero && weight[i] == 0) log_prob[i] = -kInfinity<T>;
     }
   }
+  // Of the log-densities, where there is one.
+  __device__ T lowest() const {
+    T found = kInfinity<T>;
+    PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
+      if (log_prob[i] > -kInfinity<T>) found = Smallest()(found, log_prob[i]);
+    }
+    return found;
+  }
 };
-
-// From here on down a term counts for nothing; `own` is that of the component.
-template <class T>
-__device__ T negligible_of(TermMemory<T>& memory, const Panels<T>& panels, T lowest,
-                           bool by_points) {
-  T ratio = 1;
-  for (int64_t d = threadIdx.x; by_points && d < panels.padded_d; d += kThreads)
-    ratio = Largest()(ratio, panels.ratio[d]);
-  ratio = largest_over_lanes(ratio, kWarp);
-  lowest = -largest_over_lanes(-lowest, kWarp);
-  const int warp = int(threadIdx.x) / kWarp;
-  if (int(threadIdx.x) % kWarp == 0) memory.lowest[warp] = lowest, memory.ratio[warp] = ratio;
-  __syncthreads();
-  for (int other = 0; other < kWarps; ++other) ratio = Largest()(ratio, memory.ratio[other]);
-  return log_negligible(ratio);
-}
-template <class T>
-__device__ T lowest_of(const TermMemory<T>& memory) {
-  T lowest = kInfinity<T>;
-  for (int warp = 0; warp < kWarps; ++warp) lowest = Smallest()(lowest, memory.lowest[warp]);
-  return lowest;
-}
 
 // Turns the scores of one point into terms; returns which survive, a bit a column.
 template <class T>
@@ -109,68 +95,133 @@ __device__ inline void mark(TermMemory<T>& memory, const unsigned (&survivors)[k
   }
 }
 
-// A tile of points by a tile of components a block. With kScored the chunk holds the scores, else
-// they are made.
-template <class T, bool kScored>
+// The terms of one tile of points, a tile of components after the other.
+template <class T>
+class TermTile {
+ public:
+  using Memory = TermMemory<T>;
+
+  // All threads come. `points` is how many the sums of a component have; with `by_points` there are
+  // sums over the components, too.
+  __device__ TermTile(Memory& memory, const Problem& problem, const Panels<T>& panels,
+                      const Chunk<T>& chunk, PointOperands operands, int64_t first, int64_t points,
+                      bool by_points, bool none_of_zero)
+      : memory_(memory),
+        panels_(panels),
+        chunk_(chunk),
+        own_(problem, operands, first, none_of_zero),
+        first_(first),
+        points_(points) {
+    clear();
+    measure(by_points);
+  }
+
+  // Scores into terms. Barriers inside.
+  __device__ void add(int64_t tile, T (&score)[kEach<T>][kEach<T>]) {
+    const int64_t column = tile * kWide<T>;
+    T cut[kEach<T>];
+    bool alive[kEach<T>];
+    PYVAE_UNROLL for (int j = 0; j < kEach<T>; ++j) {
+      const T constant = panels_.constant[column + place<T>(column_of_thread(), j)];
+      alive[j] = constant != -kInfinity<T>;
+      cut[j] = smaller(negligible_, log_negligible_of_component(points_, constant, lowest_));
+    }
+    unsigned survivors[kEach<T>];
+    int count = 0;
+    PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
+      survivors[i] = weigh(score[i], own_.log_prob[i], own_.weight[i], cut, alive);
+      count += __popc(survivors[i]);
+      store_own(chunk_.row(first_ + place<T>(row_of_thread(), i)) + column, column_of_thread(),
+                score[i]);
+    }
+    if (count) mark(memory_, survivors);
+    count_ += count;
+    __syncthreads();
+    write(column);
+  }
+
+  // Adds to the number of survivors.
+  __device__ void finish() {
+    const int count = sum_over_lanes(count_, kWarp);
+    if (int(threadIdx.x) % kWarp == 0 && count) atomicAdd(chunk_.survivors, count);
+  }
+
+ private:
+  static constexpr int kWords = Memory::kWords, kAllWords = kWide<T> * kWords;
+
+  // Every thread clears, and later writes, words of its own.
+  __device__ void clear() {
+    for (int at = int(threadIdx.x); at < kAllWords; at += kThreads) {
+      memory_.by_point[at / kWords][at % kWords] = 0;
+      memory_.by_component[at / kWords][at % kWords] = 0;
+    }
+  }
+  __device__ void write(int64_t column) {
+    for (int at = int(threadIdx.x); at < kAllWords; at += kThreads) {
+      const int row = at / kWords, word = at % kWords;
+      chunk_.components_of(first_ + row)[column / kWordBits + word] = memory_.by_point[row][word];
+      chunk_.points_of(column + row)[first_ / kWordBits + word] = memory_.by_component[row][word];
+    }
+    clear();
+    __syncthreads();
+  }
+
+  // From where on down a term counts for nothing to a point, and the lowest log-density.
+  __device__ void measure(bool by_points) {
+    T ratio = 1, lowest = -own_.lowest();
+    for (int64_t d = threadIdx.x; by_points && d < panels_.padded_d; d += kThreads)
+      ratio = Largest()(ratio, panels_.ratio[d]);
+    ratio = largest_over_lanes(ratio, kWarp), lowest = largest_over_lanes(lowest, kWarp);
+    const int warp = int(threadIdx.x) / kWarp;
+    if (int(threadIdx.x) % kWarp == 0) memory_.lowest[warp] = -lowest, memory_.ratio[warp] = ratio;
+    __syncthreads();
+    lowest_ = kInfinity<T>;
+    for (int other = 0; other < kWarps; ++other) {
+      ratio = Largest()(ratio, memory_.ratio[other]);
+      lowest_ = Smallest()(lowest_, memory_.lowest[other]);
+    }
+    negligible_ = log_negligible(ratio);
+  }
+
+  Memory& memory_;
+  const Panels<T>& panels_;
+  const Chunk<T>& chunk_;
+  const OwnPoints<T> own_;
+  const int64_t first_, points_;
+  T negligible_, lowest_;
+  int count_ = 0;
+};
+
+// A tile of points a block, whose log-densities are known.
+template <class T>
 __global__ void __launch_bounds__(kThreads, 1)
     terms_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
-                 Chunk<T> chunk, PointOperands operands, int64_t points, bool by_points) {
-  using Memory = TermMemory<T>;
+                 const __grid_constant__ Chunk<T> chunk, PointOperands operands, int64_t points,
+                 bool by_points) {
+  struct Memory {
+    WideScoreMemory<T> scores;
+    TermMemory<T> terms;
+  };
   auto& memory = shared_memory<Memory>();
-  const int64_t tiles = panels.padded_k / kWide<T>, tile = blockIdx.x % tiles;
-  const int64_t first = blockIdx.x / tiles * kWide<T>, column = tile * kWide<T>;
-  T score[kEach<T>][kEach<T>];
-  if constexpr (kScored) {
-    PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) load_own(
-        score[i], chunk.row(first + place<T>(row_of_thread(), i)) + column, column_of_thread());
-  } else {
-    WideScores<T> scores(memory.scores, panels, PointReader<T>(problem, operands.point, 0, first));
-    scores.begin(tile);
-    scores.score(tile, -1, score);
+  const int64_t tiles = panels.padded_k / kWide<T>, first = int64_t(blockIdx.x) * kWide<T>;
+  TermTile<T> terms(memory.terms, problem, panels, chunk, operands, first, points, by_points,
+                    false);
+  WideScores<T> scores(memory.scores, panels, PointReader<T>(problem, operands.point, 0, first));
+  scores.begin(0);
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    T score[kEach<T>][kEach<T>];
+    scores.score(tile, tile + 1 < tiles ? tile + 1 : -1, score);
+    terms.add(tile, score);
   }
-  for (int i = int(threadIdx.x); i < kWide<T> * Memory::kWords; i += kThreads) {
-    memory.by_point[i / Memory::kWords][i % Memory::kWords] = 0;
-    memory.by_component[i / Memory::kWords][i % Memory::kWords] = 0;
-  }
-  const OwnPoints<T> own(problem, operands, first);
-  const T negligible = negligible_of(memory, panels, own.lowest, by_points);
-  const T lowest = lowest_of(memory);
-  T cut[kEach<T>];
-  bool alive[kEach<T>];
-  PYVAE_UNROLL for (int j = 0; j < kEach<T>; ++j) {
-    const T constant = panels.constant[column + place<T>(column_of_thread(), j)];
-    alive[j] = constant != -kInfinity<T>;
-    cut[j] = smaller(negligible, log_negligible_of_component(points, constant, lowest));
-  }
-  unsigned survivors[kEach<T>];
-  int count = 0;
-  PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
-    survivors[i] = weigh(score[i], own.log_prob[i], own.weight[i], cut, alive);
-    count += __popc(survivors[i]);
-    store_own(chunk.row(first + place<T>(row_of_thread(), i)) + column, column_of_thread(),
-              score[i]);
-  }
-  if (count) mark(memory, survivors);
-  count = sum_over_lanes(count, kWarp);
-  if (int(threadIdx.x) % kWarp == 0) memory.survivors[int(threadIdx.x) / kWarp] = count;
-  __syncthreads();
-  for (int i = int(threadIdx.x); i < kWide<T> * Memory::kWords; i += kThreads) {
-    const int row = i / Memory::kWords, word = i % Memory::kWords;
-    chunk.components_of(first + row)[column / kWordBits + word] = memory.by_point[row][word];
-    chunk.points_of(column + row)[first / kWordBits + word] = memory.by_component[row][word];
-  }
-  if (threadIdx.x != 0) return;
-  int total = 0;
-  for (int warp = 0; warp < kWarps; ++warp) total += memory.survivors[warp];
-  if (total) atomicAdd(chunk.survivors, total);
+  terms.finish();
 }
 
-template <bool kScored, class T>
+template <class T>
 void make_terms(const Problem& problem, const Runtime& runtime, const Panels<T>& panels,
                 const Chunk<T>& chunk, PointOperands operands, int64_t points, bool by_points) {
-  launch(terms_kernel<T, kScored>, divide_up(chunk.count, kWide<T>) * (panels.padded_k / kWide<T>),
-         kThreads, sizeof(TermMemory<T>), runtime.stream, problem, panels, chunk, operands, points,
-         by_points);
+  launch(terms_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads,
+         sizeof(WideScoreMemory<T>) + sizeof(TermMemory<T>), runtime.stream, problem, panels, chunk,
+         operands, points, by_points);
 }
 
 }  // namespace

@@ -39,10 +39,10 @@ __device__ inline int place(int position, int i) {
   return i / kWidth<T> * (kWide<T> / 2) + position * kWidth<T> + i % kWidth<T>;
 }
 
-// A thread's kEach numbers from a row of shared memory, and from there into device memory.
-template <class T>
-__device__ inline void load_own(T (&own)[kEach<T>], const T* row, int position) {
-  PYVAE_UNROLL for (int half = 0; half < 2; ++half) {
+// A thread's numbers of a row, or those of its first half, from memory and into memory.
+template <class T, int kCount>
+__device__ inline void load_own(T (&own)[kCount], const T* row, int position) {
+  PYVAE_UNROLL for (int half = 0; half < kCount / kWidth<T>; ++half) {
     const Piece<T> piece = load_piece(row + place<T>(position, half * kWidth<T>));
     PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) own[half * kWidth<T> + i] = piece.value[i];
   }

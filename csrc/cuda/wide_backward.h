@@ -73,20 +73,22 @@ class WideBackward {
         operands_(operands),
         by_components_(by_components),
         moments_(moments),
-        chunk_(take_chunk(problem, runtime, panels, !leaves_out)),
-        chunks_(divide_up(problem.n, chunk_.capacity)),
+        chunks_(divide_up(problem.n, chunk_capacity(problem, panels))),
         leaves_out_(leaves_out) {
     const int64_t tiles = panels.tiles() * divide_up(panels.padded_d, TermStage<T>::kCoordinates);
-    const int64_t row = WideSums::row(panels.padded_d) * int64_t(sizeof(double));
-    const int64_t most = smaller(kOneWave / tiles, kPartialSumBytes / (panels.padded_k * row));
-    sums_.parts = larger<int64_t>(1, smaller(most, divide_up(chunk_.capacity, 2 * kWordBits)));
+    const int64_t numbers = panels.padded_k * WideSums::row(panels.padded_d);
+    const int64_t most =
+        smaller(kOneWave / tiles, kPartialSumBytes / (numbers * int64_t(sizeof(double))));
+    const int64_t words = divide_up(chunk_capacity(problem, panels), kWordBits);
+    sums_.parts = larger<int64_t>(1, smaller(most, words / 2));
     sums_.padded_k = panels.padded_k, sums_.padded_d = panels.padded_d;
-    sums_.memory = by_components
-                       ? take<double>(runtime, sums_.parts * panels.padded_k * row / sizeof(double))
-                       : nullptr;
-    unsettled_.largest = take<T>(runtime, kWeightBlocks);
-    unsettled_.count = take<int>(runtime, 1);
-    unsettled_.component = take<int>(runtime, panels.padded_k);
+    Carver::carve(runtime, [&](Carver& memory) {
+      chunk_ = take_chunk(memory, problem, panels, !leaves_out);
+      sums_.memory = memory.take<double>(by_components ? sums_.parts * numbers : 0);
+      unsettled_.largest = memory.take<T>(kWeightBlocks);
+      unsettled_.count = memory.take<int>(1);
+      unsettled_.component = memory.take<int>(panels.padded_k);
+    });
   }
 
   int64_t chunks() const { return chunks_; }
@@ -130,26 +132,28 @@ class WideBackward {
 
   void sum_by_points(const Problem& of, const Panels<T>& panels, const Chunk<T>& chunk) const {
     if (leaves_out_)
-      launch(sparse_points_kernel<T>, divide_up(chunk.count, kWarps), kThreads, 0, runtime_.stream,
-             of, panels, chunk, operands_);
-    launch(dense_points_kernel<T>, divide_up(chunk.count, kWide<T>) * divide_up(of.d, kWide<T>),
-           kThreads, 2 * sizeof(Stage<T>), runtime_.stream, of, panels, chunk, operands_);
+      launch(sparse_points_kernel<T>, divide_up(chunk.count, kWarps), kThreads,
+             sizeof(SurvivorLists), runtime_.stream, of, panels, chunk, operands_);
+    const bool few = of.d <= kWide<T> / 2;
+    launch(few ? dense_points_kernel<T, 1> : dense_points_kernel<T, 2>,
+           divide_up(chunk.count, kWide<T>) * divide_up(of.d, kWide<T>), kThreads,
+           2 * sizeof(Stage<T>), runtime_.stream, of, panels, chunk, operands_);
   }
 
   void sum_by_components(const Problem& of, const Panels<T>& panels, const Chunk<T>& chunk) const {
+    const int64_t shares = smaller(sums_.parts, divide_up(kSparseBlocks, of.k));
     if (leaves_out_)
-      launch(sparse_components_kernel<T>, sums_.parts * panels.padded_k / kWarps, kThreads, 0,
-             runtime_.stream, of, panels, chunk, operands_, sums_, moments_);
+      launch(sparse_components_kernel<T>, of.k * shares, kThreads, sizeof(SparseMemory),
+             runtime_.stream, of, panels, chunk, operands_, sums_, shares, moments_);
     const int64_t columns = divide_up(panels.padded_d, TermStage<T>::kCoordinates);
     launch(dense_components_kernel<T>, sums_.parts * panels.tiles() * columns, kThreads,
-           2 * sizeof(TermStage<T>), runtime_.stream, of, panels, chunk, operands_, sums_,
-           moments_);
+           sizeof(DenseMemory<T>), runtime_.stream, of, panels, chunk, operands_, sums_, moments_);
   }
 
   void settle(const Problem& points, const Panels<T>& panels) const {
     launch(settle_kernel<T>, divide_up(panels.padded_k, kThreads), kThreads, 0, runtime_.stream,
            points, panels, chunk_, pyvae_cuda_tuning.sparse_share, sums_, unsettled_);
-    launch(anew_kernel<T>, kAnewBlocks, kThreads, sizeof(typename Anew<T>::Memory), runtime_.stream,
+    launch(anew_kernel<T>, kAnewBlocks, kThreads, kThreads * sizeof(WarpSums), runtime_.stream,
            points, panels, operands_, sums_, unsettled_, moments_);
   }
 
@@ -158,9 +162,9 @@ class WideBackward {
   const Panels<T> panels_;
   const PointOperands operands_;
   const bool by_components_, moments_;
-  const Chunk<T> chunk_;
   const int64_t chunks_;
   const bool leaves_out_;
+  Chunk<T> chunk_;
   WideSums sums_;
   Unsettled<T> unsettled_;
 };

@@ -44,9 +44,8 @@ __device__ void normalise_tile(const Column<T>& log_posterior, const Column<T>& 
       normalise(&log_posterior.at(n, k), 1, log_prob.at(n));
 }
 
-// Operands: x, log_weights, means, logvars -> [log_posterior | component,] log_prob. In place of
-// the log-posterior may come the scores.
-template <class T, Beside kBeside, bool kScores>
+// Operands: x, log_weights, means, logvars -> [log_posterior | component,] log_prob.
+template <class T, Beside kBeside>
 __global__ void __launch_bounds__(kThreads, 1)
     wide_density_kernel(const __grid_constant__ Problem problem, int log_prob_at,
                         const __grid_constant__ Panels<T> all) {
@@ -84,17 +83,17 @@ __global__ void __launch_bounds__(kThreads, 1)
     if constexpr (kBeside == Beside::kComponent)
       if (column_of_thread() == 0) Column<int64_t>(problem, 4, entry).at(n) = component;
   }
-  if constexpr (kBeside == Beside::kPosterior && !kScores) {
+  if constexpr (kBeside == Beside::kPosterior) {
     __syncthreads();
     normalise_tile(log_posterior, log_prob, problem, first);
   }
 }
 
-template <Beside kBeside, bool kScores = false, class T>
+template <Beside kBeside, class T>
 void run_wide_density(const Problem& problem, const Runtime& runtime, int log_prob_at,
                       const Panels<T>& panels) {
-  launch(wide_density_kernel<T, kBeside, kScores>, problem.batch * divide_up(problem.n, kWide<T>),
-         kThreads, sizeof(WideScoreMemory<T>), runtime.stream, problem, log_prob_at, panels);
+  launch(wide_density_kernel<T, kBeside>, problem.batch * divide_up(problem.n, kWide<T>), kThreads,
+         sizeof(WideScoreMemory<T>), runtime.stream, problem, log_prob_at, panels);
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ void wide_log_prob_backward(const Problem& problem, const Runtime& runtime) {
                        wants_parameters(problem, Op::kByParameters), true, false);
   pass.template run<WideGradients<Op::kByParameters>>(
       [&](const Problem& of, const Panels<T>& entry, const Chunk<T>& chunk, int64_t) {
-        make_terms<false>(of, runtime, entry, chunk, kOperands, problem.n, by_points);
+        make_terms(of, runtime, entry, chunk, kOperands, problem.n, by_points);
       });
 }
 

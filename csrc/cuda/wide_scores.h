@@ -84,8 +84,8 @@ class WideScores {
     }
   }
 
-  // Marks the points that hold an infinity, once the scores of a tile of components are made: their
-  // density is zero under every component. All threads come, and find a barrier.
+  // Marks the points that hold an infinity, once the scores of the first tile of components are
+  // made: their density is zero under every component. All threads come, and find a barrier.
   __device__ void mark_unreachable() {
     bool infinite = infinite_, nan = nan_;
     for (int gap = OwnPiece<T>::kPerPoint / 2; gap > 0; gap /= 2) {
@@ -101,10 +101,7 @@ class WideScores {
   __device__ void fetch(int64_t tile, int64_t d) {
     const OwnPiece<T> own;
     x_ = points_.read(d + own.coordinate);
-    PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
-      infinite_ |= size_of(x_.value[i]) == kInfinity<T>;
-      nan_ |= x_.value[i] != x_.value[i];
-    }
+    if (tile == 0) note();
     if (centred_) {
       const Piece<T> centre = load_piece(panels_.centre + d + own.coordinate);
       PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) x_.value[i] -= centre.value[i];
@@ -112,6 +109,13 @@ class WideScores {
     const int64_t at = (tile * panels_.padded_d + d + own.depth) * kWide<T> + own.column;
     scale_ = load_piece(panels_.scale + at);
     shift_ = load_piece((centred_ ? panels_.shift : panels_.mean) + at);
+  }
+
+  __device__ void note() {
+    PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
+      infinite_ |= size_of(x_.value[i]) == kInfinity<T>;
+      nan_ |= x_.value[i] != x_.value[i];
+    }
   }
 
   __device__ void put() {

@@ -122,6 +122,11 @@ Memory& shared_memory() {
   return *static_cast<Memory*>(emulation::shared_memory(sizeof(Memory)));
 }
 
+template <class T>
+T exp_of_summand(T x) {
+  return exp_of_gap(x);
+}
+
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, size_t shared_bytes, void*,
             const Arguments&... arguments) {
