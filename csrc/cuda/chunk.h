@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A chunk of the points of one batch entry against all components: the coefficient of every pair,
-// and which of them survive. It is small enough to stay in the GPU's cache between the kernel that
-// makes it and those that sum it.
+// and which of them survive. One kernel makes it, others sum it, and the next chunk takes its
+// place.
 //
 // A problem that kernels are handed beside a chunk has only its points, and one entry.
 #pragma once

@@ -123,7 +123,7 @@ class Anew {
 };
 
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 1)
     anew_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
                 PointOperands operands, WideSums sums, Unsettled<T> unsettled, bool moments) {
   struct Memory {

@@ -152,7 +152,7 @@ struct SparseMemory {
 // A component and a share of the chunk's points a block; `shares` are no more than the parts. A few
 // terms are summed by themselves first, and these sums in double.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 2 : 1)
     sparse_components_kernel(const __grid_constant__ Problem problem,
                              const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
                              PointOperands operands, WideSums sums, int64_t shares, bool moments) {

@@ -13,11 +13,16 @@
 namespace pyvae {
 namespace {
 
-// Which pairs of the tile survive.
+// Of two tiles of components by turns: which pairs survive, and from where on down a term of a
+// component counts for nothing.
 template <class T>
 struct TermMemory {
   static constexpr int kWords = kWide<T> / kWordBits;
-  unsigned by_point[kWide<T>][kWords], by_component[kWide<T>][kWords];
+  struct Survivors {
+    unsigned by_point[kWide<T>][kWords], by_component[kWide<T>][kWords];
+  } survivors[2];
+  T cut[2][kWide<T>];
+  bool alive[2][kWide<T>];
   T lowest[kWarps], ratio[kWarps];
 };
 
@@ -73,7 +78,8 @@ __device__ inline unsigned weigh(T (&score)[kEach<T>], T log_prob, T weight,
 // Adds to the words of the block what survives among a thread's pairs, a row of `survivors` a
 // point.
 template <class T>
-__device__ inline void mark(TermMemory<T>& memory, const unsigned (&survivors)[kEach<T>]) {
+__device__ inline void mark(typename TermMemory<T>::Survivors& memory,
+                            const unsigned (&survivors)[kEach<T>]) {
   constexpr unsigned kPieceBits = (1u << kWidth<T>)-1;
   PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
     const int row = place<T>(row_of_thread(), i);
@@ -112,19 +118,21 @@ class TermTile {
         own_(problem, operands, first, none_of_zero),
         first_(first),
         points_(points) {
-    clear();
+    clear(0), clear(1);
     measure(by_points);
+    judge(0);
+    __syncthreads();
   }
 
-  // Scores into terms. Barriers inside.
+  // Scores into terms, of one tile after the other. A barrier inside.
   __device__ void add(int64_t tile, T (&score)[kEach<T>][kEach<T>]) {
     const int64_t column = tile * kWide<T>;
+    const int turn = int(tile % 2);
     T cut[kEach<T>];
     bool alive[kEach<T>];
     PYVAE_UNROLL for (int j = 0; j < kEach<T>; ++j) {
-      const T constant = panels_.constant[column + place<T>(column_of_thread(), j)];
-      alive[j] = constant != -kInfinity<T>;
-      cut[j] = smaller(negligible_, log_negligible_of_component(points_, constant, lowest_));
+      const int own = place<T>(column_of_thread(), j);
+      cut[j] = memory_.cut[turn][own], alive[j] = memory_.alive[turn][own];
     }
     unsigned survivors[kEach<T>];
     int count = 0;
@@ -134,10 +142,11 @@ class TermTile {
       store_own(chunk_.row(first_ + place<T>(row_of_thread(), i)) + column, column_of_thread(),
                 score[i]);
     }
-    if (count) mark(memory_, survivors);
+    if (count) mark<T>(memory_.survivors[turn], survivors);
     count_ += count;
+    if (column + kWide<T> < panels_.padded_k) judge(tile + 1);
     __syncthreads();
-    write(column);
+    write(column, turn);
   }
 
   // Adds to the number of survivors.
@@ -150,20 +159,29 @@ class TermTile {
   static constexpr int kWords = Memory::kWords, kAllWords = kWide<T> * kWords;
 
   // Every thread clears, and later writes, words of its own.
-  __device__ void clear() {
-    for (int at = int(threadIdx.x); at < kAllWords; at += kThreads) {
-      memory_.by_point[at / kWords][at % kWords] = 0;
-      memory_.by_component[at / kWords][at % kWords] = 0;
-    }
+  __device__ void clear(int turn) {
+    typename Memory::Survivors& of = memory_.survivors[turn];
+    for (int at = int(threadIdx.x); at < kAllWords; at += kThreads)
+      of.by_point[at / kWords][at % kWords] = of.by_component[at / kWords][at % kWords] = 0;
   }
-  __device__ void write(int64_t column) {
+  __device__ void write(int64_t column, int turn) {
+    const typename Memory::Survivors& of = memory_.survivors[turn];
     for (int at = int(threadIdx.x); at < kAllWords; at += kThreads) {
       const int row = at / kWords, word = at % kWords;
-      chunk_.components_of(first_ + row)[column / kWordBits + word] = memory_.by_point[row][word];
-      chunk_.points_of(column + row)[first_ / kWordBits + word] = memory_.by_component[row][word];
+      chunk_.components_of(first_ + row)[column / kWordBits + word] = of.by_point[row][word];
+      chunk_.points_of(column + row)[first_ / kWordBits + word] = of.by_component[row][word];
     }
-    clear();
-    __syncthreads();
+    clear(turn);
+  }
+
+  // A component of the tile a thread.
+  __device__ void judge(int64_t tile) {
+    const int own = int(threadIdx.x), turn = int(tile % 2);
+    if (own >= kWide<T>) return;
+    const T constant = panels_.constant[tile * kWide<T> + own];
+    memory_.alive[turn][own] = constant != -kInfinity<T>;
+    memory_.cut[turn][own] =
+        smaller(negligible_, log_negligible_of_component(points_, constant, lowest_));
   }
 
   // From where on down a term counts for nothing to a point, and the lowest log-density.
