@@ -181,7 +181,7 @@ class TermTile {
     const T constant = panels_.constant[tile * kWide<T> + own];
     memory_.alive[turn][own] = constant != -kInfinity<T>;
     memory_.cut[turn][own] =
-        smaller(negligible_, log_negligible_of_component(points_, constant, lowest_));
+        smaller(negligible_, log_negligible_of_component(points_, constant, lowest_, T(0)));
   }
 
   // From where on down a term counts for nothing to a point, and the lowest log-density.
