@@ -142,11 +142,11 @@ def roofline(
     axes.set_xlim(left, right)
     axes.set_ylim(min(left * bandwidth, *values[:, 1]) / 2e9, peak * 2.2e-9)
     axes.annotate(
-        f"sgemm, {peak / 1e9:,.0f} GFLOP/s", (knee, peak / 1e9), (4, 5), ha="left",
+        f"arithmetic, {peak / 1e9:,.0f} GFLOP/s", (knee, peak / 1e9), (4, 5), ha="left",
         textcoords="offset points", fontsize=style.LABEL, color=style.QUIET,
     )  # fmt: skip
     axes.annotate(
-        f"copy, {bandwidth / 1e9:,.1f} GB/s", (knee / 2, knee * bandwidth / 2e9), (-8, 4),
+        f"memory, {bandwidth / 1e9:,.1f} GB/s", (knee / 2, knee * bandwidth / 2e9), (-8, 4),
         ha="right", textcoords="offset points", fontsize=style.LABEL, color=style.QUIET,
     )  # fmt: skip
     ops = list(dict.fromkeys(op for op, _ in names))
