@@ -14,7 +14,7 @@ import torch
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from pyvae.clustering.examples import Scaling, as_examples
@@ -74,8 +74,8 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         Nearest neighbours of an example, and how often one of them stands in for its second view;
         0 neighbours are none.
     network
-        A function of the number of classes that gives a module from examples to logits; None is a
-        small convolutional network for images, two hidden layers for tables.
+        A function of the number of classes that gives a new module from examples to logits; None
+        is a small convolutional network for images, two hidden layers for tables.
     n_steps, n_refining_steps, batch_size, learning_rate
         Of Adam, with a peak rate that is half as high while refining.
     balance
@@ -100,6 +100,8 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         How every run went, a list of :class:`Restart`.
     network_
         The module that was kept.
+    n_features_in_
+        Numbers an example.
 
     References
     ----------
@@ -189,7 +191,7 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
             is out of its range.
         """
         self._validate_params()
-        given = as_examples(X)
+        given = self._read(X, fits=True)
         if len(given) < max(self.n_clusters, 2):
             raise WrongValue(
                 f"X has n_samples={len(given)}, which must be >= n_clusters={self.n_clusters} and "
@@ -203,20 +205,33 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         seeds = [int(random.randint(2**31 - 1)) for _ in range(self.n_init)]
         runs = [self._run(recipe, examples, seed, i) for i, seed in enumerate(seeds)]
-        self._keep(X, scaling, seeds, runs)
+        self._scaling, self._shape = scaling, tuple(given.shape[1:])
+        self._keep(seeds, runs)
         self.labels_ = self.predict(X)
         return self
 
     def predict_proba(self, X: Array) -> Array:
         """Probabilities of the clusters of every example, ``(N, K)``: a tensor of a tensor."""
         check_is_fitted(self)
-        x = self._scaling(as_examples(X, like=self._shape)).to(self._members.device)
+        x = self._scaling(self._read(X, fits=False)).to(self._members.device)
         found = probabilities(self.network_, x, self._members, half=False)
         return found.to(X.device) if isinstance(X, Tensor) else found.cpu().numpy()
 
     def predict(self, X: Array) -> Array:
         """Most probable cluster of every example, ``(N,)``."""
         return self.predict_proba(X).argmax(1)
+
+    def _read(self, X: Array, *, fits: bool) -> Tensor:
+        """Check examples; those of a fit may have any shape."""
+        if isinstance(X, Tensor) or np.ndim(X) > 2:
+            x = as_examples(X, like=None if fits else self._shape)
+            if fits:
+                vars(self).pop("feature_names_in_", None)  # of an earlier fit
+                self.n_features_in_ = x[0].numel() if len(x) > 0 else 0
+            return x
+        # scikit-learn keeps the number and the names of the columns on the estimator itself.
+        options: dict[str, Any] = {"dtype": [np.float64, np.float32], "reset": fits}
+        return as_examples(validate_data(self, X, ensure_min_samples=2 if fits else 1, **options))
 
     def _recipe(self, x: Tensor) -> Recipe:
         over = _OVER * self.n_clusters if self.n_overclusters is None else self.n_overclusters
@@ -251,7 +266,7 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
             return ConvolutionalClassifier((channels, height, width), classes)
         return PerceptronClassifier(x.shape[1], classes)
 
-    def _keep(self, X: Array, scaling: Scaling, seeds: list[int], runs: list[Run]) -> None:
+    def _keep(self, seeds: list[int], runs: list[Run]) -> None:
         best = max(runs, key=lambda each: each.information)
         self.network_, self.information_ = best.network, best.information
         self.merges_ = best.merge.into
@@ -259,9 +274,6 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
             Restart(seed, each.over_information, each.merge.information, each.information)
             for seed, each in zip(seeds, runs, strict=True)
         ]
-        self._scaling, self._shape = scaling, tuple(as_examples(X).shape[1:])
-        if len(self._shape) == 1:
-            self.n_features_in_ = self._shape[0]
         into = torch.from_numpy(best.merge.into)
         device = next(best.network.parameters()).device
         self._members = nn.functional.one_hot(into, self.n_clusters).float().to(device)

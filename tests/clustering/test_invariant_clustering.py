@@ -8,12 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.metrics import normalized_mutual_info_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from pyvae.clustering import ImageWarps, InvariantClustering
 
 SHORT: dict[str, Any] = {"n_steps": 40, "n_refining_steps": 20, "n_init": 1, "random_state": 0}
+
+
+QUICK = InvariantClustering(2, n_steps=40, n_refining_steps=20, n_init=1, random_state=0)
+
+
+@parametrize_with_checks([QUICK])
+def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    check(clone(estimator))
 
 
 def table(count: int = 240) -> tuple[np.ndarray, np.ndarray]:
@@ -161,10 +171,14 @@ def test_lines_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("x", "parameters", "match"),
     [
-        (np.zeros(5), {}, r"shape \(5,\); expected images"),
-        (np.zeros((5, 0)), {}, r"shape \(5, 0\)"),
+        (np.zeros(5), {}, "Expected 2D array"),
+        (torch.zeros(5), {}, r"shape \(5,\); expected images"),
+        (np.zeros((5, 0)), {}, r"0 feature\(s\)"),
+        (torch.zeros(5, 0), {}, r"shape \(5, 0\)"),
         (np.zeros((2, 2, 2, 2, 2)), {}, "expected images"),
-        (np.full((20, 2), np.nan), {}, "NaN or infinity"),
+        (np.full((20, 2), np.nan), {}, "NaN"),
+        (torch.full((20, 2), torch.inf), {}, "NaN or infinity"),
+        (np.full((20, 4, 4), np.nan), {}, "NaN or infinity"),
         (np.zeros((2, 2)), {}, "n_samples=2, which must be >= n_clusters=3"),
         (np.zeros((20, 2), complex), {}, "Complex data not supported"),
         (np.zeros((20, 2)), {"n_overclusters": 2}, "n_overclusters=2 must be >= n_clusters=3"),
@@ -184,5 +198,11 @@ def test_what_it_refuses(x: np.ndarray, parameters: dict[str, Any], match: str) 
 def test_examples_of_another_shape() -> None:
     x = table(60)[0]
     found = InvariantClustering(2, n_steps=2, n_refining_steps=1, n_init=1).fit(x)
-    with pytest.raises(ValueError, match=r"examples of shape \(2,\); the fit had \(3,\)"):
+    with pytest.raises(
+        ValueError, match="X has 2 features, but InvariantClustering is expecting 3"
+    ):
         found.predict(x[:, :2])
+    with pytest.raises(ValueError, match=r"examples of shape \(2,\); the fit had \(3,\)"):
+        found.predict(torch.from_numpy(x[:, :2]))
+    with pytest.raises(ValueError, match=r"examples of shape \(1, 4, 4\); the fit had \(3,\)"):
+        found.predict(np.zeros((2, 4, 4)))
