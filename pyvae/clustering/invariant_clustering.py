@@ -17,10 +17,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from pyvae.clustering.classifier import Classifier
 from pyvae.clustering.examples import Scaling, as_examples
 from pyvae.clustering.neighbors import nearest
 from pyvae.clustering.networks import ConvolutionalClassifier, PerceptronClassifier
-from pyvae.clustering.recipe import Examples, Recipe, Run, probabilities, run
+from pyvae.clustering.recipe import Examples, Recipe, Run, members_of, run
 from pyvae.clustering.views import ImageWarps, TableNoise, Views
 from pyvae.errors import WrongValue
 from pyvae.progress import FitProgress
@@ -98,8 +99,8 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         The cluster that each of the M went into, ``(M,)``.
     restarts_
         How every run went, a list of :class:`Restart`.
-    network_
-        The module that was kept.
+    classifier_
+        The clustering as a frozen module, from examples to ``predict_proba``.
     n_features_in_
         Numbers an example.
 
@@ -205,16 +206,15 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         seeds = [int(random.randint(2**31 - 1)) for _ in range(self.n_init)]
         runs = [self._run(recipe, examples, seed, i) for i, seed in enumerate(seeds)]
-        self._scaling, self._shape = scaling, tuple(given.shape[1:])
-        self._keep(seeds, runs)
+        self._keep(seeds, runs, scaling, tuple(given.shape[1:]))
         self.labels_ = self.predict(X)
         return self
 
     def predict_proba(self, X: Array) -> Array:
         """Probabilities of the clusters of every example, ``(N, K)``: a tensor of a tensor."""
         check_is_fitted(self)
-        x = self._scaling(self._read(X, fits=False)).to(self._members.device)
-        found = probabilities(self.network_, x, self._members, half=False)
+        x = self._read(X, fits=False).to(self.classifier_.members.device)
+        found = self.classifier_(x)
         return found.to(X.device) if isinstance(X, Tensor) else found.cpu().numpy()
 
     def predict(self, X: Array) -> Array:
@@ -224,7 +224,7 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
     def _read(self, X: Array, *, fits: bool) -> Tensor:
         """Check examples; those of a fit may have any shape."""
         if isinstance(X, Tensor) or np.ndim(X) > 2:
-            x = as_examples(X, like=None if fits else self._shape)
+            x = as_examples(X, like=None if fits else self.classifier_.shape)
             if fits:
                 vars(self).pop("feature_names_in_", None)  # of an earlier fit
                 self.n_features_in_ = x[0].numel() if len(x) > 0 else 0
@@ -266,17 +266,18 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
             return ConvolutionalClassifier((channels, height, width), classes)
         return PerceptronClassifier(x.shape[1], classes)
 
-    def _keep(self, seeds: list[int], runs: list[Run]) -> None:
+    def _keep(
+        self, seeds: list[int], runs: list[Run], scaling: Scaling, shape: tuple[int, ...]
+    ) -> None:
         best = max(runs, key=lambda each: each.information)
-        self.network_, self.information_ = best.network, best.information
-        self.merges_ = best.merge.into
+        self.information_, self.merges_ = best.information, best.merge.into
         self.restarts_ = [
             Restart(seed, each.over_information, each.merge.information, each.information)
             for seed, each in zip(seeds, runs, strict=True)
         ]
-        into = torch.from_numpy(best.merge.into)
-        device = next(best.network.parameters()).device
-        self._members = nn.functional.one_hot(into, self.n_clusters).float().to(device)
+        members = members_of(torch.from_numpy(self.merges_), self.n_clusters)
+        device = scaling.scale.device
+        self.classifier_ = Classifier(best.network, members.to(device), scaling, shape)
         if min(np.bincount(self.merges_, minlength=self.n_clusters)) == 0:
             warnings.warn("a cluster is empty: ask for fewer", stacklevel=3)
 

@@ -92,7 +92,7 @@ def run(
         network = make(recipe.n_overclusters).to(device)
     if examples.x.ndim == 4:
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    over = torch.eye(recipe.n_overclusters, device=device)
+    over = torch.eye(recipe.n_overclusters, device=device)  # each for itself
     rate = recipe.learning_rate
     _train(network, over, recipe, examples, recipe.n_steps, rate, generator, told)
     pairs = _estimate(network, over, recipe, examples, seed)
@@ -100,7 +100,7 @@ def run(
         pairs.cpu().numpy(), recipe.n_clusters, np.random.RandomState(seed), _MERGE_STARTS
     )
     into = torch.from_numpy(found.into).to(device)
-    members = nn.functional.one_hot(into, recipe.n_clusters).to(over)
+    members = members_of(into, recipe.n_clusters)
     steps = recipe.n_refining_steps
     _train(
         network, members, recipe, examples, steps, 0.5 * rate, generator,
@@ -108,6 +108,11 @@ def run(
     )  # fmt: skip
     reached = mutual_information(_estimate(network, members, recipe, examples, seed))
     return Run(network, found, mutual_information(pairs).item(), reached.item())
+
+
+def members_of(into: Tensor, clusters: int) -> Tensor:
+    """Give the map of M clusters to K as a matrix of ones and zeros, ``(M, K)``."""
+    return nn.functional.one_hot(into, clusters).float()
 
 
 def probabilities(network: nn.Module, x: Tensor, members: Tensor, half: bool) -> Tensor:

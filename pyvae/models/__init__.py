@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pyvae.models.anchored_encoder import AnchoredEncoder
 from pyvae.models.elbo import Elbo
 from pyvae.models.gmvae import GMVAE
 from pyvae.models.latent_variable_model import LatentVariableModel
@@ -11,4 +12,13 @@ from pyvae.models.registry import from_pretrained
 from pyvae.models.vae import VAE
 from pyvae.models.vamp_prior import VampPrior
 
-__all__ = ["GMVAE", "MLP", "VAE", "Elbo", "LatentVariableModel", "VampPrior", "from_pretrained"]
+__all__ = [
+    "GMVAE",
+    "MLP",
+    "VAE",
+    "AnchoredEncoder",
+    "Elbo",
+    "LatentVariableModel",
+    "VampPrior",
+    "from_pretrained",
+]

@@ -129,7 +129,7 @@ def test_views_and_networks_of_ones_own() -> None:
         **{**SHORT, "n_steps": 100, "n_init": 3},
     ).fit(x)  # fmt: skip
     assert seen[0] == (200, 3)
-    assert isinstance(found.network_, nn.Sequential)
+    assert isinstance(found.classifier_.network, nn.Sequential)
     assert agreement(labels, found.labels_) > 0.9
 
 

@@ -55,7 +55,8 @@ Subject planted(const std::string& bug, size_t variants) {
   core.letters = "d";
   std::vector<KernelPair> all(variants, kernels_with(bug));
   all[0] = kernels_with(bug == "disagreement" ? "nothing" : bug);
-  const Op op{{"x"}, {"y"}, {core}, {core}, {Dtype::kOfArguments}, 1};
+  const Op op{"planted", "planted_backward",    {"x"}, {"y"}, {core},
+              {core},    {Dtype::kOfArguments}, 1};
   return {"planted " + bug, op, false, "d", all};
 }
 
