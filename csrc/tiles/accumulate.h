@@ -104,7 +104,7 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
     const V inverse_scale = load<V>(pass.components.row_scale + first + c * stride);
     const V shift = load<V>(pass.components.row_shift + first + c * stride);
     V z_here = z_sum[c], square_here = square_sum[c];
-    const auto add = [&](auto apart) {
+    const auto add = [&](auto differs) {
       for (int p = 0; p < kPoints; ++p) {
         const auto terms_of = [&](const Coefficients<V>& coefficients) {
           return PairTerms<kCentred, kSpread, V>(splat<V>(coefficients.at(n + p, c)), x[p],
@@ -112,12 +112,13 @@ inline void accumulate_group(const Pass<V>& pass, int64_t n, int64_t d,
         };
         const auto terms = terms_of(pass.of_components);
         terms.add_to_component(z_here, square_here);
-        const auto of_point = apart ? terms_of(pass.of_points) : terms;
+        const auto of_point = differs ? terms_of(pass.of_points) : terms;
         if constexpr (kByPoint) by_point[p] += of_point.weighted * inverse_scale;
         if constexpr (kSpread) by_spread[p] += of_point.spread_square;
       }
     };
-    kByPoint&& pass.apart.has(c) ? add(std::true_type()) : add(std::false_type());
+    const bool apart = kByPoint && pass.apart.has(c);
+    apart ? add(std::true_type()) : add(std::false_type());
     z_sum[c] = z_here, square_sum[c] = square_here;
   }
   for (int p = 0; p < kPoints; ++p) {

@@ -32,6 +32,8 @@ def as_examples(X: Any, like: tuple[int, ...] | None = None) -> Tensor:
         If it is neither, is not finite, or holds other examples.
     """
     x = X.detach() if isinstance(X, Tensor) else _as_tensor(np.asarray(X))
+    if x.layout != torch.strided:
+        raise WrongValue(f"X is a {x.layout} tensor; expected a dense one: X.to_dense()")
     if x.ndim not in (2, 3, 4) or 0 in x.shape[1:]:
         raise WrongValue(f"X has shape {tuple(x.shape)}; expected {_FORMS}")
     if x.is_complex():
@@ -47,6 +49,8 @@ def as_examples(X: Any, like: tuple[int, ...] | None = None) -> Tensor:
 
 def _as_tensor(array: np.ndarray) -> Tensor:
     """Give an array's numbers; integers too large for float32 in float64."""
+    if array.dtype.kind not in "biufcOUS":
+        raise WrongValue(f"X holds {array.dtype}; expected numbers")
     if (array.dtype.kind in "iu" and array.dtype.itemsize > 2) or array.dtype.kind in "OUS":
         array = array.astype(np.float64)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -66,7 +70,8 @@ class Scaling:
         if x.ndim == 4:
             largest = x.abs().max()
             return cls(torch.zeros_like(largest), _where_any(largest, 0.0 * largest))
-        mean, deviation = x.mean(0), x.std(0, correction=0)
+        size = _where_any(x.abs().amax(0), torch.zeros_like(x[0]))  # whose square may be no number
+        mean, deviation = x.mean(0), size * (x / size).std(0, correction=0)
         return cls(mean, _where_any(deviation, _ROUNDING * torch.finfo(x.dtype).eps * mean.abs()))
 
     def __call__(self, x: Tensor) -> Tensor:

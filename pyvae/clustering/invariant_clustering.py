@@ -73,7 +73,7 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         come to it as ``(B, C, H, W)``, divided by the largest pixel; tables are standardised.
     n_neighbors, neighbor_share
         Nearest neighbours of an example, and how often one of them stands in for its second view;
-        0 neighbours are none.
+        0 neighbours are none, and there are no more than other examples.
     network
         A function of the number of classes that gives a new module from examples to logits; None
         is a small convolutional network for images, two hidden layers for tables.
@@ -255,7 +255,9 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         with FitProgress(self.verbose, self.verbose_interval, steps, name, "step") as progress:
             return run(
                 recipe, examples, lambda classes: self._network(examples.x, classes), seed,
-                lambda step, nats: progress.told(step, [f"I {nats:.4f} nats"]),
+                (lambda step, nats: progress.told(step, [f"I {nats:.4f} nats"]))
+                if self.verbose
+                else None,
             )  # fmt: skip
 
     def _network(self, x: Tensor, classes: int) -> nn.Module:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pyvae.clustering.bottleneck import Merge, merge
 from pyvae.clustering.information import joint, mutual_information
 from pyvae.clustering.views import Views
+from pyvae.errors import WrongValue
 
 # Behind the joint that clusters are merged by, and the information of a run.
 _PAIRS_EACH, _LEAST_PAIRS, _MOST_PAIRS = 32, 4000, 40_000
@@ -82,20 +83,44 @@ def run(
     examples: Examples,
     make: Callable[[int], nn.Module],
     seed: int,
-    told: Told = lambda step, information: None,
+    told: Told | None = None,
 ) -> Run:
-    """Train a network that ``make`` makes for so many classes."""
+    """Train a network that ``make`` makes for so many classes.
+
+    Torch's own generators, which its layers draw from, are as before when it returns.
+
+    Raises
+    ------
+    ValueError
+        If the network gives something else than so many finite logits an example.
+    """
     device = examples.x.device
-    generator = torch.Generator(device).manual_seed(seed)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        network = make(recipe.n_overclusters).to(device)
+        return _run(recipe, examples, make, seed, told)
+
+
+def _run(
+    recipe: Recipe,
+    examples: Examples,
+    make: Callable[[int], nn.Module],
+    seed: int,
+    told: Told | None,
+) -> Run:
+    device = examples.x.device
+    generator = torch.Generator(device).manual_seed(seed)
+    network = make(recipe.n_overclusters).to(device)
     if examples.x.ndim == 4:
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     over = torch.eye(recipe.n_overclusters, device=device)  # each for itself
     rate = recipe.learning_rate
     _train(network, over, recipe, examples, recipe.n_steps, rate, generator, told)
     pairs = _estimate(network, over, recipe, examples, seed)
+    if not bool(pairs.isfinite().all()):
+        raise WrongValue(
+            "the network's logits are not finite after training: lower learning_rate, or look at "
+            "the views and at the network"
+        )
     found = merge(
         pairs.cpu().numpy(), recipe.n_clusters, np.random.RandomState(seed), _MERGE_STARTS
     )
@@ -104,7 +129,7 @@ def run(
     steps = recipe.n_refining_steps
     _train(
         network, members, recipe, examples, steps, 0.5 * rate, generator,
-        lambda step, information: told(recipe.n_steps + step, information),
+        None if told is None else lambda step, nats: told(recipe.n_steps + step, nats),
     )  # fmt: skip
     reached = mutual_information(_estimate(network, members, recipe, examples, seed))
     return Run(network, found, mutual_information(pairs).item(), reached.item())
@@ -119,15 +144,21 @@ def probabilities(network: nn.Module, x: Tensor, members: Tensor, half: bool) ->
     """Give the probabilities of the clusters of every example, ``(N, K)``, in eval mode."""
     network.eval()
     with torch.no_grad():
-        return torch.cat([_shares(network, part, half) @ members for part in x.split(_BLOCK)])
+        parts = [_clusters(network, part, members, half) for part in x.split(_BLOCK)]
+        return torch.cat(parts)
 
 
-def _shares(network: nn.Module, x: Tensor, half: bool) -> Tensor:
+def _clusters(network: nn.Module, x: Tensor, members: Tensor, half: bool) -> Tensor:
     if x.ndim == 4:
         x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=half):
         logits = network(x)
-    return logits.float().softmax(-1)
+    if logits.shape != (len(x), len(members)):
+        raise WrongValue(
+            f"the network gives {tuple(logits.shape)} for {len(x)} examples; expected "
+            f"({len(x)}, {len(members)}): a logit of each of the n_overclusters"
+        )
+    return logits.float().softmax(-1) @ members
 
 
 def _train(
@@ -138,7 +169,7 @@ def _train(
     steps: int,
     rate: float,
     generator: torch.Generator,
-    told: Told,
+    told: Told | None,
 ) -> None:
     """Maximise the information of the clusters that ``members (M, K)`` makes of the network's."""
     if steps == 0:
@@ -150,7 +181,7 @@ def _train(
     )
     for step, index in enumerate(examples.batches(recipe.batch_size, steps, generator), 1):
         views = examples.pairs(index, recipe, generator)
-        shares = _shares(network, views, recipe.half) @ members
+        shares = _clusters(network, views, members, recipe.half)
         pairs = joint(*shares.chunk(2))
         loss = -mutual_information(pairs, recipe.balance)
         optimizer.zero_grad()
@@ -158,7 +189,8 @@ def _train(
         optimizer.step()
         if step < steps:
             schedule.step()
-        told(step, -loss.item())
+        if told is not None:  # else nothing waits for the device
+            told(step, mutual_information(pairs.detach()).item())
 
 
 def _estimate(

@@ -90,6 +90,35 @@ def test_a_seed_says_all_and_no_other_generator_moves() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_nor_do_layers_that_draw() -> None:
+    def network(classes: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(3, 16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, classes))
+
+    x = table(60)[0]
+    before = torch.random.get_rng_state()
+    first = InvariantClustering(2, network=network, **SHORT).fit(x)
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.rand(7)
+    second = InvariantClustering(2, network=network, **SHORT).fit(x)
+    np.testing.assert_array_equal(first.predict_proba(x), second.predict_proba(x))
+
+
+def test_a_network_of_other_classes() -> None:
+    match = r"gives \(120, 4\) for 120 examples; expected \(120, 10\)"
+    with pytest.raises(ValueError, match=match):
+        InvariantClustering(2, network=lambda classes: nn.Linear(3, 4), **SHORT).fit(table(60)[0])
+
+
+def test_a_network_that_diverges() -> None:
+    def network(classes: int) -> nn.Module:
+        found = nn.Linear(3, classes)
+        nn.init.constant_(found.weight, torch.nan)
+        return found
+
+    with pytest.raises(ValueError, match="not finite after training: lower learning_rate"):
+        InvariantClustering(2, network=network, **SHORT).fit(table(60)[0])
+
+
 def test_the_run_of_most_information_is_kept() -> None:
     x = table(90)[0]
     found = InvariantClustering(3, n_steps=8, n_refining_steps=4, n_init=4, random_state=0).fit(x)
@@ -149,6 +178,15 @@ def test_without_neighbors(parameters: dict[str, Any]) -> None:
     assert agreement(labels, found.labels_) > 0.9
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_units_whose_squares_are_no_numbers(unit: float) -> None:
+    x, labels = table()
+    found = InvariantClustering(3, **SHORT).fit(x)
+    again = InvariantClustering(3, **SHORT).fit(x * unit)
+    assert agreement(labels, again.labels_) > 0.97
+    np.testing.assert_allclose(again.predict_proba(x * unit), found.predict_proba(x), atol=1e-3)
+
+
 def test_a_column_that_does_not_vary() -> None:
     x, labels = table()
     x = np.concatenate([x, np.full((len(x), 1), 7.0)], 1)
@@ -179,6 +217,8 @@ def test_lines_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
         (np.full((20, 2), np.nan), {}, "NaN"),
         (torch.full((20, 2), torch.inf), {}, "NaN or infinity"),
         (np.full((20, 4, 4), np.nan), {}, "NaN or infinity"),
+        (torch.zeros(20, 2).to_sparse(), {}, "expected a dense one"),
+        (np.zeros((20, 2, 2), "datetime64[s]"), {}, "holds datetime64.*expected numbers"),
         (np.zeros((2, 2)), {}, "n_samples=2, which must be >= n_clusters=3"),
         (np.zeros((20, 2), complex), {}, "Complex data not supported"),
         (np.zeros((20, 2)), {"n_overclusters": 2}, "n_overclusters=2 must be >= n_clusters=3"),
@@ -188,7 +228,7 @@ def test_lines_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
         (np.zeros((20, 2)), {"views": "warps"}, "views"),
     ],
 )
-def test_what_it_refuses(x: np.ndarray, parameters: dict[str, Any], match: str) -> None:
+def test_what_it_refuses(x: Any, parameters: dict[str, Any], match: str) -> None:
     found = InvariantClustering(3, **{**SHORT, **parameters})
     with pytest.raises(ValueError, match=match):
         found.fit(x)
