@@ -148,7 +148,7 @@ def test_targets_show_needed_and_measured(results: Results) -> None:
     assert rows["mixture_log_prob", size, BOTH, own] == ["≤ 5x", "6x", "not met"]
     # 4 N K D operations in 10 ms, beside 2 x 4096^3 in 500 ms
     rate = "rate, 4NKD operations, beside sgemm"
-    assert rows["mixture_log_prob", size, FORWARD, rate] == ["≥ 80 %", "78 %", "not met"]
+    assert rows["mixture_log_prob", size, FORWARD, rate] == ["≥ 85 %", "78 %", "not met"]
     # 65536 x (4 x 128 + 1) floats in 6 ms, beside 2 x 256 MiB in 20 ms
     copy = rows["gaussian_kl", "65536, 128", FORWARD, "bytes a second beside a copy"]
     assert copy == ["≥ 90 %", "83 %", "not met"]
