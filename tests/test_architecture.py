@@ -26,7 +26,7 @@ PYTHON: dict[str, set[str]] = {
     "settings": {"errors"},
     "models": {"errors", "storage", "ops", "settings"},
     "mixture": {"errors", "ops", "progress"},
-    "clustering": {"errors", "progress"},
+    "clustering": {"errors", "progress", "storage"},
     "distributions": {"errors", "ops"},
     "inference": {"errors", "distributions", "models", "ops"},
     "optim": {"errors", "mixture", "models"},

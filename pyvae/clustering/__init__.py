@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Clusters by the information that views of an example share, found without labels."""
 
+from pyvae.clustering.classifier import Classifier as Classifier
 from pyvae.clustering.information import joint as joint
 from pyvae.clustering.information import mutual_information as mutual_information
 from pyvae.clustering.invariant_clustering import InvariantClustering as InvariantClustering
@@ -9,6 +10,7 @@ from pyvae.clustering.views import ImageWarps as ImageWarps
 from pyvae.clustering.views import TableNoise as TableNoise
 
 __all__ = [
+    "Classifier",
     "ImageWarps",
     "InvariantClustering",
     "Restart",

@@ -3,10 +3,22 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from pyvae.clustering.examples import Scaling
+from pyvae.clustering.networks import built_in, checked_config, config_of
 from pyvae.clustering.recipe import probabilities
+from pyvae.errors import WrongValue
+from pyvae.storage.form import Fields, Integer, Place, Plain, Rows
+
+# Of what a config asks for; the first are such that no product of sizes overflows.
+_MOST_SIDE, _MOST_FEATURES, _MOST_CLUSTERS = 2**14, 2**30, 2**20
+_MOST_NUMBERS = 2**30  # in all, 4 GiB in float32
+_PLACE = Place("the config of a Classifier")
 
 
 class Classifier(nn.Module):
@@ -37,21 +49,127 @@ class Classifier(nn.Module):
         super().__init__()
         self.network, self.shape = network, shape
         self.register_buffer("members", members)
-        self.register_buffer("centre", scaling.centre)
-        self.register_buffer("scale", scaling.scale)
+        self.register_buffer("centre", scaling.centre.expand(shape).clone())
+        self.register_buffer("scale", scaling.scale.expand(shape).clone())
         self.requires_grad_(False)
         self.eval()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], network: nn.Module | None = None) -> Classifier:
+        """Build what :attr:`config` describes, untrained, on torch's default device.
+
+        Parameters
+        ----------
+        config
+            From :attr:`config`, as it was or from a file.
+        network
+            One like the fit's own, where that was no built-in one.
+
+        Raises
+        ------
+        ValueError
+            If the config is of something else, asks for more than 2^30 numbers, or a network is
+            missing or superfluous.
+        """
+        shape, over, clusters, layers = _checked(config)
+        if (network is None) == (layers is None):
+            raise WrongValue(
+                f"{_PLACE} is of a network of your own; pass one of the same architecture as "
+                "network="
+                if network is None
+                else f"{_PLACE} is of the built-in network; leave out network="
+            )
+
+        def build() -> Classifier:
+            members = torch.eye(clusters).repeat(-(-over // clusters), 1)[:over].clone()
+            scaling = Scaling(torch.zeros(()), torch.ones(()))
+            own = built_in(shape, over, layers) if network is None else network
+            return cls(own, members, scaling, shape)
+
+        with torch.device("meta"):
+            asked = sum(value.numel() for value in build().state_dict().values())
+        if asked > _MOST_NUMBERS:
+            raise WrongValue(f"{_PLACE} asks for {asked} numbers; expected {_MOST_NUMBERS} at most")
+        return build()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The built-in network (None of your own), the shape, M and K, ready for JSON."""
+        return {
+            "network": config_of(self.network, self.shape),
+            "shape": list(self.shape),
+            "n_overclusters": self.members.shape[0],
+            "n_clusters": self.num_clusters,
+        }
 
     @property
     def num_clusters(self) -> int:
         """K."""
         return self.members.shape[1]
 
+    def rescaled(self, location: Tensor, scale: Tensor) -> Classifier:
+        """Give the classifier of ``(x - location) / scale``, on the same network.
+
+        It gives for these what this one gives for x. The scalings are composed in float64, so that
+        an offset that both take away costs no digits.
+
+        Parameters
+        ----------
+        location, scale
+            Numbers, or one for each of the flattened example's.
+
+        Raises
+        ------
+        ValueError
+            If they have another shape, or are not finite or the scale not above zero.
+        """
+        count = math.prod(self.shape)
+        for name, value in (("location", location), ("scale", scale)):
+            if value.shape not in ((), (1,), (count,)):
+                raise WrongValue(f"{name} has shape {tuple(value.shape)}; expected ({count},)")
+            if not value.is_meta and not bool(value.isfinite().all()):
+                raise WrongValue(f"{name} must be finite numbers, got NaN or infinity")
+        if not scale.is_meta and not bool((scale > 0).all()):
+            raise WrongValue(f"scale must be above zero, got {scale.min().item():g}")
+        location, scale = (
+            value.to(self.centre.device, torch.float64).expand(count).reshape(self.shape)
+            for value in (location, scale)
+        )
+        centre = ((self.centre.double() - location) / scale).to(self.centre.dtype)
+        composed = Scaling(centre, (self.scale.double() / scale).to(self.scale.dtype))
+        return type(self)(self.network, self.members, composed, self.shape)
+
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, ...)`` to probabilities ``(N, K)``, which have no gradients by x."""
-        scaled = Scaling(self.centre, self.scale)(x.reshape(-1, *self.shape))
+        x = x if x.is_floating_point() else x.to(self.centre.dtype)
+        # Of the network, which another model may share and have converted.
+        types = (each.dtype for each in self.network.parameters() if each.is_floating_point())
+        scaling = Scaling(self.centre, self.scale)
+        scaled = scaling(x.reshape(-1, *self.shape), next(types, self.members.dtype))
         return probabilities(self.network, scaled, self.members, half=False)
 
     def train(self, mode: bool = True) -> Classifier:
         """Stay in eval mode: the network's running statistics are those of the fit."""
         return super().train(False)
+
+
+def _checked(config: Any) -> tuple[tuple[int, ...], int, int, dict[str, Any] | None]:
+    """Give shape, M, K and the network's config, of values that were compared with their form."""
+    size, any_count = Integer(1, _MOST_FEATURES), Integer(1, _MOST_CLUSTERS)
+    found = Fields({
+        "network": Plain(),
+        "shape": Rows(lambda _: size),
+        "n_overclusters": any_count,
+        "n_clusters": any_count,
+    }).taken(config, _PLACE)  # fmt: skip
+    shape, over = tuple(found["shape"]), found["n_overclusters"]
+    if len(shape) == 3:
+        for i, each in enumerate(shape):
+            Integer(1, _MOST_SIDE).taken(each, _PLACE.of("shape").of(i))
+    elif len(shape) != 1:
+        _PLACE.of("shape").refuse(found["shape"], "[C, H, W] of images or [D] of a table")
+    clusters = Integer(1, over).taken(found["n_clusters"], _PLACE.of("n_clusters"))
+    layers = found["network"]
+    if layers is not None:
+        layers = checked_config(layers, shape, _PLACE.of("network"))
+    return shape, over, clusters, layers

@@ -74,9 +74,9 @@ class Scaling:
         mean, deviation = x.mean(0), size * (x / size).std(0, correction=0)
         return cls(mean, _where_any(deviation, _ROUNDING * torch.finfo(x.dtype).eps * mean.abs()))
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply it; the result is in float32."""
-        return ((x - self.centre.to(x)) / self.scale.to(x)).float()
+    def __call__(self, x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Apply it; the differences are in the dtype of x, the result in the one that is asked."""
+        return ((x - self.centre.to(x)) / self.scale.to(x)).to(dtype)
 
 
 def _where_any(scale: Tensor, rounding: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from pyvae.clustering.classifier import Classifier
 from pyvae.clustering.examples import Scaling, as_examples
 from pyvae.clustering.neighbors import nearest
-from pyvae.clustering.networks import ConvolutionalClassifier, PerceptronClassifier
+from pyvae.clustering.networks import built_in
 from pyvae.clustering.recipe import Examples, Recipe, Run, members_of, run
 from pyvae.clustering.views import ImageWarps, TableNoise, Views
 from pyvae.errors import WrongValue
@@ -253,20 +254,13 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         steps = recipe.n_steps + recipe.n_refining_steps
         name = f"run {number + 1} of {self.n_init}"
         with FitProgress(self.verbose, self.verbose_interval, steps, name, "step") as progress:
+            usual = partial(built_in, tuple(examples.x.shape[1:]))
             return run(
-                recipe, examples, lambda classes: self._network(examples.x, classes), seed,
+                recipe, examples, self.network or usual, seed,
                 (lambda step, nats: progress.told(step, [f"I {nats:.4f} nats"]))
                 if self.verbose
                 else None,
             )  # fmt: skip
-
-    def _network(self, x: Tensor, classes: int) -> nn.Module:
-        if self.network is not None:
-            return self.network(classes)
-        if x.ndim == 4:
-            channels, height, width = x.shape[1:]
-            return ConvolutionalClassifier((channels, height, width), classes)
-        return PerceptronClassifier(x.shape[1], classes)
 
     def _keep(
         self, seeds: list[int], runs: list[Run], scaling: Scaling, shape: tuple[int, ...]

@@ -158,7 +158,7 @@ def _clusters(network: nn.Module, x: Tensor, members: Tensor, half: bool) -> Ten
             f"the network gives {tuple(logits.shape)} for {len(x)} examples; expected "
             f"({len(x)}, {len(members)}): a logit of each of the n_overclusters"
         )
-    return logits.float().softmax(-1) @ members
+    return logits.to(members.dtype).softmax(-1) @ members
 
 
 def _train(
