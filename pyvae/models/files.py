@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pyvae.errors import NotFound, UserError, WrongType, WrongValue
-from pyvae.models import weights
-from pyvae.models.states import EXACT, Declared, bad_number, misfit
+from pyvae.errors import NotFound, UserError, WrongValue
+from pyvae.models.states import EXACT, bad_number, misfit
+from pyvae.storage import tensors
 from pyvae.storage.form import said
 from pyvae.storage.lock import MODEL, locked
 from pyvae.storage.reading import parsed_json, read_json
+from pyvae.storage.tensors import Declared
 from pyvae.storage.writing import write_atomically
 
 CONFIG_FILE = "config.json"
@@ -53,13 +54,12 @@ def save(
         indent=2,
         allow_nan=False,
     )
-    state = _plain_state(model)
-    header = {"config": text, "sha256": weights.digest(state)}
+    state = tensors.plain(model.state_dict())
     folder.mkdir(parents=True, exist_ok=True)
     # Two that save at once would leave the config of one and the weights of the other.
     with locked(folder, MODEL, wait=True):
         write_atomically(folder / CONFIG_FILE, (text + "\n").encode())
-        write_atomically(folder / WEIGHTS_FILE, weights.content(state, header))
+        write_atomically(folder / WEIGHTS_FILE, tensors.content(state, text))
 
 
 def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None]) -> Model:
@@ -74,8 +74,8 @@ def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None
     given = {name: module for name, module in own_modules.items() if module is not None}
     _check_own_modules(folder, set(saved["own_modules"]), set(given))
     path = _existing(folder / WEIGHTS_FILE)
-    with weights.opened(path) as file:
-        header, declared = weights.header(path, file), weights.declared(file)
+    with tensors.opened(path) as file:
+        header, declared = tensors.header(path, file, "save_pretrained"), tensors.declared(file)
         if parsed_json(header["config"], path) != saved:
             raise WrongValue(
                 f"{path} belongs to another save than {CONFIG_FILE} beside it; save the model "
@@ -84,7 +84,7 @@ def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None
         # What the config asks for takes no memory before the weights are known to be as large.
         with torch.device("meta"):
             _check_fit(path, _built(cls, saved, given, folder, declared), declared)
-        state = weights.read(path, file, header["sha256"], declared)
+        state = tensors.read(path, file, header["sha256"], declared)
     model = _built(cls, saved, given, folder, declared)
     if model is None:
         raise RuntimeError(f"a {cls.__name__} can be built on no device but meta")
@@ -185,21 +185,6 @@ def _check_fit(path: Path, model: nn.Module | None, declared: dict[str, Declared
     reason = None if model is None else misfit(model, declared)
     if reason is not None:
         raise WrongValue(f"the weights of {path} do not fit the modules: {reason}")
-
-
-def _plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return copies on the CPU: the format takes no views, and no tensor under two names."""
-    state = model.state_dict()
-    for name, value in state.items():
-        if not isinstance(value, Tensor):
-            raise WrongType(
-                f"{name} in the state of the model is a {type(value).__name__}; only tensors "
-                "can be saved, so keep such things out of get_extra_state"
-            )
-    return {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in state.items()
-    }
 
 
 def _check_own_modules(folder: Path, saved: set[str], given: set[str]) -> None:

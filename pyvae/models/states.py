@@ -4,31 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pyvae.storage.tensors import Declared, unlike
+
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Float64 in a model of any type.
 EXACT = "standardization."
-_LISTED = 3  # names in a message
-
-
-class Declared(NamedTuple):
-    """What a file says of a tensor, before its numbers are read."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype | None  # None where torch or a model has no such type
-    words: str
-
-    @classmethod
-    def of(cls, value: Any) -> Declared:
-        """Describe a tensor that is there; anything else has no dtype."""
-        plain = type(value) is Tensor and value.layout is torch.strided and not value.is_meta
-        if not plain:
-            return cls((), None, f"a {type(value).__name__}")
-        return cls(tuple(value.shape), value.dtype, str(value.dtype).removeprefix("torch."))
 
 
 def misfit(
@@ -40,25 +25,14 @@ def misfit(
     asks for the model's own. Modules of one's own may mix them, and hold integers where they do.
     """
     expected = model.state_dict()
-    for name, wanted in expected.items():
-        if not isinstance(wanted, Tensor):
-            continue  # what a module of one's own keeps beside tensors is its own affair
-        if name not in found:
-            missing = [name for name in expected if name not in found]
-            return f"Missing key(s): {_listed(missing)}"
-        if found[name].dtype is not None and found[name].shape != tuple(wanted.shape):
-            return (
-                f"size mismatch for {name}: {found[name].shape} in the file, "
-                f"{tuple(wanted.shape)} in the model"
-            )
+
+    def allowed(name: str, wanted: Tensor) -> tuple[torch.dtype, ...]:
         free = wanted.is_floating_point() and not same_dtype and not name.startswith(EXACT)
-        allowed = FLOATING if free else (wanted.dtype,)
-        if found[name].dtype not in allowed:
-            words = ", ".join(str(dtype).removeprefix("torch.") for dtype in allowed)
-            return f"{name} holds {found[name].words}; expected {words}"
-    unexpected = [name for name in found if name not in expected]
-    if unexpected:
-        return f"Unexpected key(s): {_listed(unexpected)}"
+        return FLOATING if free else (wanted.dtype,)
+
+    reason = unlike(expected, found, allowed)
+    if reason is not None:
+        return reason
     return _mixed(
         model, {name: found[name] for name in found if isinstance(expected[name], Tensor)}
     )
@@ -100,8 +74,3 @@ def _mixed(model: nn.Module, found: Mapping[str, Declared]) -> str | None:
         return None
     said = " and ".join(f"{found[name].words} ({name})" for name in types.values())
     return f"the tensors mix types, {said}; expected one"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(name[:80] for name in names[:_LISTED]) + more
