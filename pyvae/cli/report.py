@@ -58,6 +58,12 @@ def opening(
     say_notes(console, data)
 
 
+def start(console: Console, name: str, why: str) -> None:
+    """Say how the mixture starts, where nobody has asked for it."""
+    if why:
+        say(console, f"start  {name}, since {why}; --initialization names others")
+
+
 def _labels(data: Data) -> list[str]:
     """Say which labels there are, and that nothing is learnt from them."""
     if data.labels is None:

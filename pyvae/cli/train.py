@@ -61,8 +61,6 @@ def train(options: dict[str, Any], given: set[str]) -> None:
                 _check_belongs(options, given)
                 check(options)
                 options = {**options, "reading_rules": current_rules()}
-                if options["objective"] != "elbo" and "warmup_epochs" not in given:
-                    options = {**options, "warmup_epochs": 0}
                 folder.check_free(overwrite=options["overwrite"])
                 if folder.holds_run:  # told now, and not after the data were read
                     held.enter_context(locked(folder.path))
@@ -80,12 +78,11 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
         data = as_trained_on(data, folder.read_settings())
     parts = _split(data, options["validation"], options["seed"])
     model = _build_model(options, data, parts[0])
-    threads = use_threads(options["threads"], work_of(model, options["batch_size"]))
-    options = {**options, "threads": threads}
     # Only now, for it takes seconds: a mistake in the data is told before.
     from pyvae.cli import pictures, report
     from pyvae.training import Trainer, TrainingDivergedError
     from pyvae.training.batches import Batches
+    from pyvae.training.plan import plan
 
     trainer = Trainer(
         **arguments(TrainerSettings, options),
@@ -93,10 +90,15 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
         output_dir=folder.path,
         progress="silent" if options["quiet"] else "auto",
     )
+    trainer, why = plan(trainer, model, Batches(parts[0]))
+    threads = use_threads(options["threads"], work_of(model, trainer.lengths.batch_size))
+    options |= trainer.lengths._asdict()
+    options |= {"threads": threads, "initialization": trainer.initialization}
     if not options["resume"]:
         held.enter_context(folder.begun(overwrite=options["overwrite"]))
         _record(folder, options, data)
     report.opening(console, data, model, device, options["threads"])
+    report.start(console, trainer.initialization, why)
     try:
         history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
     except Exception as error:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,20 +37,30 @@ class Classifier(nn.Module):
         Of examples.
     shape
         Of an example, ``(C, H, W)`` or ``(D,)``.
+    information
+        I(K; K') of the clusters at the fit, in nats.
     """
 
     members: Tensor
     centre: Tensor
     scale: Tensor
+    information: Tensor
 
     def __init__(
-        self, network: nn.Module, members: Tensor, scaling: Scaling, shape: tuple[int, ...]
+        self,
+        network: nn.Module,
+        members: Tensor,
+        scaling: Scaling,
+        shape: tuple[int, ...],
+        information: float = 0.0,
     ) -> None:
         super().__init__()
         self.network, self.shape = network, shape
         self.register_buffer("members", members)
-        self.register_buffer("centre", scaling.centre.expand(shape).clone())
-        self.register_buffer("scale", scaling.scale.expand(shape).clone())
+        # Whatever the dtype of a model that it is part of, a difference to an offset is exact.
+        self.register_buffer("centre", scaling.centre.double().expand(shape).clone())
+        self.register_buffer("scale", scaling.scale.double().expand(shape).clone())
+        self.register_buffer("information", torch.tensor(information, device=members.device))
         self.requires_grad_(False)
         self.eval()
 
@@ -107,46 +117,24 @@ class Classifier(nn.Module):
         """K."""
         return self.members.shape[1]
 
-    def rescaled(self, location: Tensor, scale: Tensor) -> Classifier:
-        """Give the classifier of ``(x - location) / scale``, on the same network.
-
-        It gives for these what this one gives for x. The scalings are composed in float64, so that
-        an offset that both take away costs no digits.
-
-        Parameters
-        ----------
-        location, scale
-            Numbers, or one for each of the flattened example's.
-
-        Raises
-        ------
-        ValueError
-            If they have another shape, or are not finite or the scale not above zero.
-        """
-        count = math.prod(self.shape)
-        for name, value in (("location", location), ("scale", scale)):
-            if value.shape not in ((), (1,), (count,)):
-                raise WrongValue(f"{name} has shape {tuple(value.shape)}; expected ({count},)")
-            if not value.is_meta and not bool(value.isfinite().all()):
-                raise WrongValue(f"{name} must be finite numbers, got NaN or infinity")
-        if not scale.is_meta and not bool((scale > 0).all()):
-            raise WrongValue(f"scale must be above zero, got {scale.min().item():g}")
-        location, scale = (
-            value.to(self.centre.device, torch.float64).expand(count).reshape(self.shape)
-            for value in (location, scale)
-        )
-        centre = ((self.centre.double() - location) / scale).to(self.centre.dtype)
-        composed = Scaling(centre, (self.scale.double() / scale).to(self.scale.dtype))
-        return type(self)(self.network, self.members, composed, self.shape)
-
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, ...)`` to probabilities ``(N, K)``, which have no gradients by x."""
-        x = x if x.is_floating_point() else x.to(self.centre.dtype)
-        # Of the network, which another model may share and have converted.
-        types = (each.dtype for each in self.network.parameters() if each.is_floating_point())
+        return self.overclusters(x) @ self.members
+
+    def overclusters(self, x: Tensor) -> Tensor:
+        """Return the probabilities of the M clusters that were merged, ``(N, M)``."""
+        x = x if x.is_floating_point() else x.float()
         scaling = Scaling(self.centre, self.scale)
-        scaled = scaling(x.reshape(-1, *self.shape), next(types, self.members.dtype))
-        return probabilities(self.network, scaled, self.members, half=False)
+        scaled = scaling(x.reshape(-1, *self.shape), self.members.dtype)
+        each = torch.eye(len(self.members), dtype=scaled.dtype, device=scaled.device)
+        return probabilities(self.network, scaled, each, half=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Classifier:
+        exact = {"centre": self.centre, "scale": self.scale}
+        super()._apply(fn, recurse)
+        for name, value in exact.items():  # of half(), say, only the device is followed
+            setattr(self, name, value.to(getattr(self, name).device))
+        return self
 
     def train(self, mode: bool = True) -> Classifier:
         """Stay in eval mode: the network's running statistics are those of the fit."""

@@ -273,7 +273,9 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         ]
         members = members_of(torch.from_numpy(self.merges_), self.n_clusters)
         device = scaling.scale.device
-        self.classifier_ = Classifier(best.network, members.to(device), scaling, shape)
+        self.classifier_ = Classifier(
+            best.network, members.to(device), scaling, shape, best.information
+        )
         if min(np.bincount(self.merges_, minlength=self.n_clusters)) == 0:
             warnings.warn("a cluster is empty: ask for fewer", stacklevel=3)
 

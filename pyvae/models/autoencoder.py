@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Independent
 from torch.utils.data import Dataset
 
@@ -53,6 +53,9 @@ class Autoencoder(PretrainedModel):
         scales for Gaussian (a tensor with the means in its first half, or a tuple of the two), in
         standard units. More dimensions are flattened.
     """
+
+    encoder: nn.Module
+    decoder: nn.Module
 
     @takes(NetworkOptions)
     def __init__(self, options: NetworkOptions) -> None:
@@ -227,8 +230,12 @@ class Autoencoder(PretrainedModel):
     # to the model's dtype.
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = heads.posterior_parts(self.encoder(x), x.shape[0], self.latent_dim)
+        mean, logvar = heads.posterior_parts(self._encoded(x), x.shape[0], self.latent_dim)
         return mean.to(self.like.dtype), logvar.to(self.like.dtype)
+
+    def _encoded(self, x: Tensor) -> Any:
+        """Return what the encoder makes of prepared ``x``."""
+        return self.encoder(x)
 
     def _decoded(self, w: Tensor) -> Tensor:
         flat, width = w.flatten(0, -2), self._decoder_width

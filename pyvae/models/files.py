@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pyvae.errors import NotFound, UserError, WrongValue
-from pyvae.models.states import EXACT, bad_number, misfit
+from pyvae.models.states import UNITS, bad_number, misfit
 from pyvae.storage import tensors
 from pyvae.storage.form import said
 from pyvae.storage.lock import MODEL, locked
@@ -29,6 +29,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 MODEL_FOLDER = "model"  # of a run's folder, beside what tells that it is one
 _RUN_FILES = ("run.json", "last.ckpt")
+OWN_MODULES = ("encoder", "decoder", "classifier")  # which one may bring
 _FORMAT = "pyvae.model"
 _VERSION = 1
 _MOST_CONFIG = 1 << 16  # bytes; a config has some hundreds
@@ -62,7 +63,7 @@ def save(
         write_atomically(folder / WEIGHTS_FILE, tensors.content(state, text))
 
 
-def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None]) -> Model:
+def load(cls: type[Model], folder: Path, own_modules: dict[str, Any]) -> Model:
     """Return the ``cls`` that was saved in ``folder``, in evaluation mode."""
     folder = model_folder(folder)
     saved = read_config(folder)
@@ -142,8 +143,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     for key, kind in expected.items():
         if not isinstance(saved.get(key), kind):
             raise WrongValue(f"{path} is damaged: it has no {kind.__name__} {key!r}")
-    if not all(name in ("encoder", "decoder") for name in saved["own_modules"]):
-        raise WrongValue(f"{path} is damaged: own_modules names others than encoder and decoder")
+    if not all(name in OWN_MODULES for name in saved["own_modules"]):
+        raise WrongValue(
+            f"{path} is damaged: own_modules names others than {', '.join(OWN_MODULES)}"
+        )
     return saved
 
 
@@ -156,7 +159,7 @@ def _existing(path: Path) -> Path:
 def _built(
     cls: type[Model],
     saved: dict[str, Any],
-    given: dict[str, nn.Module],
+    given: dict[str, Any],
     folder: Path,
     declared: dict[str, Declared],
 ) -> Model | None:
@@ -176,7 +179,7 @@ def _built(
             reason = " ".join(str(error).split())[:300]
             raise WrongValue(f"{path}: bad config: {reason}") from error
     # Models of before that option took data as they are.
-    if "standardize" not in saved["config"] and not any(n.startswith(EXACT) for n in declared):
+    if "standardize" not in saved["config"] and not any(n.startswith(UNITS) for n in declared):
         getattr(model, "drop_standardization", lambda: None)()
     return model
 

@@ -12,8 +12,12 @@ from torch import Tensor, nn
 from pyvae.storage.tensors import Declared, unlike
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+UNITS = "standardization."
+# Of a model that begins at clusters.
+ANCHORED, _CLASSIFIER = "encoder.anchors", "encoder.classifier."
 # Float64 in a model of any type.
-EXACT = "standardization."
+_SCALES = (f"{UNITS}scale", f"{_CLASSIFIER}scale")
+_EXACT = (UNITS, f"{_CLASSIFIER}centre", f"{_CLASSIFIER}scale")
 
 
 def misfit(
@@ -27,7 +31,7 @@ def misfit(
     expected = model.state_dict()
 
     def allowed(name: str, wanted: Tensor) -> tuple[torch.dtype, ...]:
-        free = wanted.is_floating_point() and not same_dtype and not name.startswith(EXACT)
+        free = wanted.is_floating_point() and not same_dtype and not name.startswith(_EXACT)
         return FLOATING if free else (wanted.dtype,)
 
     reason = unlike(expected, found, allowed)
@@ -53,18 +57,21 @@ def bad_number(model: nn.Module, state: Mapping[str, Any]) -> str | None:
             bad = torch.isnan(value) | (value == torch.inf)
             if bool((value == -torch.inf).all()):
                 return f"{name} gives no component any weight"
-        if name.startswith(EXACT):
+        if name.startswith(_EXACT):
             bad = ~torch.isfinite(value)
         if bool(bad.any()):
             return f"{name} holds {int(bad.sum())} numbers that are NaN or infinite"
         # Zero throughout until the data are known.
-        if name == f"{EXACT}scale" and not bool((value > 0).all() or (value == 0).all()):
+        unknown = name == f"{UNITS}scale" and bool((value == 0).all())
+        if name in _SCALES and not bool((value > 0).all()) and not unknown:
             return f"{name} holds numbers that are not above zero"
     return None
 
 
 def _mixed(model: nn.Module, found: Mapping[str, Declared]) -> str | None:
-    own = (EXACT, *(f"{name}." for name in getattr(model, "own_modules", ())))
+    names = getattr(model, "own_modules", ())
+    places = (_CLASSIFIER if name == "classifier" else f"{name}." for name in names)
+    own = (*_EXACT, *places)
     types = {
         value.dtype: name
         for name, value in found.items()

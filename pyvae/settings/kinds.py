@@ -150,6 +150,19 @@ class OneOf(Kind):
 
 
 @dataclass(frozen=True)
+class WordOrEstimator(OneOf):
+    """One of a few words, or an object with ``predict_proba``."""
+
+    def among(self, form: str) -> str:
+        """List the choices, each in that form, and the other one."""
+        return f"{super().among(form)}, or an estimator with predict_proba"
+
+    def checked(self, name: str, value: Any, say: Wording) -> Any:  # noqa: D102
+        clusters = not isinstance(value, type) and callable(getattr(value, "predict_proba", None))
+        return value if clusters else super().checked(name, value, say)
+
+
+@dataclass(frozen=True)
 class Widths(Kind):
     """Widths of layers, positive integers; on the command line with commas between them."""
 

@@ -132,6 +132,18 @@ class GMVAEOptions(ModelOptions):
         "posterior q(z | x) is the maximiser softmax_k(log pi_k + E_q(w|x) log N(w; mu_k, "
         "sigma_k^2)); VaDE's own choice, p(z | w) at a sample, is no better for any x and noisier.",
     )
+    classifier: nn.Module | Mapping[str, Any] | None = setting(
+        None,
+        ANYTHING,
+        "Clusters that are known, which the components begin at.",
+        doc="Clusters that are known, which the components begin at, one for each: a module from "
+        "examples, in their own units, to probabilities ``(N, K)``, a fitted estimator with "
+        "``predict_proba``, as :class:`pyvae.clustering.InvariantClustering`, or the ``config`` of "
+        "a built-in classifier; see :meth:`~pyvae.models.GMVAE.anchor`.",
+        option=None,
+        before=None,
+        recorded=False,
+    )
     learn_weights: bool = setting(
         False,
         Flag(),
