@@ -85,7 +85,7 @@ def component_samples(
         raise WrongValue(
             f"component_samples: expected shape (K, n, D) with none of them 0, got {samples.shape}"
         )
-    names = [_name(k, shares) for k in range(len(samples))]
+    names = [row_name(k, shares) for k in range(len(samples))]
     if title is None:
         one = len(samples) == 1
         title = "Samples of the prior, decoded" if one else "Samples of every component"
@@ -96,7 +96,7 @@ def component_samples(
     return _image_rows(samples, image_shape, means, names, title)
 
 
-def _name(component: int, shares: NDArray | None) -> str:
+def row_name(component: int, shares: NDArray | None) -> str:
     if shares is None:
         return str(component)
     share = f"{shares[component]:.0%}".rjust(3, "\u2007")  # a space as wide as a digit

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyvae.errors import WrongValue
 
-from ._examples import as_images, show_images, tile
+from ._examples import as_images, row_name, show_images, tile
 from .style import INK, LABEL, new_figure
 
 
@@ -63,11 +63,11 @@ def merges(
     axes = figure.subplots()
     show_images(axes, mosaic)
     step = (mosaic.shape[0] - height) / max(len(strips) - 1, 1)
+    whole = None if shares is None else np.bincount(into, held)
     for line, k in enumerate(strips):
-        share = "" if shares is None else f"  {held[into == k].sum():.0%}".replace(" ", "\u2007")
         axes.text(
-            -0.18 * width, (height - 1) / 2 + line * step, f"{k}{share}", ha="right", va="center",
-            fontsize=LABEL, color=INK,
+            -0.18 * width, (height - 1) / 2 + line * step, row_name(k, whole), ha="right",
+            va="center", fontsize=LABEL, color=INK,
         )  # fmt: skip
     return figure
 
