@@ -33,9 +33,10 @@ _NETWORKS = ("encoder", "decoder")
 class Autoencoder(PretrainedModel):
     """An encoder that gives q(w | x), a diagonal Gaussian, and a decoder that gives p(x | w).
 
-    Data are ``(N, ...)`` with ``input_dim`` numbers an example, whatever their shape: the default
-    networks flatten them, modules of your own see them in their shape. Floating data of another
-    precision are cast to the model's; everything computed has the model's dtype and device.
+    Data are ``(N, ...)`` with ``input_dim`` numbers an example, whatever their shape: the built-in
+    networks bring them into theirs, modules of your own see them as they come. A model with an
+    ``image_shape`` takes flat rows and images of that shape. Floating data of another precision
+    are cast to the model's; everything computed has the model's dtype and device.
 
     With the Gaussian likelihood the networks work in standard units (``standardize``), and what
     goes in and comes out is in the user's: data, :meth:`decode`, :meth:`likelihood`, densities.
@@ -51,12 +52,12 @@ class Autoencoder(PretrainedModel):
         ``(mean, logvar)`` of ``(N, latent_dim)``. The log-variances are not clamped: the ops are
         exact from -80 to 80, the entropy and the prior pull from both sides, and a clamp would hide
         a run that diverges and stop the gradient that could bring it back.
-    built_in
-        The words for those of the two that are no modules of your own, ``"mlp"`` or ``"conv"``.
     decoder
         ``w (N, latent_dim)`` to the likelihood's numbers: logits for Bernoulli, means and raw
         scales for Gaussian (a tensor with the means in its first half, or a tuple of the two), in
         standard units. More dimensions are flattened.
+    built_in
+        The words for those of the two that are no modules of your own, ``"mlp"`` or ``"conv"``.
     """
 
     @takes(NetworkOptions)
@@ -114,8 +115,9 @@ class Autoencoder(PretrainedModel):
             They are gone through once.
         image
             Whether an example is a picture, whose pixels get one range in place of each its own
-            mean and standard deviation; None goes by what a ``Data`` says, else by the shape. Of
-            pixels in rows, ``(N, H * W)``, nothing tells: pass True.
+            mean and standard deviation; None goes by the model's ``image_shape``, by what a
+            ``Data`` says, else by the shape. Without these nothing tells of pixels in rows,
+            ``(N, H * W)``: pass True.
 
         Raises
         ------
