@@ -92,19 +92,19 @@ def examples(
             f"example (input_dim={features})"
             + (f"; for one example pass {name}.unsqueeze(0)" if single else "")
         )
-    if image_shape is None or value.ndim == 2 or is_traced():
+    if image_shape is None or is_traced():
         return value
-    if _sides(value.shape[1:]) != _sides(image_shape):
+    if _sides(value.shape[1:]) not in (_sides(image_shape), _sides([features])):
         raise WrongValue(
             f"{name} has shape {tuple(value.shape)}, expected (N, {features}) or "
-            f"{('N', *image_shape)} as image_shape says; pixels of channels last are put in order "
-            f"by {name}.movedim(-1, 1)".replace("'N'", "N")
+            f"(N, {', '.join(map(str, image_shape))}) by image_shape; where channels are last, "
+            f"pass {name}.movedim(-1, 1)"
         )
     return value
 
 
 def _sides(shape: Sequence[int]) -> list[int]:
-    return [size for size in shape if size > 1]
+    return [size for size in shape if size > 1]  # the others change no order of the numbers
 
 
 def vectors(name: str, value: Tensor, length: int, setting: str) -> Tensor:

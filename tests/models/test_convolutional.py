@@ -43,7 +43,7 @@ def images(n: int, shape: tuple[int, ...] = (1, 5, 6), dtype: Any = torch.float3
 def test_images_of_any_shape(shape: tuple[int, ...], likelihood: str) -> None:
     model, x = conv_model(VAE, shape, likelihood=likelihood), images(3, shape)
     bound = model.elbo(x, generator=seeded())
-    others = [x.flatten(1)] + [x[:, 0]] * (shape[0] == 1)
+    others = [x.flatten(1), x.flatten(1)[:, None]] + [x[:, 0], x[:, 0, ..., None]] * (shape[0] == 1)
     for same in others:
         assert torch.equal(model.elbo(same, generator=seeded()).total, bound.total)
         assert model.reconstruct(same).shape == same.shape
@@ -297,7 +297,7 @@ def test_wrong_settings(message: str) -> None:
 def test_channels_last_are_told() -> None:
     model, x = conv_model(VAE, (3, 5, 6)), torch.rand(4, 5, 6, 3)
     message = (
-        r"x has shape \(4, 5, 6, 3\), expected \(N, 90\) or \(N, 3, 5, 6\) .*x.movedim\(-1, 1\)"
+        r"x has shape \(4, 5, 6, 3\), expected \(N, 90\) or \(N, 3, 5, 6\) by .*x.movedim\(-1, 1\)"
     )
     for call in (model.elbo, model.encode, model.check_input):
         with pytest.raises(ValueError, match=message):
