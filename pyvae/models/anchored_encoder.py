@@ -43,6 +43,9 @@ class AnchoredEncoder(nn.Module):
         Widths of the hidden layers of delta and v.
     separation
         s: anchors are s sqrt(2) apart or more.
+    network
+        Of delta and v: from a flattened example and the indicator behind it,
+        ``(N, num_features + K)``, to ``(N, 2 latent_dim)``; None is an MLP.
 
     Examples
     --------
@@ -65,11 +68,14 @@ class AnchoredEncoder(nn.Module):
         latent_dim: int,
         hidden: Sequence[int] = (256, 256),
         separation: float = SEPARATION,
+        network: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.classifier = classifier.requires_grad_(False).eval()
         self.anchors = nn.Parameter(anchors(num_components, latent_dim, separation))
-        self.network = MLP(num_features + num_components, hidden, 2 * latent_dim)
+        if network is None:
+            network = MLP(num_features + num_components, hidden, 2 * latent_dim)
+        self.network = network
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map ``(N, ...)`` to mean and log-variance, ``(N, latent_dim)`` each.

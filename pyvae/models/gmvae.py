@@ -19,6 +19,7 @@ from pyvae.models.anchored_encoder import (
 )
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.mlp import MLP
+from pyvae.models.networks import make_encoder
 from pyvae.ops import mixture_elbo_terms, mixture_posterior, mixture_predict
 from pyvae.settings import GMVAEOptions, ModelOptions, documented, recorded, takes
 
@@ -157,8 +158,12 @@ class GMVAE(LatentVariableModel):
                 f"the classifier gives {given} clusters, and the model has num_components={k}; "
                 "they must be equal"
             )
+        network = make_encoder(
+            self.built_in["encoder"], self.input_dim, self.image_shape, self.hidden,
+            2 * self.latent_dim, extra=k, channels=self.channels,
+        )  # fmt: skip
         encoder = AnchoredEncoder(
-            found, self.input_dim, k, self.latent_dim, self.hidden, separation
+            found, self.input_dim, k, self.latent_dim, self.hidden, separation, network
         ).to(self.like)
         self.encoder = encoder
         self.own_modules = tuple(name for name in self.own_modules if name != "classifier")

@@ -30,11 +30,17 @@ BEST_FILE = "best.ckpt"
 _LONGEST = 200  # of a setting in a message
 _MAGIC = b"pyvae checkpoint 1 sha256 "
 _KEYS = ("run", "epoch", "model", "optimizer", "history", "best", "stale_epochs")
+
+
+def _as_read(described: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(described))  # tuples become lists here as they do in the file
+
+
 # What descriptions of older runs lack.
 _EARLIER = {
-    "model": earlier(VAEOptions) | earlier(GMVAEOptions),
+    "model": _as_read(earlier(VAEOptions) | earlier(GMVAEOptions)),
     "data": {},
-    "trainer": earlier(TrainerSettings),
+    "trainer": _as_read(earlier(TrainerSettings)),
 }
 
 
@@ -174,10 +180,6 @@ def describe_model(model: LatentVariableModel) -> dict[str, Any]:
     """Return its part of that."""
     tensors = {name: f"{tuple(v.shape)} {v.dtype}" for name, v in model.state_dict().items()}
     return _as_read({"class": type(model).__name__, **model.config, "tensors": tensors})
-
-
-def _as_read(described: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(described))  # tuples become lists here as they do in the file
 
 
 def load_weights(model: LatentVariableModel, path: str | Path) -> LatentVariableModel:

@@ -156,7 +156,8 @@ class Run:
             return
         self.unfitted = copy.deepcopy(dict(self.model.state_dict()))
         self.engine.seed(_MOST_EPOCHS)  # a data set may draw its examples
-        batches, image = self.train.in_order(), self.train.image
+        batches = self.train.in_order()
+        image = self.model.image_shape is not None or self.train.image
         found = measure(batches, self.model.input_dim, image=image)
         self.model.set_standardization(*self.engine.shared(found))
 
