@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from pyvae.clustering.examples import Scaling, as_examples
 from pyvae.clustering.neighbors import nearest
 from pyvae.clustering.networks import built_in
 from pyvae.clustering.recipe import Examples, Recipe, Run, members_of, run
+from pyvae.clustering.saving import Found, read, write
 from pyvae.clustering.views import ImageWarps, TableNoise, Views
 from pyvae.errors import WrongValue
 from pyvae.progress import FitProgress
@@ -30,24 +32,6 @@ from pyvae.progress import FitProgress
 Array = Any  # whatever numpy takes as an array, or a torch tensor
 _OVER = 5  # clusters of the network for each that is asked for
 _PRECISIONS = {"auto", "float32", "bfloat16"}
-
-
-@dataclass(frozen=True)
-class Restart:
-    """How a run went.
-
-    Attributes
-    ----------
-    seed
-        Of the run.
-    over_information, merged_information, information
-        In nats: of the clusters before they were merged, right after it, and at the end.
-    """
-
-    seed: int
-    over_information: float
-    merged_information: float
-    information: float
 
 
 class InvariantClustering(ClusterMixin, BaseEstimator):
@@ -207,7 +191,10 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         seeds = [int(random.randint(2**31 - 1)) for _ in range(self.n_init)]
         runs = [self._run(recipe, examples, seed, i) for i, seed in enumerate(seeds)]
-        self._keep(seeds, runs, scaling, tuple(given.shape[1:]))
+        best = max(runs, key=lambda each: each.restart.information)
+        self.classifier_ = self._classifier(best, scaling, tuple(given.shape[1:]))
+        self.information_, self.merges_ = best.restart.information, best.into
+        self.restarts_ = [each.restart for each in runs]
         self.labels_ = self.predict(X)
         return self
 
@@ -221,6 +208,64 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
     def predict(self, X: Array) -> Array:
         """Most probable cluster of every example, ``(N,)``."""
         return self.predict_proba(X).argmax(1)
+
+    def save(self, path: str | Path) -> None:
+        """Write the clustering and its parameters into the file ``path``, of safetensors.
+
+        The file is replaced in one step. Of a network or views of your own the code is not saved:
+        pass them to :meth:`load`.
+
+        Raises
+        ------
+        TypeError
+            If a network of your own keeps something other than tensors in its state, or
+            ``random_state`` draws by another generator than numpy's usual one.
+        """
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        labels: Any = self.labels_
+        is_tensor = isinstance(labels, Tensor)
+        write(Path(path), self.get_params(deep=False), Found(
+            self.classifier_, labels if is_tensor else torch.from_numpy(labels), is_tensor,
+            self.information_, self.restarts_, None if names is None else list(names),
+        ))  # fmt: skip
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        views: Views | None = None,
+        network: Callable[[int], nn.Module] | None = None,
+    ) -> InvariantClustering:
+        """Read what :meth:`save` wrote; nothing in the file is run.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+        views, network
+            Those of the constructor, where it was given your own.
+
+        Returns
+        -------
+        The estimator on the CPU; ``classifier_.to(device)`` is where its network computes.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no file.
+        ValueError
+            If it is damaged or not of this library, or views or a network are missing, superfluous
+            or of another architecture.
+        """
+        parameters, found = read(Path(path), views, network)
+        loaded = cls(**parameters)
+        try:
+            loaded._set(found)
+        except ValueError as error:
+            raise WrongValue(f"{path}: {error}") from error
+        return loaded
 
     def _read(self, X: Array, *, fits: bool) -> Tensor:
         """Check examples; those of a fit may have any shape."""
@@ -262,20 +307,21 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
                 else None,
             )  # fmt: skip
 
-    def _keep(
-        self, seeds: list[int], runs: list[Run], scaling: Scaling, shape: tuple[int, ...]
-    ) -> None:
-        best = max(runs, key=lambda each: each.information)
-        self.information_, self.merges_ = best.information, best.merge.into
-        self.restarts_ = [
-            Restart(seed, each.over_information, each.merge.information, each.information)
-            for seed, each in zip(seeds, runs, strict=True)
-        ]
-        members = members_of(torch.from_numpy(self.merges_), self.n_clusters)
-        device = scaling.scale.device
-        self.classifier_ = Classifier(best.network, members.to(device), scaling, shape)
-        if min(np.bincount(self.merges_, minlength=self.n_clusters)) == 0:
+    def _classifier(self, best: Run, scaling: Scaling, shape: tuple[int, ...]) -> Classifier:
+        members = members_of(torch.from_numpy(best.into), self.n_clusters)
+        if min(np.bincount(best.into, minlength=self.n_clusters)) == 0:
             warnings.warn("a cluster is empty: ask for fewer", stacklevel=3)
+        return Classifier(best.network, members.to(scaling.scale.device), scaling, shape)
+
+    def _set(self, found: Found) -> None:
+        self._validate_params()
+        self.classifier_ = found.classifier
+        self.labels_ = found.labels if found.tensor else found.labels.numpy()
+        self.information_, self.restarts_ = found.information, found.restarts
+        self.merges_ = found.classifier.members.argmax(1).cpu().numpy()
+        self.n_features_in_ = math.prod(found.classifier.shape)
+        if found.feature_names is not None:
+            self.feature_names_in_ = np.array(found.feature_names, dtype=object)
 
 
 def _fast_half(device: torch.device) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pyvae.clustering.bottleneck import Merge, merge
+from pyvae.clustering.bottleneck import merge
 from pyvae.clustering.information import joint, mutual_information
 from pyvae.clustering.views import Views
 from pyvae.errors import WrongValue
@@ -40,13 +40,30 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Restart:
+    """How a run went.
+
+    Attributes
+    ----------
+    seed
+        Of the run.
+    over_information, merged_information, information
+        In nats: of the clusters before they were merged, right after it, and at the end.
+    """
+
+    seed: int
+    over_information: float
+    merged_information: float
+    information: float
+
+
+@dataclass(frozen=True)
 class Run:
-    """What a run has found; informations in nats."""
+    """What a run has found: the cluster that each of the M went into, ``(M,)``, and more."""
 
     network: nn.Module
-    merge: Merge
-    over_information: float  # I(J; J') of the clusters before they were merged
-    information: float  # I(K; K') at the end
+    into: np.ndarray
+    restart: Restart
 
 
 @dataclass(frozen=True)
@@ -109,9 +126,7 @@ def _run(
 ) -> Run:
     device = examples.x.device
     generator = torch.Generator(device).manual_seed(seed)
-    network = make(recipe.n_overclusters).to(device)
-    if examples.x.ndim == 4:
-        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    network = laid_out(make(recipe.n_overclusters).to(device), examples.x.ndim)
     over = torch.eye(recipe.n_overclusters, device=device)  # each for itself
     rate = recipe.learning_rate
     _train(network, over, recipe, examples, recipe.n_steps, rate, generator, told)
@@ -132,12 +147,20 @@ def _run(
         None if told is None else lambda step, nats: told(recipe.n_steps + step, nats),
     )  # fmt: skip
     reached = mutual_information(_estimate(network, members, recipe, examples, seed))
-    return Run(network, found, mutual_information(pairs).item(), reached.item())
+    over = mutual_information(pairs).item()
+    return Run(network, found.into, Restart(seed, over, found.information, reached.item()))
 
 
 def members_of(into: Tensor, clusters: int) -> Tensor:
     """Give the map of M clusters to K as a matrix of ones and zeros, ``(M, K)``."""
     return nn.functional.one_hot(into, clusters).float()
+
+
+def laid_out(network: nn.Module, dimensions: int) -> nn.Module:
+    """Give the network, its filters in the order in which images ``(N, C, H, W)`` come to it."""
+    if dimensions == 4:
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network
 
 
 def probabilities(network: nn.Module, x: Tensor, members: Tensor, half: bool) -> Tensor:

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyvae.storage.tensors import Declared, unlike
+from pyvae.storage.tensors import FLOATING, Declared, unlike
 
-FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Float64 in a model of any type.
 EXACT = "standardization."
 
