@@ -19,11 +19,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from pyvae.clustering.checkpoint import Checkpoint, description, opened
 from pyvae.clustering.classifier import Classifier
 from pyvae.clustering.examples import Scaling, as_examples
 from pyvae.clustering.neighbors import nearest
 from pyvae.clustering.networks import built_in
-from pyvae.clustering.recipe import Examples, Recipe, Run, members_of, run
+from pyvae.clustering.recipe import Examples, Recipe, members_of
+from pyvae.clustering.run import Run, run
 from pyvae.clustering.saving import Found, read, write
 from pyvae.clustering.views import ImageWarps, TableNoise, Views
 from pyvae.errors import WrongValue
@@ -159,7 +161,9 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    def fit(self, X: Array, y: object = None) -> InvariantClustering:
+    def fit(
+        self, X: Array, y: object = None, *, checkpoint: str | Path | None = None
+    ) -> InvariantClustering:
         """Find clusters.
 
         Parameters
@@ -169,12 +173,17 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
             on whose device the network is trained.
         y
             Ignored.
+        checkpoint
+            A folder, made where it is missing, that keeps what was done: every run that has come to
+            its end, and each minute the step of one that has not. The same fit with the same folder
+            goes on there, to the same result. A network and views of your own are known by their
+            names. Delete the folder when you need it no more.
 
         Raises
         ------
         ValueError
-            If X is not finite, has another shape or fewer examples than clusters, or a parameter
-            is out of its range.
+            If X is not finite, has another shape or fewer examples than clusters, a parameter
+            is out of its range, or the checkpoint is of another fit or in use.
         """
         self._validate_params()
         given = self._read(X, fits=True)
@@ -186,11 +195,15 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         scaling = Scaling.of(given)
         x = scaling(given)
         recipe = self._recipe(x)
-        count = min(self.n_neighbors, len(x) - 1)
-        examples = Examples(x, nearest(x, count) if count > 0 else None)
         random = check_random_state(self.random_state)
         seeds = [int(random.randint(2**31 - 1)) for _ in range(self.n_init)]
-        runs = [self._run(recipe, examples, seed, i) for i, seed in enumerate(seeds)]
+        if checkpoint is None:
+            runs = self._runs(recipe, x, seeds, None)
+        else:
+            fit = description(self.get_params(deep=False), given, recipe.half)
+            drawn = self.random_state is None
+            with opened(Path(checkpoint), fit, seeds, drawn) as kept:
+                runs = self._runs(recipe, x, kept.seeds, kept)
         best = max(runs, key=lambda each: each.restart.information)
         self.classifier_ = self._classifier(best, scaling, tuple(given.shape[1:]))
         self.information_, self.merges_ = best.restart.information, best.into
@@ -295,17 +308,31 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
             self.n_refining_steps, self.batch_size, self.learning_rate, self.balance, half,
         )  # fmt: skip
 
-    def _run(self, recipe: Recipe, examples: Examples, seed: int, number: int) -> Run:
+    def _runs(
+        self, recipe: Recipe, x: Tensor, seeds: list[int], kept: Checkpoint | None
+    ) -> list[Run]:
+        count = min(self.n_neighbors, len(x) - 1)
+        neighbors = None
+        if count > 0:
+            find = partial(nearest, x, count)
+            neighbors = find() if kept is None else kept.neighbors((len(x), count), find)
+            neighbors = neighbors.to(x.device)
+        examples = Examples(x, neighbors)
+        return [self._run(recipe, examples, seed, i, kept) for i, seed in enumerate(seeds)]
+
+    def _run(
+        self, recipe: Recipe, examples: Examples, seed: int, number: int, kept: Checkpoint | None
+    ) -> Run:
+        make = self.network or partial(built_in, tuple(examples.x.shape[1:]))
+        keeper = None if kept is None else kept.run(number, recipe)
         steps = recipe.n_steps + recipe.n_refining_steps
         name = f"run {number + 1} of {self.n_init}"
         with FitProgress(self.verbose, self.verbose_interval, steps, name, "step") as progress:
-            usual = partial(built_in, tuple(examples.x.shape[1:]))
-            return run(
-                recipe, examples, self.network or usual, seed,
-                (lambda step, nats: progress.told(step, [f"I {nats:.4f} nats"]))
-                if self.verbose
-                else None,
-            )  # fmt: skip
+
+            def told(step: int, nats: float) -> None:
+                progress.told(step, [f"I {nats:.4f} nats"])
+
+            return run(recipe, examples, make, seed, told if self.verbose else None, keeper)
 
     def _classifier(self, best: Run, scaling: Scaling, shape: tuple[int, ...]) -> Classifier:
         members = members_of(torch.from_numpy(best.into), self.n_clusters)

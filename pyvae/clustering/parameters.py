@@ -16,7 +16,7 @@ from pyvae.clustering.views import ImageWarps, TableNoise
 from pyvae.errors import WrongType, WrongValue
 from pyvae.storage.form import Fields, Form, Integer, Maybe, Place, Real, Rows, Text
 
-_OWN = "own"
+OWN = "own"
 _VIEWS = {each.__name__: each for each in (ImageWarps, TableNoise)}
 _MOST_NODES = 2**14
 _TWISTER, _WORDS = "MT19937", 624  # numpy's usual generator and the words of its state
@@ -28,7 +28,7 @@ class _ViewsForm(Form):
 
     def taken(self, found: Any, place: Place) -> Any:
         if not isinstance(found, dict):
-            return Text(("auto", _OWN)).taken(found, place)
+            return Text(("auto", OWN)).taken(found, place)
         name = Text(tuple(_VIEWS)).taken(found.get("name"), place.of("name"))
         fields: dict[str, Form] = {each.name: Real() for each in dataclasses.fields(_VIEWS[name])}
         if "nodes" in fields:
@@ -61,7 +61,7 @@ _FORM = Fields({
     "views": _ViewsForm(),
     "n_neighbors": _COUNT,
     "neighbor_share": Real(),
-    "network": Maybe(Text((_OWN,))),
+    "network": Maybe(Text((OWN,))),
     "n_steps": _COUNT,
     "n_refining_steps": _COUNT,
     "batch_size": _COUNT,
@@ -86,7 +86,7 @@ def described(parameters: Mapping[str, Any]) -> dict[str, Any]:
     said = {name: _plain(value) for name, value in parameters.items()}
     return said | {
         "views": _described_views(parameters["views"]),
-        "network": None if parameters["network"] is None else _OWN,
+        "network": None if parameters["network"] is None else OWN,
         "random_state": _described_random(parameters["random_state"]),
     }
 
@@ -110,7 +110,7 @@ def restored(said: Any, own: Mapping[str, Any], place: Place) -> dict[str, Any]:
     """
     found = _FORM.taken(said, place)
     for name, given in own.items():
-        is_own = isinstance(found[name], str) and found[name] == _OWN
+        is_own = isinstance(found[name], str) and found[name] == OWN
         if is_own and given is None:
             raise WrongValue(
                 f"{place.file} is of {name} of your own; pass the same: load(path, {name}=...)"
@@ -131,7 +131,7 @@ def _described_views(views: Any) -> Any:
     if isinstance(views, str):
         return views
     if type(views) not in _VIEWS.values():
-        return _OWN
+        return OWN
     fields = {name: _plain(value) for name, value in dataclasses.asdict(views).items()}
     return {"name": type(views).__name__, **fields}
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from pyvae.clustering.classifier import Classifier, ClassifierConfig
 from pyvae.clustering.parameters import described, restored
-from pyvae.clustering.recipe import Restart, laid_out
+from pyvae.clustering.recipe import laid_out
+from pyvae.clustering.run import Restart
 from pyvae.errors import NotFound, WrongValue
 from pyvae.storage import tensors
 from pyvae.storage.form import (
@@ -35,7 +36,7 @@ from pyvae.storage.writing import write_atomically
 
 _WRITER = "InvariantClustering.save"
 _CLASSIFIER, _LABELS = "classifier.", "labels"
-RESTART = Fields({
+_RESTART = Fields({
     "seed": Integer(0),
     "over_information": Real(),
     "merged_information": Real(),
@@ -48,7 +49,7 @@ _FORM = Fields({
     "classifier": Plain(),
     "tensor": Truth(),
     "information": Real(),
-    "restarts": Rows(lambda _: RESTART),
+    "restarts": Rows(lambda _: _RESTART),
     "feature_names": Maybe(Rows(lambda _: Text())),
 })  # fmt: skip
 
