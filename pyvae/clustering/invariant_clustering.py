@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from pyvae.clustering.checkpoint import Checkpoint, description, opened
 from pyvae.clustering.classifier import Classifier
-from pyvae.clustering.examples import Scaling, as_examples
+from pyvae.clustering.examples import Scaling, as_examples, gathered
 from pyvae.clustering.neighbors import nearest
 from pyvae.clustering.networks import built_in
 from pyvae.clustering.recipe import Examples, Recipe, members_of
@@ -31,7 +31,7 @@ from pyvae.clustering.views import ImageWarps, TableNoise, Views
 from pyvae.errors import WrongValue
 from pyvae.progress import FitProgress
 
-Array = Any  # whatever numpy takes as an array, or a torch tensor
+Array = Any  # whatever numpy takes as an array, a torch tensor, or a Dataset
 _OVER = 5  # clusters of the network for each that is asked for
 _PRECISIONS = {"auto", "float32", "bfloat16"}
 
@@ -169,8 +169,9 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X
-            Images ``(N, H, W)`` or ``(N, C, H, W)``, or a table ``(N, D)``: an array, or a tensor,
-            on whose device the network is trained.
+            Images ``(N, H, W)`` or ``(N, C, H, W)``, or a table ``(N, D)``: an array, a frame, or a
+            tensor, on whose device the network is trained. Or a map-style ``Dataset`` of such
+            examples, or of tuples that begin with one; ``pyvae.data.Data`` of images are images.
         y
             Ignored.
         checkpoint
@@ -282,6 +283,7 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
 
     def _read(self, X: Array, *, fits: bool) -> Tensor:
         """Check examples; those of a fit may have any shape."""
+        X = gathered(X)
         if isinstance(X, Tensor) or np.ndim(X) > 2:
             x = as_examples(X, like=None if fits else self.classifier_.shape)
             if fits:
