@@ -5,7 +5,7 @@ from pyvae.clustering.classifier import Classifier as Classifier
 from pyvae.clustering.information import joint as joint
 from pyvae.clustering.information import mutual_information as mutual_information
 from pyvae.clustering.invariant_clustering import InvariantClustering as InvariantClustering
-from pyvae.clustering.invariant_clustering import Restart as Restart
+from pyvae.clustering.run import Restart as Restart
 from pyvae.clustering.views import ImageWarps as ImageWarps
 from pyvae.clustering.views import TableNoise as TableNoise
 

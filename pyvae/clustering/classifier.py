@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,43 @@ from pyvae.storage.form import Fields, Integer, Place, Plain, Rows
 _MOST_SIDE, _MOST_FEATURES, _MOST_CLUSTERS = 2**14, 2**30, 2**20
 _MOST_NUMBERS = 2**30  # in all, 4 GiB in float32
 _PLACE = Place("the config of a Classifier")
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """What a config of a :class:`Classifier` says; ``network`` is None of the user's own."""
+
+    network: dict[str, Any] | None
+    shape: tuple[int, ...]
+    n_overclusters: int
+    n_clusters: int
+
+    @classmethod
+    def taken(cls, config: Any) -> ClassifierConfig:
+        """Compare a config with its form.
+
+        Raises
+        ------
+        ValueError
+            If it is of something else.
+        """
+        size, any_count = Integer(1, _MOST_FEATURES), Integer(1, _MOST_CLUSTERS)
+        found = Fields({
+            "network": Plain(),
+            "shape": Rows(lambda _: size),
+            "n_overclusters": any_count,
+            "n_clusters": any_count,
+        }).taken(config, _PLACE)  # fmt: skip
+        shape = tuple(found["shape"])
+        if len(shape) == 3:
+            for i, each in enumerate(shape):
+                Integer(1, _MOST_SIDE).taken(each, _PLACE.of("shape").of(i))
+        elif len(shape) != 1:
+            _PLACE.of("shape").refuse(found["shape"], "[C, H, W] of images or [D] of a table")
+        Integer(1, found["n_overclusters"]).taken(found["n_clusters"], _PLACE.of("n_clusters"))
+        if found["network"] is not None:
+            found["network"] = checked_config(found["network"], shape, _PLACE.of("network"))
+        return cls(**{**found, "shape": shape})
 
 
 class Classifier(nn.Module):
@@ -81,8 +119,8 @@ class Classifier(nn.Module):
             If the config is of something else, asks for more than 2^30 numbers, or a network is
             missing or superfluous.
         """
-        shape, over, clusters, layers = _checked(config)
-        if (network is None) == (layers is None):
+        asked = ClassifierConfig.taken(config)
+        if (network is None) == (asked.network is None):
             raise WrongValue(
                 f"{_PLACE} is of a network of your own; pass one of the same architecture as "
                 "network="
@@ -91,15 +129,16 @@ class Classifier(nn.Module):
             )
 
         def build() -> Classifier:
+            over, clusters = asked.n_overclusters, asked.n_clusters
             members = torch.eye(clusters).repeat(-(-over // clusters), 1)[:over].clone()
             scaling = Scaling(torch.zeros(()), torch.ones(()))
-            own = built_in(shape, over, layers) if network is None else network
-            return cls(own, members, scaling, shape)
+            own = built_in(asked.shape, over, asked.network) if network is None else network
+            return cls(own, members, scaling, asked.shape)
 
         with torch.device("meta"):
-            asked = sum(value.numel() for value in build().state_dict().values())
-        if asked > _MOST_NUMBERS:
-            raise WrongValue(f"{_PLACE} asks for {asked} numbers; expected {_MOST_NUMBERS} at most")
+            count = sum(value.numel() for value in build().state_dict().values())
+        if count > _MOST_NUMBERS:
+            raise WrongValue(f"{_PLACE} asks for {count} numbers; expected {_MOST_NUMBERS} at most")
         return build()
 
     @property
@@ -139,25 +178,3 @@ class Classifier(nn.Module):
     def train(self, mode: bool = True) -> Classifier:
         """Stay in eval mode: the network's running statistics are those of the fit."""
         return super().train(False)
-
-
-def _checked(config: Any) -> tuple[tuple[int, ...], int, int, dict[str, Any] | None]:
-    """Give shape, M, K and the network's config, of values that were compared with their form."""
-    size, any_count = Integer(1, _MOST_FEATURES), Integer(1, _MOST_CLUSTERS)
-    found = Fields({
-        "network": Plain(),
-        "shape": Rows(lambda _: size),
-        "n_overclusters": any_count,
-        "n_clusters": any_count,
-    }).taken(config, _PLACE)  # fmt: skip
-    shape, over = tuple(found["shape"]), found["n_overclusters"]
-    if len(shape) == 3:
-        for i, each in enumerate(shape):
-            Integer(1, _MOST_SIDE).taken(each, _PLACE.of("shape").of(i))
-    elif len(shape) != 1:
-        _PLACE.of("shape").refuse(found["shape"], "[C, H, W] of images or [D] of a table")
-    clusters = Integer(1, over).taken(found["n_clusters"], _PLACE.of("n_clusters"))
-    layers = found["network"]
-    if layers is not None:
-        layers = checked_config(layers, shape, _PLACE.of("network"))
-    return shape, over, clusters, layers

@@ -14,8 +14,8 @@ from torch.distributions import Independent
 from torch.utils.data import Dataset
 
 from pyvae.errors import WrongValue
+from pyvae.examples import batches_of, holds_images
 from pyvae.models import checks, heads
-from pyvae.models.examples import batches_of, holds_images
 from pyvae.models.likelihoods import make_likelihood
 from pyvae.models.networks import make_decoder, make_encoder
 from pyvae.models.pretrained_model import PretrainedModel

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyvae.storage.tensors import Declared, unlike
+from pyvae.storage.tensors import FLOATING, Declared, unlike
 
-FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 UNITS = "standardization."
 # Of a model that begins at clusters.
 ANCHORED, _CLASSIFIER = "encoder.anchors", "encoder.classifier."

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pyvae.errors import WrongType, WrongValue
 
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _LENGTH = 8  # bytes of the header's length
 _LISTED = 3  # names in a message
 # The types of the format that a model may have; integers are for buffers of modules of one's own.

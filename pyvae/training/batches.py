@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pyvae.data import Data
 from pyvae.errors import WrongType, WrongValue
-from pyvae.models.examples import holds_images, image_shape, stacked
+from pyvae.examples import holds_images, image_shape, stacked
 
 _FINGERPRINT_ROWS = 64
 _EVALUATION_BATCH = 1024

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
     from pyvae.training.batches import Batches
 
 NAMED = {"invariant": InvariantClustering}
+CLUSTERS = "clusters"  # in a run's folder: what is kept of the search, and its result's file
 _MOST_NUMBERS = 2**28  # of the examples that clusters are found in: a gibibyte
 
 
 def find_clusters(
     settings: TrainerSettings, clusters: int, train: Batches, device: torch.device
 ) -> Any:
-    """Return the estimator that the settings name or hold, fitted to the training data."""
+    """Return the estimator that the settings name or hold, fitted to the training data.
+
+    Where the run has a folder, a search that was interrupted there goes on.
+    """
     found = settings.initialization
     if isinstance(found, str):
         shown = settings.progress != "silent"
@@ -33,9 +38,14 @@ def find_clusters(
     elif _is_fitted(found):
         return found
     x = _examples(train)
-    # Estimators of other libraries are fitted to rows, which is what they are asked of later.
-    own = isinstance(found, InvariantClustering)
-    return found.fit(x.to(device) if own else x.flatten(1).numpy())
+    if not isinstance(found, InvariantClustering):
+        return found.fit(x.flatten(1).numpy())  # rows, which it will be asked of
+    if settings.output_dir is None:
+        return found.fit(x.to(device))
+    folder = Path(settings.output_dir).expanduser()
+    found.fit(x.to(device), checkpoint=folder / CLUSTERS)
+    found.save(folder / f"{CLUSTERS}.safetensors")
+    return found
 
 
 def _examples(train: Batches) -> Tensor:

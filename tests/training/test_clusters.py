@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset, TensorDataset
 
 from pyvae.clustering import InvariantClustering
+from pyvae.clustering.run import run
 from pyvae.data import Data, digits
 from pyvae.models import GMVAE, VAE, from_pretrained
 from pyvae.models.latent_variable_model import LatentVariableModel
@@ -199,6 +200,35 @@ def test_a_resume_that_fails_leaves_the_model_alone(
         Trainer(**settings, initialization="em", pretrain_epochs=0, warmup_epochs=0).fit(
             model(), x, resume=True
         )
+
+
+def test_a_search_that_was_interrupted_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the run that had come to its end; what was kept goes once a checkpoint has it."""
+    x, _ = images()
+    settings = {**QUIET, "epochs": 1, "output_dir": tmp_path}
+    whole = clustering(n_init=2).fit(x)
+    runs: list[int] = []
+
+    def interrupted(*args: Any) -> Any:
+        runs.append(1)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return run(*args)
+
+    monkeypatch.setattr("pyvae.clustering.invariant_clustering.run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(**settings, initialization=clustering(n_init=2)).fit(model(), x)
+    assert (tmp_path / "clusters" / "run-1.safetensors").exists()
+    assert not (tmp_path / "last.ckpt").exists()
+    own = model()
+    Trainer(**settings, initialization=clustering(n_init=2)).fit(own, x, resume="auto")
+    assert own.predict(x).tolist() == torch.as_tensor(whole.labels_).tolist()
+    assert not (tmp_path / "clusters").exists()
+    kept = InvariantClustering.load(tmp_path / "clusters.safetensors")
+    assert kept.information_ == whole.information_
+    assert kept.restarts_ == whole.restarts_
 
 
 def test_runs_on_few_images_are_what_they_were() -> None:

@@ -29,7 +29,10 @@ def batches_of(source: Tensor | Dataset | Iterable[Any]) -> Iterable[Any]:
     if isinstance(source, Tensor):
         return (source,)
     if isinstance(source, Dataset) and not isinstance(source, IterableDataset):
-        return DataLoader(source, batch_size=_BATCH, collate_fn=stacked)
+        # Without a generator the loader would draw from the global one.
+        return DataLoader(
+            source, batch_size=_BATCH, collate_fn=stacked, generator=torch.Generator()
+        )
     if not isinstance(source, Iterable):
         raise WrongType(
             f"data are a {type(source).__name__}; expected a tensor (N, ...), a Dataset, or "
