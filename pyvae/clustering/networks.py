@@ -67,6 +67,14 @@ class PerceptronClassifier(nn.Module):
         return self.head(self.hidden(x))
 
 
+def small_classifier(x: Tensor, classes: int) -> nn.Module:
+    """Make one for examples such as ``x``, images ``(N, C, H, W)`` or a table ``(N, D)``."""
+    if x.ndim == 4:
+        channels, height, width = x.shape[1:]
+        return ConvolutionalClassifier((channels, height, width), classes)
+    return PerceptronClassifier(x.shape[1], classes)
+
+
 def _head(features: int, classes: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(features, _HIDDEN, bias=False),

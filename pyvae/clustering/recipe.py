@@ -21,6 +21,7 @@ _MERGE_STARTS = 30
 _BLOCK = 2000  # examples at a time where nothing is learnt
 _WARM_UP = 0.1  # of the steps
 Told = Callable[[int, float], None]
+PRECISIONS = {"auto", "float32", "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -109,30 +110,41 @@ def _run(
 ) -> Run:
     device = examples.x.device
     generator = torch.Generator(device).manual_seed(seed)
-    network = make(recipe.n_overclusters).to(device)
-    if examples.x.ndim == 4:
-        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    network = made(make, recipe.n_overclusters, examples.x)
     over = torch.eye(recipe.n_overclusters, device=device)  # each for itself
     rate = recipe.learning_rate
-    _train(network, over, recipe, examples, recipe.n_steps, rate, generator, told)
+    train(network, over, recipe, examples, recipe.n_steps, rate, generator, told)
     pairs = _estimate(network, over, recipe, examples, seed)
-    if not bool(pairs.isfinite().all()):
-        raise WrongValue(
-            "the network's logits are not finite after training: lower learning_rate, or look at "
-            "the views and at the network"
-        )
+    must_be_finite(pairs)
     found = merge(
         pairs.cpu().numpy(), recipe.n_clusters, np.random.RandomState(seed), _MERGE_STARTS
     )
     into = torch.from_numpy(found.into).to(device)
     members = members_of(into, recipe.n_clusters)
     steps = recipe.n_refining_steps
-    _train(
+    train(
         network, members, recipe, examples, steps, 0.5 * rate, generator,
         None if told is None else lambda step, nats: told(recipe.n_steps + step, nats),
     )  # fmt: skip
     reached = mutual_information(_estimate(network, members, recipe, examples, seed))
     return Run(network, found, mutual_information(pairs).item(), reached.item())
+
+
+def made(make: Callable[[int], nn.Module], classes: int, x: Tensor) -> nn.Module:
+    """Make a network as examples are: on their device, and for images in their layout."""
+    network = make(classes).to(x.device)
+    if x.ndim == 4:
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network
+
+
+def must_be_finite(found: Tensor) -> None:
+    """Refuse what a network that diverged makes."""
+    if not bool(found.isfinite().all()):
+        raise WrongValue(
+            "the network's logits are not finite after training: lower learning_rate, or look at "
+            "the views and at the network"
+        )
 
 
 def members_of(into: Tensor, clusters: int) -> Tensor:
@@ -144,11 +156,12 @@ def probabilities(network: nn.Module, x: Tensor, members: Tensor, half: bool) ->
     """Give the probabilities of the clusters of every example, ``(N, K)``, in eval mode."""
     network.eval()
     with torch.no_grad():
-        parts = [_clusters(network, part, members, half) for part in x.split(_BLOCK)]
+        parts = [soft_clusters(network, part, members, half) for part in x.split(_BLOCK)]
         return torch.cat(parts)
 
 
-def _clusters(network: nn.Module, x: Tensor, members: Tensor, half: bool) -> Tensor:
+def soft_clusters(network: nn.Module, x: Tensor, members: Tensor, half: bool) -> Tensor:
+    """Give the probabilities of the clusters, ``(N, K)``, as a loss has them: with gradients."""
     if x.ndim == 4:
         x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=half):
@@ -156,12 +169,12 @@ def _clusters(network: nn.Module, x: Tensor, members: Tensor, half: bool) -> Ten
     if logits.shape != (len(x), len(members)):
         raise WrongValue(
             f"the network gives {tuple(logits.shape)} for {len(x)} examples; expected "
-            f"({len(x)}, {len(members)}): a logit of each of the n_overclusters"
+            f"({len(x)}, {len(members)}): a logit of each of {len(members)} clusters"
         )
     return logits.float().softmax(-1) @ members
 
 
-def _train(
+def train(
     network: nn.Module,
     members: Tensor,
     recipe: Recipe,
@@ -172,6 +185,28 @@ def _train(
     told: Told | None,
 ) -> None:
     """Maximise the information of the clusters that ``members (M, K)`` makes of the network's."""
+
+    def loss(index: Tensor) -> tuple[Tensor, Tensor]:
+        views = examples.pairs(index, recipe, generator)
+        pairs = joint(*soft_clusters(network, views, members, recipe.half).chunk(2))
+        return -mutual_information(pairs, recipe.balance), mutual_information(pairs.detach())
+
+    batches = examples.batches(recipe.batch_size, steps, generator)
+    descend(network, loss, batches, steps, rate, told)
+
+
+def descend(
+    network: nn.Module,
+    loss: Callable[[Tensor], tuple[Tensor, Tensor]],
+    batches: Iterator[Tensor],
+    steps: int,
+    rate: float,
+    told: Told | None,
+) -> None:
+    """Take so many steps of Adam, in one cycle of its rate.
+
+    ``loss`` gives, of a batch, what is minimised and what is told of it.
+    """
     if steps == 0:
         return
     network.train()
@@ -179,18 +214,15 @@ def _train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=max(2, steps), pct_start=max(_WARM_UP, min(1.0, 2.0 / steps))
     )
-    for step, index in enumerate(examples.batches(recipe.batch_size, steps, generator), 1):
-        views = examples.pairs(index, recipe, generator)
-        shares = _clusters(network, views, members, recipe.half)
-        pairs = joint(*shares.chunk(2))
-        loss = -mutual_information(pairs, recipe.balance)
+    for step, index in enumerate(batches, 1):
+        minimised, figure = loss(index)
         optimizer.zero_grad()
-        loss.backward()
+        minimised.backward()
         optimizer.step()
         if step < steps:
             schedule.step()
         if told is not None:  # else nothing waits for the device
-            told(step, mutual_information(pairs.detach()).item())
+            told(step, figure.item())
 
 
 def _estimate(
@@ -207,3 +239,12 @@ def _estimate(
         shares = probabilities(network, views, members, recipe.half).double()
         total += joint(*shares.chunk(2)) * (len(index) / drawn)
     return total
+
+
+def takes_half(precision: str, device: torch.device) -> bool:
+    """Tell whether passes through the network are in bfloat16."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

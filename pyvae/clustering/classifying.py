@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""What the estimators have in common whose fit ends in a classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from pyvae.clustering.classifier import Classifier
+from pyvae.clustering.examples import as_examples
+
+Array = Any  # whatever numpy takes as an array, or a torch tensor
+
+
+class ClassifyingClustering(ClusterMixin, BaseEstimator):
+    """A clustering of images or of a table that has ``n_clusters`` and keeps a ``classifier_``."""
+
+    n_clusters: int
+    classifier_: Classifier
+
+    def predict_proba(self, X: Array) -> Array:
+        """Probabilities of the clusters of every example, ``(N, K)``: a tensor of a tensor."""
+        check_is_fitted(self)
+        x = self._read(X, fits=False).to(self.classifier_.members.device)
+        found = self.classifier_(x)
+        return found.to(X.device) if isinstance(X, Tensor) else found.cpu().numpy()
+
+    def predict(self, X: Array) -> Array:
+        """Most probable cluster of every example, ``(N,)``."""
+        return self.predict_proba(X).argmax(1)
+
+    def _read(self, X: Array, *, fits: bool) -> Tensor:
+        """Check examples; those of a fit may have any shape."""
+        if isinstance(X, Tensor) or np.ndim(X) > 2:
+            x = as_examples(X, like=None if fits else self.classifier_.shape)
+            if fits:
+                vars(self).pop("feature_names_in_", None)  # of an earlier fit
+                self.n_features_in_ = x[0].numel() if len(x) > 0 else 0
+            return x
+        # scikit-learn keeps the number and the names of the columns on the estimator itself.
+        options: dict[str, Any] = {"dtype": [np.float64, np.float32], "reset": fits}
+        return as_examples(validate_data(self, X, ensure_min_samples=2 if fits else 1, **options))
