@@ -13,7 +13,7 @@ import torch
 import typer
 
 from pyvae.cli import manners
-from pyvae.clustering import InvariantClustering
+from pyvae.clustering import InvariantClustering, NeighborGraphClustering
 from pyvae.data import Data, load
 from pyvae.errors import WrongValue
 from pyvae.models import GMVAE, AnchoredEncoder
@@ -22,7 +22,7 @@ from pyvae.training.metrics import clustering_metrics
 
 app = manners.application()
 LATENT = 10
-PLAIN = {"pretrain_epochs": 0, "warmup_epochs": 0, "initialization": "none", "batch_size": 256}
+PLAIN = {"pretrain_epochs": 0, "warmup_epochs": 0, "initialization": "none"}
 
 
 def images(data: Data) -> np.ndarray:
@@ -34,14 +34,21 @@ def images(data: Data) -> np.ndarray:
     return x.reshape(-1, side, side)
 
 
-def from_there(data: Data, found: InvariantClustering, seed: int, epochs: int) -> list[float]:
+def from_there(
+    data: Data,
+    found: InvariantClustering | NeighborGraphClustering,
+    seed: int,
+    epochs: int,
+    batch_size: int = 256,
+) -> list[float]:
     """Train a GM-VAE that begins at the clusters; return its bound, in nats, and its accuracy."""
     torch.manual_seed(seed)
     k = found.n_clusters
     encoder = AnchoredEncoder(found.classifier_, data.num_features, k, LATENT)
     model = GMVAE(data.num_features, LATENT, num_components=k, encoder=encoder)
     model.set_mixture(None, encoder.anchors.detach(), torch.zeros_like(model.component_logvars))
-    history = Trainer(seed=seed, progress="silent", epochs=epochs, **PLAIN).fit(model, data)
+    trainer = Trainer(seed=seed, progress="silent", epochs=epochs, batch_size=batch_size, **PLAIN)
+    history = trainer.fit(model, data)
     assert data.labels is not None
     clusters = model.predict(data.rows(slice(0, len(data))))
     accuracy = clustering_metrics(data.labels, clusters)["clustering_accuracy"]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pyvae.clustering.classifier import Classifier
 from pyvae.clustering.examples import as_examples
+from pyvae.errors import WrongValue
 
 Array = Any  # whatever numpy takes as an array, or a torch tensor
 
@@ -20,6 +21,7 @@ class ClassifyingClustering(ClusterMixin, BaseEstimator):
     """A clustering of images or of a table that has ``n_clusters`` and keeps a ``classifier_``."""
 
     n_clusters: int
+    n_overclusters: int | None
     classifier_: Classifier
 
     def predict_proba(self, X: Array) -> Array:
@@ -32,6 +34,26 @@ class ClassifyingClustering(ClusterMixin, BaseEstimator):
     def predict(self, X: Array) -> Array:
         """Most probable cluster of every example, ``(N,)``."""
         return self.predict_proba(X).argmax(1)
+
+    def _given(self, X: Array) -> Tensor:
+        """Read the examples of a fit, of which there have to be as many as clusters."""
+        given = self._read(X, fits=True)
+        if len(given) < max(self.n_clusters, 2):
+            raise WrongValue(
+                f"X has n_samples={len(given)}, which must be >= n_clusters={self.n_clusters} and "
+                "at least 2: give more examples, or ask for fewer clusters"
+            )
+        return given
+
+    def _overclusters(self, each: int) -> int:
+        """Give M; where none were asked for, so many for each of the K."""
+        over = each * self.n_clusters if self.n_overclusters is None else self.n_overclusters
+        if over < self.n_clusters:
+            raise WrongValue(
+                f"n_overclusters={over} must be >= n_clusters={self.n_clusters}, to which they are "
+                "merged"
+            )
+        return over
 
     def _read(self, X: Array, *, fits: bool) -> Tensor:
         """Check examples; those of a fit may have any shape."""

@@ -26,11 +26,11 @@ from pyvae.clustering.networks import small_classifier
 from pyvae.clustering.recipe import PRECISIONS, Examples, Recipe, takes_half
 from pyvae.clustering.teaching import taught
 from pyvae.clustering.views import Views, usual_views
-from pyvae.errors import WrongValue
 from pyvae.progress import FitProgress
 
 _OVER = 3  # clusters of the embedding for each that is asked for
 _MERGE_STARTS = 5
+_REFINING = 100  # steps, of images
 _NEIGHBOR_SHARE = 0.5  # as InvariantClustering's
 
 
@@ -69,7 +69,8 @@ class NeighborGraphClustering(ClassifyingClustering):
         A function of the number of clusters that gives a new module from examples to logits; None
         is a small convolutional network for images, two hidden layers for tables.
     n_steps, n_refining_steps, batch_size, learning_rate
-        Of Adam, with a peak rate that is half as high while refining.
+        Of Adam, with a peak rate that is half as high while refining; None are 100 refining steps
+        for images, and none for tables, of which noise knows little.
     precision, random_state, verbose, verbose_interval
         As :class:`InvariantClustering`'s.
 
@@ -111,7 +112,7 @@ class NeighborGraphClustering(ClassifyingClustering):
         "views": [StrOptions({"auto"}), callable],
         "network": [callable, None],
         "n_steps": [Interval(Integral, 0, None, closed="left")],
-        "n_refining_steps": [Interval(Integral, 0, None, closed="left")],
+        "n_refining_steps": [Interval(Integral, 0, None, closed="left"), None],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate": [Interval(Real, 0.0, None, closed="neither")],
         "precision": [StrOptions(PRECISIONS)],
@@ -130,8 +131,8 @@ class NeighborGraphClustering(ClassifyingClustering):
         n_init: int = 10,
         views: str | Views = "auto",
         network: Callable[[int], nn.Module] | None = None,
-        n_steps: int = 200,
-        n_refining_steps: int = 200,
+        n_steps: int = 100,
+        n_refining_steps: int | None = None,
         batch_size: int = 250,
         learning_rate: float = 2e-3,
         precision: str = "auto",
@@ -173,12 +174,7 @@ class NeighborGraphClustering(ClassifyingClustering):
             is out of its range.
         """
         self._validate_params()
-        given = self._read(X, fits=True)
-        if len(given) < max(self.n_clusters, 2):
-            raise WrongValue(
-                f"X has n_samples={len(given)}, which must be >= n_clusters={self.n_clusters} and "
-                "at least 2: give more examples, or ask for fewer clusters"
-            )
+        given = self._given(X)
         scaling = Scaling.of(given)
         x = scaling(given)
         examples = Examples(x, nearest(x, min(self.n_neighbors, len(x) - 1)))
@@ -202,22 +198,13 @@ class NeighborGraphClustering(ClassifyingClustering):
                 f"together in n_clusters={self.n_clusters}: raise n_neighbors",
                 stacklevel=3,
             )
-        over = self._overclusters(len(examples.x))
+        over = min(self._overclusters(_OVER), len(examples.x))
         rows = embedding(weights, over)
         runs = [self._run(weights, rows, over, random) for _ in range(self.n_init)]
         best, labels = max(runs, key=lambda each: each[0].information)
         self.informations_ = [each.information for each, _ in runs]
         self.information_ = best.information
         return torch.from_numpy(best.into[labels]).to(examples.x.device)
-
-    def _overclusters(self, count: int) -> int:
-        over = _OVER * self.n_clusters if self.n_overclusters is None else self.n_overclusters
-        if over < self.n_clusters:
-            raise WrongValue(
-                f"n_overclusters={over} must be >= n_clusters={self.n_clusters}, to which they are "
-                "merged"
-            )
-        return min(over, count)
 
     def _run(
         self, weights: Any, rows: np.ndarray, over: int, random: np.random.RandomState
@@ -231,13 +218,22 @@ class NeighborGraphClustering(ClassifyingClustering):
 
     def _taught(self, examples: Examples, labels: Tensor, seed: int) -> nn.Module:
         """Train a network on the graph's clusters."""
-        views = usual_views(examples.x) if isinstance(self.views, str) else self.views
+        refining = self.n_refining_steps
+        if refining is None:
+            refining = _REFINING if examples.x.ndim == 4 else 0
         recipe = Recipe(
-            self.n_clusters, self.n_clusters, views, _NEIGHBOR_SHARE, self.n_steps,
-            self.n_refining_steps, self.batch_size, self.learning_rate, 1.0,
-            takes_half(self.precision, examples.x.device),
-        )  # fmt: skip
-        steps = self.n_steps + self.n_refining_steps
+            n_clusters=self.n_clusters,
+            n_overclusters=self.n_clusters,
+            views=usual_views(examples.x) if isinstance(self.views, str) else self.views,
+            neighbor_share=_NEIGHBOR_SHARE,
+            n_steps=self.n_steps,
+            n_refining_steps=refining,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            balance=1.0,
+            half=takes_half(self.precision, examples.x.device),
+        )
+        steps = self.n_steps + refining
         make = self.network or (lambda classes: small_classifier(examples.x, classes))
         with FitProgress(self.verbose, self.verbose_interval, steps, "network", "step") as progress:
             return taught(

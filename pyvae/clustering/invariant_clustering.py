@@ -22,7 +22,6 @@ from pyvae.clustering.neighbors import nearest
 from pyvae.clustering.networks import small_classifier
 from pyvae.clustering.recipe import PRECISIONS, Examples, Recipe, Run, members_of, run, takes_half
 from pyvae.clustering.views import Views, usual_views
-from pyvae.errors import WrongValue
 from pyvae.progress import FitProgress
 
 Array = Any  # whatever numpy takes as an array, or a torch tensor
@@ -190,12 +189,7 @@ class InvariantClustering(ClassifyingClustering):
             is out of its range.
         """
         self._validate_params()
-        given = self._read(X, fits=True)
-        if len(given) < max(self.n_clusters, 2):
-            raise WrongValue(
-                f"X has n_samples={len(given)}, which must be >= n_clusters={self.n_clusters} and "
-                "at least 2: give more examples, or ask for fewer clusters"
-            )
+        given = self._given(X)
         scaling = Scaling.of(given)
         x = scaling(given)
         recipe = self._recipe(x)
@@ -209,12 +203,7 @@ class InvariantClustering(ClassifyingClustering):
         return self
 
     def _recipe(self, x: Tensor) -> Recipe:
-        over = _OVER * self.n_clusters if self.n_overclusters is None else self.n_overclusters
-        if over < self.n_clusters:
-            raise WrongValue(
-                f"n_overclusters={over} must be >= n_clusters={self.n_clusters}, to which they are "
-                "merged"
-            )
+        over = self._overclusters(_OVER)
         views = usual_views(x) if isinstance(self.views, str) else self.views
         half = takes_half(self.precision, x.device)
         return Recipe(
