@@ -26,7 +26,9 @@ def main(
     neighbors: Annotated[list[int], typer.Option(min=1, help="Of an example.")] = BY_DEFAULT,
     first: Annotated[int, typer.Option(min=0, help="Of the seeds.")] = 0,
     last: Annotated[int, typer.Option(min=0, help="Of the seeds.")] = 9,
-    epochs: Annotated[int, typer.Option(min=0, help="Of a GM-VAE; 0 trains none.")] = 100,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Of a GM-VAE; 0 trains none, nor a network.")
+    ] = 100,
     batch_size: Annotated[int, typer.Option(min=1, help="Of the GM-VAE.")] = 128,
     threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 2,
 ) -> None:
@@ -39,28 +41,28 @@ def main(
     torch.set_num_threads(threads)
     data = digits()
     x = images(data)
-    print("| neighbours | seed | information, nats | accuracy: graph | network | ", end="")
-    print("GM-VAE | its bound, nats | seconds, GM-VAE's |\n|---|---|---|---|---|---|---|---|")
+    steps: dict[str, Any] = {} if epochs else {"n_steps": 0, "n_refining_steps": 0}
+    print("| neighbours | seed | information, nats | accuracy of the graph ", end="")
+    print("| of the network | of the GM-VAE | its bound, nats " if epochs else "", end="")
+    print(f"| seconds |\n{'|---' * (8 if epochs else 5)}|")
     for count in neighbors:
         rows: list[list[float]] = []
         for seed in range(first, last + 1):
             began = time.perf_counter()
-            found = NeighborGraphClustering(10, n_neighbors=count, random_state=seed).fit(x)
-            clustered = time.perf_counter()
-            by = [_accuracy(data, each) for each in (found.graph_labels_, found.labels_)]
-            cells = [f"{count}", f"{seed}", f"{found.information_:.4f}", *map("{:.4f}".format, by)]
+            found = NeighborGraphClustering(
+                10, n_neighbors=count, random_state=seed, **steps
+            ).fit(x)  # fmt: skip
+            row = [_accuracy(data, found.graph_labels_)]
             if epochs:
-                bound, reached = from_there(data, found, seed, epochs, batch_size)
-                by.append(reached)
-                cells += [f"{reached:.4f}", f"{bound:.2f}"]
-            else:
-                cells += ["", ""]
-            taken = time.perf_counter() - clustered
-            print(f"| {' | '.join(cells)} | {clustered - began:.0f}, {taken:.0f} |", flush=True)
-            rows.append(by)
+                bound, accuracy = from_there(data, found, seed, epochs, batch_size)
+                row += [_accuracy(data, found.labels_), accuracy, bound]
+            cells = [f"{value:.4f}" for value in [found.information_, *row]]
+            seconds = f"{time.perf_counter() - began:.0f}"
+            print(f"| {count} | {seed} | {' | '.join(cells)} | {seconds} |", flush=True)
+            rows.append(row)
         for name, of in (("mean", statistics.mean), ("worst", min)):
             cells = [f"{of(column):.4f}" for column in zip(*rows, strict=True)]
-            print(f"| {count} | {name} | | {' | '.join(cells)} | | |", flush=True)
+            print(f"| {count} | **{name}** | | {' | '.join(cells)} | |", flush=True)
 
 
 def _accuracy(data: Data, clusters: Any) -> float:
