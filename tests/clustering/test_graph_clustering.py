@@ -141,6 +141,23 @@ def test_a_network_and_views_of_ones_own() -> None:
     assert same(labels, found.labels_)
 
 
+@pytest.mark.parametrize(("shape", "refining"), [((4, 4), 100), ((16,), 0)])
+def test_images_are_refined_and_tables_are_not(shape: tuple[int, ...], refining: int) -> None:
+    """Pairs of views are twice as many as examples, those that are taught from are not."""
+    seen: list[int] = []
+
+    def views(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        seen.append(len(batch))
+        return batch
+
+    x = np.random.RandomState(0).rand(30, *shape).astype(np.float32)
+    NeighborGraphClustering(
+        2, views=views, n_steps=3, n_init=1,
+        network=lambda classes: nn.Sequential(nn.Flatten(), nn.Linear(16, classes)),
+    ).fit(x)  # fmt: skip
+    assert seen == [30] * 3 + [60] * refining
+
+
 def test_more_parts_than_clusters_is_told() -> None:
     x = np.repeat([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]], 20, 0)
     x = x + 0.1 * np.random.RandomState(0).randn(60, 2)
