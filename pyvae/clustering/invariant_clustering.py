@@ -13,30 +13,28 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from pyvae.clustering.checkpoint import Checkpoint, description, opened
 from pyvae.clustering.classifier import Classifier
-from pyvae.clustering.examples import Scaling, as_examples, gathered
+from pyvae.clustering.classifying import Array, ClassifyingClustering
+from pyvae.clustering.examples import Scaling
 from pyvae.clustering.neighbors import nearest
 from pyvae.clustering.networks import built_in
-from pyvae.clustering.recipe import Examples, Recipe, members_of
+from pyvae.clustering.recipe import PRECISIONS, Examples, Recipe, members_of, takes_half
 from pyvae.clustering.run import Run, run
 from pyvae.clustering.saving import Found, read, write
-from pyvae.clustering.views import ImageWarps, TableNoise, Views
+from pyvae.clustering.views import Views, usual_views
 from pyvae.errors import WrongValue
 from pyvae.progress import FitProgress
 
-Array = Any  # whatever numpy takes as an array, a torch tensor, or a Dataset
 _OVER = 5  # clusters of the network for each that is asked for
-_PRECISIONS = {"auto", "float32", "bfloat16"}
 
 
-class InvariantClustering(ClusterMixin, BaseEstimator):
+class InvariantClustering(ClassifyingClustering):
     """Clusters of what stays the same under small changes, found without labels.
 
     A network gives an example's probabilities of many clusters, and is trained so that two views of
@@ -119,7 +117,7 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         "learning_rate": [Interval(Real, 0.0, None, closed="neither")],
         "balance": [Interval(Real, 0.0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "precision": [StrOptions(_PRECISIONS)],
+        "precision": [StrOptions(PRECISIONS)],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
@@ -188,12 +186,7 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
             is out of its range, or the checkpoint is of another fit or in use.
         """
         self._validate_params()
-        given = self._read(X, fits=True)
-        if len(given) < max(self.n_clusters, 2):
-            raise WrongValue(
-                f"X has n_samples={len(given)}, which must be >= n_clusters={self.n_clusters} and "
-                "at least 2: give more examples, or ask for fewer clusters"
-            )
+        given = self._given(X)
         scaling = Scaling.of(given)
         x = scaling(given)
         recipe = self._recipe(x)
@@ -212,17 +205,6 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         self.restarts_ = [each.restart for each in runs]
         self.labels_ = self.predict(X)
         return self
-
-    def predict_proba(self, X: Array) -> Array:
-        """Probabilities of the clusters of every example, ``(N, K)``: a tensor of a tensor."""
-        check_is_fitted(self)
-        x = self._read(X, fits=False).to(self.classifier_.members.device)
-        found = self.classifier_(x)
-        return found.to(X.device) if isinstance(X, Tensor) else found.cpu().numpy()
-
-    def predict(self, X: Array) -> Array:
-        """Most probable cluster of every example, ``(N,)``."""
-        return self.predict_proba(X).argmax(1)
 
     def save(self, path: str | Path) -> None:
         """Write the clustering and its parameters into the file ``path``, of safetensors.
@@ -282,33 +264,13 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
             raise WrongValue(f"{path}: {error}") from error
         return loaded
 
-    def _read(self, X: Array, *, fits: bool) -> Tensor:
-        """Check examples; those of a fit may have any shape."""
-        X = gathered(X)
-        if isinstance(X, Tensor) or np.ndim(X) > 2:
-            x = as_examples(X, like=None if fits else self.classifier_.shape)
-            if fits:
-                vars(self).pop("feature_names_in_", None)  # of an earlier fit
-                self.n_features_in_ = x[0].numel() if len(x) > 0 else 0
-            return x
-        # scikit-learn keeps the number and the names of the columns on the estimator itself.
-        options: dict[str, Any] = {"dtype": [np.float64, np.float32], "reset": fits}
-        return as_examples(validate_data(self, X, ensure_min_samples=2 if fits else 1, **options))
-
     def _recipe(self, x: Tensor) -> Recipe:
-        over = _OVER * self.n_clusters if self.n_overclusters is None else self.n_overclusters
-        if over < self.n_clusters:
-            raise WrongValue(
-                f"n_overclusters={over} must be >= n_clusters={self.n_clusters}, to which they are "
-                "merged"
-            )
-        views = self.views
-        if isinstance(views, str):
-            views = ImageWarps() if x.ndim == 4 else TableNoise()
-        half = self.precision == "bfloat16" or (self.precision == "auto" and _fast_half(x.device))
+        over = self._overclusters(_OVER)
+        views = usual_views(x) if isinstance(self.views, str) else self.views
         return Recipe(
             self.n_clusters, over, views, self.neighbor_share, self.n_steps,
-            self.n_refining_steps, self.batch_size, self.learning_rate, self.balance, half,
+            self.n_refining_steps, self.batch_size, self.learning_rate, self.balance,
+            takes_half(self.precision, x.device),
         )  # fmt: skip
 
     def _runs(
@@ -353,9 +315,3 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         self.n_features_in_ = math.prod(found.classifier.shape)
         if found.feature_names is not None:
             self.feature_names_in_ = np.array(found.feature_names, dtype=object)
-
-
-def _fast_half(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -15,6 +15,7 @@ from pyvae.errors import WrongValue
 # Behind the joint that clusters are merged by, and the information of a run.
 _PAIRS_EACH, _LEAST_PAIRS, _MOST_PAIRS = 32, 4000, 40_000
 _BLOCK = 2000  # examples at a time where nothing is learnt
+PRECISIONS = {"auto", "float32", "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,24 @@ def members_of(into: Tensor, clusters: int) -> Tensor:
     return nn.functional.one_hot(into, clusters).float()
 
 
+def must_be_finite(found: Tensor) -> None:
+    """Refuse what a network that diverged makes."""
+    if not bool(found.isfinite().all()):
+        raise WrongValue(
+            "the network's logits are not finite after training: lower learning_rate, or look at "
+            "the views and at the network"
+        )
+
+
+def takes_half(precision: str, device: torch.device) -> bool:
+    """Tell whether passes through the network are in bfloat16."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def laid_out(network: nn.Module, dimensions: int) -> nn.Module:
     """Give the network, its filters in the order in which images ``(N, C, H, W)`` come to it."""
     if dimensions == 4:
@@ -86,7 +105,7 @@ def clusters(network: nn.Module, x: Tensor, members: Tensor, half: bool) -> Tens
     if logits.shape != (len(x), len(members)):
         raise WrongValue(
             f"the network gives {tuple(logits.shape)} for {len(x)} examples; expected "
-            f"({len(x)}, {len(members)}): a logit of each of the n_overclusters"
+            f"({len(x)}, {len(members)}): a logit of each of {len(members)} clusters"
         )
     return logits.to(members.dtype).softmax(-1) @ members
 

@@ -13,9 +13,15 @@ from torch import Tensor, nn
 
 from pyvae.clustering.bottleneck import merge
 from pyvae.clustering.information import mutual_information
-from pyvae.clustering.recipe import Examples, Recipe, estimate, laid_out, members_of
-from pyvae.clustering.training import Training
-from pyvae.errors import WrongValue
+from pyvae.clustering.recipe import (
+    Examples,
+    Recipe,
+    estimate,
+    laid_out,
+    members_of,
+    must_be_finite,
+)
+from pyvae.clustering.training import Training, information_lost
 
 _MERGE_STARTS = 30
 Told = Callable[[int, float], None]
@@ -130,13 +136,14 @@ def _run(
     def train(members: Tensor, steps: int, rate: float, before: int) -> None:
         if steps == 0:
             return
-        training = Training(network, members, recipe, examples, steps, rate, generator)
+        loss = information_lost(network, members, recipe, examples, generator)
+        training = Training(network, loss, examples.x, recipe.batch_size, steps, rate, generator)
         if moment is not None:
             moment.restore(training)
         while training.step < steps:
-            pairs = training.advance()
+            figure = training.advance()
             if told is not None:  # else nothing waits for the device
-                told(before + training.step, mutual_information(pairs).item())
+                told(before + training.step, figure.item())
             if keeper is not None:
                 keeper.keep(training, merged)
 
@@ -155,11 +162,7 @@ def _run(
 
 
 def _merged(pairs: Tensor, recipe: Recipe, seed: int) -> Merged:
-    if not bool(pairs.isfinite().all()):
-        raise WrongValue(
-            "the network's logits are not finite after training: lower learning_rate, or look at "
-            "the views and at the network"
-        )
+    must_be_finite(pairs)
     random = np.random.RandomState(seed)
     found = merge(pairs.cpu().numpy(), recipe.n_clusters, random, _MERGE_STARTS)
     return Merged(found.into, mutual_information(pairs).item(), found.information)

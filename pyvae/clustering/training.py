@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,55 +12,55 @@ from torch import Tensor, nn
 from pyvae.clustering.information import joint, mutual_information
 from pyvae.clustering.recipe import Examples, Recipe, clusters
 
+# Of the indices of a batch: what is minimised, and a figure to be told, in nats.
+Loss = Callable[[Tensor], tuple[Tensor, Tensor]]
 _WARM_UP = 0.1  # of the steps
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # what Adam keeps of a parameter
 
 
 class Training:
-    """Maximises the information of clusters, I(K; K'), by Adam on a rate that rises and falls.
+    """Minimises a loss of batches by Adam, on a rate that rises and falls.
 
     Parameters
     ----------
     network
-        From examples to logits of M clusters.
-    members
-        ``(M, K)``: the clusters that these make.
-    recipe, examples
-        How, and by which.
+        Whose parameters are learnt.
+    loss
+        Of a batch.
+    x
+        Examples.
+    batch_size
+        Examples a step.
     steps, rate
         So many, of at least one, and the rate's peak.
     generator
-        Of batches and views; layers draw from torch's own.
+        Of batches, and of what the loss draws by it; layers draw from torch's own.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        members: Tensor,
-        recipe: Recipe,
-        examples: Examples,
+        loss: Loss,
+        x: Tensor,
+        batch_size: int,
         steps: int,
         rate: float,
         generator: torch.Generator,
     ) -> None:
-        self.network, self.members = network.train(), members
-        self.recipe, self.examples, self.generator = recipe, examples, generator
+        self.network, self.generator = network.train(), generator
+        self._loss, self._x = loss, x
         self.steps, self.step = steps, 0
         self._optimizer = torch.optim.Adam(network.parameters(), rate)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer, rate, total_steps=max(2, steps),
             pct_start=max(_WARM_UP, min(1.0, 2.0 / steps)),
         )  # fmt: skip
-        self._size = min(recipe.batch_size, len(examples.x))
+        self._size = min(batch_size, len(x))
         self._shuffle()
 
     def advance(self) -> Tensor:
-        """Take a step; gives the joint of its pairs, ``(K, K)``."""
-        index = self._order[self._at : self._at + self._size]
-        views = self.examples.pairs(index, self.recipe, self.generator)
-        shares = clusters(self.network, views, self.members, self.recipe.half)
-        pairs = joint(*shares.chunk(2))
-        loss = -mutual_information(pairs, self.recipe.balance)
+        """Take a step; gives its figure."""
+        loss, figure = self._loss(self._order[self._at : self._at + self._size])
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
@@ -70,7 +70,7 @@ class Training:
         self._at += self._size
         if self._at + self._size > len(self._order):
             self._shuffle()
-        return pairs.detach()
+        return figure
 
     def tensors(self) -> dict[str, Any]:
         """Give all tensors that the next step depends on, but for those of the user's network."""
@@ -137,5 +137,22 @@ class Training:
 
     def _shuffle(self) -> None:
         """Draw an order of the examples: each comes once before any comes again."""
-        options = {"generator": self.generator, "device": self.examples.x.device}
-        self._order, self._at = torch.randperm(len(self.examples.x), **options), 0
+        options = {"generator": self.generator, "device": self._x.device}
+        self._order, self._at = torch.randperm(len(self._x), **options), 0
+
+
+def information_lost(
+    network: nn.Module,
+    members: Tensor,
+    recipe: Recipe,
+    examples: Examples,
+    generator: torch.Generator,
+) -> Loss:
+    """Give -I(K; K') of the clusters that ``members (M, K)`` makes of the network's, as a loss."""
+
+    def loss(index: Tensor) -> tuple[Tensor, Tensor]:
+        views = examples.pairs(index, recipe, generator)
+        pairs = joint(*clusters(network, views, members, recipe.half).chunk(2))
+        return -mutual_information(pairs, recipe.balance), mutual_information(pairs.detach())
+
+    return loss

@@ -14,7 +14,7 @@ from pyvae.settings.setting import Home, Needs, setting, settings_of
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-CLUSTERINGS = ("invariant",)  # by name; any that has predict_proba is another
+CLUSTERINGS = ("invariant", "graph")  # by name; any that has predict_proba is another
 _STARTS = ("auto", *CLUSTERINGS, "em", "kmeans", "kmeans++", "none")
 _MACHINE = "Machine"
 _NOT_NEGATIVE = Number("a number >= 0", least=0)
@@ -29,8 +29,10 @@ class Lengths(NamedTuple):
     batch_size: int
 
 
-# What is left out of a run: without clusters, and with them.
-_LEFT_OUT = (Lengths(100, 100, 10, 128), Lengths(40, 0, 0, 256))
+# What is left out of a run: from codes; and from clusters, in few examples and in many.
+_FROM_CODES = Lengths(100, 100, 10, 128)
+_FROM_CLUSTERS = (Lengths(100, 0, 0, 64), Lengths(40, 0, 0, 256))
+_MANY = 20_000
 
 
 @dataclass(kw_only=True)
@@ -56,14 +58,15 @@ class TrainerSettings(Home):
     epochs: int | None = setting(
         None,
         Count(0),
-        "Passes of joint training: 100, or 40 from clusters, if left out.",
+        "Passes of joint training; left out, 100, or 40 from clusters in 20,000 examples or more.",
         option_kind=Count(1),
-        doc="Passes over the data in joint training. None is 100, or 40 from clusters.",
+        doc="Passes over the data in joint training. None is 100, or 40 from clusters in 20,000 "
+        "examples or more.",
     )
     pretrain_epochs: int | None = setting(
         None,
         Count(0),
-        "Passes before the mixture is there, as a VAE: 100, or none from clusters, if left out.",
+        "Passes before the mixture is there, as a VAE; left out, 100, or none from clusters.",
         model="gmvae",
         doc="Passes before the mixture is there, as a VAE with prior N(0, I). None is 100, or none "
         "from clusters, whose components are there from the start. A ``VAE`` has none.",
@@ -86,7 +89,7 @@ class TrainerSettings(Home):
     warmup_epochs: int | None = setting(
         None,
         Count(0),
-        "Epochs over which beta rises: 10, or none from clusters, if left out.",
+        "Epochs over which beta rises; left out, 10, or none from clusters.",
         doc="Epochs of joint training over which beta rises to the model's. None is 10, or none "
         'from clusters and for other objectives than ``"elbo"``.',
     )
@@ -106,25 +109,26 @@ class TrainerSettings(Home):
     initialization: Any = setting(
         "auto",
         WordOrEstimator(_STARTS),
-        "Start of the mixture: invariant, at clusters of the data; em, kmeans or kmeans++, on the "
-        "encoded data; none; or auto, what suits the data.",
+        "Start of the mixture: invariant or graph, at clusters of the data; em, kmeans or "
+        "kmeans++, on the encoded data; none; or auto, what suits the data.",
         model="gmvae",
         doc="Start of the mixture. At clusters of the data (:meth:`pyvae.models.GMVAE.anchor`): "
-        '``"invariant"`` (:class:`pyvae.clustering.InvariantClustering`), or an estimator that has '
+        '``"invariant"`` (:class:`pyvae.clustering.InvariantClustering`), ``"graph"`` '
+        "(:class:`pyvae.clustering.NeighborGraphClustering`), or an estimator that has "
         "``predict_proba``, fitted here to the training data unless it is. From the data as "
         'encoded after pretraining: ``"em"``, ``"kmeans"`` or ``"kmeans++"``. ``"none"`` leaves '
-        'the components where they are. ``"auto"`` is ``"invariant"`` for images in number, and '
-        '``"em"`` for few and for tables, for models with an encoder or an amortized posterior of '
-        "their own, and where pretraining is asked for.",
+        'the components where they are. ``"auto"`` is ``"invariant"`` for 5,000 images or more, '
+        '``"graph"`` for 500 or more, and ``"em"`` for tables, for models with an encoder of your '
+        "own or an amortized posterior, and where pretraining is asked for.",
         option_kind=OneOf(_STARTS),
         metavar="NAME",
     )
     batch_size: int | None = setting(
         None,
         Count(1),
-        "Examples a step: 128, or 256 from clusters, if left out.",
-        doc="Examples a step. None is 128, or 256 from clusters. A single one left over at an "
-        "epoch's end joins the step before.",
+        "Examples a step; left out, 128, or from clusters 64, and 256 of 20,000 examples or more.",
+        doc="Examples a step. None is 128, or from clusters 64, and 256 of 20,000 or more. A "
+        "single one left over at an epoch's end joins the step before.",
     )
     lr: float = setting(1e-3, Number("a number > 0, as 1e-3", above=0), "Learning rate.")
     optimizer: str = setting(
@@ -248,7 +252,7 @@ class TrainerSettings(Home):
                 "'bf16-mixed'"
             )
 
-    def completed(self, initialization: Any, *, clustered: bool) -> Self:
+    def completed(self, initialization: Any, examples: int, *, clustered: bool) -> Self:
         """Return the settings with that start, and with what was left out, which follows from it.
 
         Raises
@@ -261,7 +265,8 @@ class TrainerSettings(Home):
                 f"pretrain_epochs={self.pretrain_epochs}: pretraining would draw the codes from "
                 "their clusters to the origin; leave it out, or take initialization='em'"
             )
-        values = _LEFT_OUT[clustered]._asdict()
+        lengths = _FROM_CLUSTERS[examples >= _MANY] if clustered else _FROM_CODES
+        values = lengths._asdict()
         if self.objective != "elbo":
             values["warmup_epochs"] = 0
         values = {name: value for name, value in values.items() if getattr(self, name) is None}

@@ -11,13 +11,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from pyvae.clustering import InvariantClustering
+from pyvae.clustering import InvariantClustering, NeighborGraphClustering
+from pyvae.clustering.classifying import ClassifyingClustering
 
 if TYPE_CHECKING:
     from pyvae.settings import TrainerSettings
     from pyvae.training.batches import Batches
 
-NAMED = {"invariant": InvariantClustering}
+NAMED = {"invariant": InvariantClustering, "graph": NeighborGraphClustering}
 CLUSTERS = "clusters"  # in a run's folder: what is kept of the search, and its result's file
 _MOST_NUMBERS = 2**28  # of the examples that clusters are found in: a gibibyte
 
@@ -38,9 +39,9 @@ def find_clusters(
     elif _is_fitted(found):
         return found
     x = _examples(train)
-    if not isinstance(found, InvariantClustering):
+    if not isinstance(found, ClassifyingClustering):
         return found.fit(x.flatten(1).numpy())  # rows, which it will be asked of
-    if settings.output_dir is None:
+    if settings.output_dir is None or not isinstance(found, InvariantClustering):
         return found.fit(x.to(device))
     folder = Path(settings.output_dir).expanduser()
     found.fit(x.to(device), checkpoint=folder / CLUSTERS)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pyvae.training.batches import Batches
 
 Settings = TypeVar("Settings", bound=TrainerSettings)
-_IN_NUMBER = 5_000  # images, of which views tell what classes are
+# Images of which views tell what classes are, and of which neighbours do.
+MANY, FEW = 5_000, 500
 
 
 def plan(settings: Settings, model: LatentVariableModel, train: Batches) -> tuple[Settings, str]:
@@ -28,10 +29,12 @@ def plan(settings: Settings, model: LatentVariableModel, train: Batches) -> tupl
     """
     start, why = settings.initialization, ""
     if not isinstance(model, GMVAE):
-        return settings.completed("em" if start == "auto" else start, clustered=False), ""
+        start = "em" if start == "auto" else start
+        return settings.completed(start, len(train), clustered=False), ""
     if isinstance(start, str) and start == "auto":
         start, why = _start(settings, model, train)
-    return settings.completed(start, clustered=begins_at_clusters(start, model)), why
+    clustered = begins_at_clusters(start, model)
+    return settings.completed(start, len(train), clustered=clustered), why
 
 
 def begins_at_clusters(start: object, model: LatentVariableModel) -> bool:
@@ -52,6 +55,6 @@ def _start(settings: TrainerSettings, model: GMVAE, train: Batches) -> tuple[str
         return "em", "the posterior of z is amortized"
     if train.image_shape is None:
         return "em", "the data are a table"
-    if len(train) < _IN_NUMBER:
-        return "em", f"there are {len(train):,} images, fewer than {_IN_NUMBER:,}"
-    return "invariant", f"the data are {len(train):,} images"
+    if len(train) < FEW:
+        return "em", f"there are {len(train):,} images, fewer than {FEW:,}"
+    return ("graph" if len(train) < MANY else "invariant"), f"the data are {len(train):,} images"

@@ -29,7 +29,8 @@ def _short(clusters: int, **options: Any) -> InvariantClustering:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for clusters in less time, in fewer images."""
     monkeypatch.setitem(NAMED, "invariant", _short)
-    monkeypatch.setattr("pyvae.training.plan._IN_NUMBER", 100)
+    monkeypatch.setattr("pyvae.training.plan.MANY", 100)
+    monkeypatch.setattr("pyvae.training.plan.FEW", 100)
 
 
 @pytest.mark.usefixtures("short")
@@ -41,7 +42,7 @@ def test_images_in_number_begin_at_clusters(cli: Cli, tmp_path: Path, digits_fil
     assert "start  invariant, since the data are 150 images; --initialization" in result.out
     options = json.loads((folder / "run.json").read_text())["options"]
     names = ("initialization", "epochs", "pretrain_epochs", "warmup_epochs", "batch_size")
-    assert [options[name] for name in names] == ["invariant", 2, 0, 0, 256]
+    assert [options[name] for name in names] == ["invariant", 2, 0, 0, 64]
     metrics = json.loads((folder / "metrics.json").read_text())
     assert 0.0 < metrics["information"] <= 1.0987
     assert (folder / "merges.png").exists()

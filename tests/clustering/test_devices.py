@@ -18,7 +18,7 @@ from pyvae.clustering.examples import Scaling
 from pyvae.clustering.neighbors import nearest
 from pyvae.clustering.networks import built_in
 from pyvae.clustering.recipe import Examples, Recipe, laid_out, probabilities
-from pyvae.clustering.training import Training
+from pyvae.clustering.training import Training, information_lost
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,9 @@ def test_all_is_where_the_examples_are(shape: tuple[int, ...], views: Any) -> No
     network = laid_out(built_in(shape, 10).to("meta"), 1 + len(shape))
     recipe = Recipe(2, 10, views, 0.5, 3, 2, 20, 1e-3, 1.0, half=False)
     each = torch.eye(10, device="meta")
-    training = Training(network, each, recipe, examples, 3, 1e-3, torch.Generator())
+    generator = torch.Generator()
+    loss = information_lost(network, each, recipe, examples, generator)
+    training = Training(network, loss, examples.x, 20, 3, 1e-3, generator)
     for _ in range(3):
         assert training.advance().device.type == "meta"
     assert probabilities(network, examples.x, each, half=False).device.type == "meta"

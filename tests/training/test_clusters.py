@@ -63,18 +63,21 @@ def data(x: Tensor) -> Data:
 
 
 def test_the_default_follows_from_model_and_data() -> None:
-    many, few = torch.rand(5000, 4, 4), torch.rand(100, 4, 4)
+    many, few = torch.rand(20_000, 4, 4), torch.rand(5_000, 4, 4)
     known = GMVAE(16, 2, num_components=2, classifier=nn.Sequential(nn.Flatten(), nn.Linear(16, 2)))
     own = nn.Linear(16, 4)
-    usual, clustered = (100, 100, 10, 128), (40, 0, 0, 256)
+    usual, clustered, small = (100, 100, 10, 128), (40, 0, 0, 256), (100, 0, 0, 64)
     cases: list[tuple[LatentVariableModel, Any, str, str, tuple[int, ...]]] = [
-        (GMVAE(16, 2), many, "invariant", "the data are 5,000 images", clustered),
-        (GMVAE(16, 2), many[:, None], "invariant", "the data are 5,000 images", clustered),
-        (GMVAE(16, 2), data(many), "invariant", "the data are 5,000 images", clustered),
-        (GMVAE(16, 2), Subset(data(many), range(5000)), "invariant", "the data are", clustered),
+        (GMVAE(16, 2), many, "invariant", "the data are 20,000 images", clustered),
+        (GMVAE(16, 2), many[:, None], "invariant", "the data are 20,000 images", clustered),
+        (GMVAE(16, 2), data(many), "invariant", "the data are 20,000 images", clustered),
+        (GMVAE(16, 2), Subset(data(many), range(20_000)), "invariant", "the data are", clustered),
         (GMVAE(16, 2), many.flatten(1), "em", "the data are a table", usual),
         (GMVAE(16, 2), TensorDataset(many.flatten(1)), "em", "the data are a table", usual),
-        (GMVAE(16, 2), few, "em", "there are 100 images, fewer than 5,000", usual),
+        (GMVAE(16, 2), few, "invariant", "the data are 5,000 images", small),
+        (GMVAE(16, 2), few[1:], "graph", "the data are 4,999 images", small),
+        (GMVAE(16, 2), few[:500], "graph", "the data are 500 images", small),
+        (GMVAE(16, 2), few[:499], "em", "there are 499 images, fewer than 500", usual),
         (GMVAE(16, 2, encoder=own), many, "em", "the encoder is one of your own", usual),
         (GMVAE(16, 2, posterior="amortized"), many, "em", "the posterior of z is", usual),
         (known, many, "none", "the model has its clusters", clustered),
@@ -88,7 +91,7 @@ def test_the_default_follows_from_model_and_data() -> None:
 
 
 def test_what_is_asked_for_is_done() -> None:
-    many, own = torch.rand(5000, 4, 4), KMeans(3)
+    many, own = torch.rand(20_000, 4, 4), KMeans(3)
     assert planned(GMVAE(16, 2), many, initialization="em") == ("em", "", (100, 100, 10, 128))
     start, why, lengths = planned(GMVAE(16, 2), many, pretrain_epochs=5, epochs=7, batch_size=9)
     assert (start, why, lengths) == ("em", "pretraining was asked for", (7, 5, 10, 9))
@@ -132,7 +135,8 @@ def test_by_name_it_is_the_librarys_clustering(monkeypatch: pytest.MonkeyPatch, 
         return InvariantClustering(clusters, **{**options, **SHORT})
 
     monkeypatch.setitem(NAMED, "invariant", short)
-    monkeypatch.setattr("pyvae.training.plan._IN_NUMBER", 100)
+    monkeypatch.setattr("pyvae.training.plan.MANY", 100)
+    monkeypatch.setattr("pyvae.training.plan.FEW", 100)
     x, _ = images()
     own = model()
     Trainer(seed=5, **{**QUIET, "progress": "plain"}).fit(own, x)
