@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Mixtures fitted by expectation-maximisation, and where the training of one starts."""
+"""Mixtures fitted by EM and by variational Bayes, and where the training of one starts."""
 
+from pyvae.mixture.bayesian_mixture import BayesianGaussianMixture
 from pyvae.mixture.bernoulli import BernoulliMixture
 from pyvae.mixture.em import Ascent, FreeEnergyError, LatentVariableEM, ascend
 from pyvae.mixture.gaussian_mixture import GaussianMixture
@@ -9,6 +10,7 @@ from pyvae.mixture.prior import ConjugatePrior
 
 __all__ = [
     "Ascent",
+    "BayesianGaussianMixture",
     "BernoulliMixture",
     "ConjugatePrior",
     "FreeEnergyError",

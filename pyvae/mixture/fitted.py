@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a fitted Gaussian mixture says of points: components, densities, samples, criteria."""
+"""What a fitted Gaussian mixture says of points: components, densities, samples."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
@@ -23,7 +22,7 @@ from pyvae.mixture.points import Points
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
-    """Base of the estimator: all that takes a mixture as it is. A subclass fits one."""
+    """Base of the estimators: all that takes a mixture as it is. A subclass fits one."""
 
     n_components: int
     covariance_type: str
@@ -95,18 +94,6 @@ class FittedMixture(DensityMixin, BaseEstimator):
         drawn = p.means[labels] + (factors[labels] @ noise[:, :, None]).squeeze(2)
         return arrays.as_given(self.means_, drawn), arrays.as_given(self.means_, labels)
 
-    def aic(self, X: Array) -> float:
-        """Akaike's information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + 2.0 * self._n_parameters()
-
-    def bic(self, X: Array) -> float:
-        """Bayesian information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + self._n_parameters() * math.log(len(X))
-
-    def _n_parameters(self) -> int:
-        k, d = self._parameters().means.shape
-        return self._kind.parameters(k, d) + k * d + k - 1
-
     @property
     def _kind(self) -> Covariance:
         return COVARIANCES[self.covariance_type]
@@ -128,7 +115,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         p = self._parameters()
         source = self._read(X, dimension=p.means.shape[1], least=1)
-        p = Parameters(*(values.to(arrays.like(source).device) for values in p))
+        p = p.to(arrays.like(source).device)
         points = Points(source, None, p.centre().to(arrays.like(source)))
         p, found, start = p.about(points.origin), torch.empty(0), 0
         dtype = working_dtype(self._kind, p, points.origin.dtype)
