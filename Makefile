@@ -21,7 +21,7 @@ export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo theory test test-gpu fuzz sanitize lint format bench bench-gpu bench-document bench-loop test-torch-versions clean
+.PHONY: help demo theory test test-slow test-gpu fuzz sanitize lint format bench bench-gpu bench-document bench-loop test-torch-versions clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -34,8 +34,11 @@ demo: .venv/.ready  ## train a Gaussian-mixture VAE on real digits and draw what
 theory: .venv/.ready  ## run the experiments behind docs/theory.md and write docs/experiments.md
 	$(BIN)/python -m experiments --output docs
 
-test: .venv/.ready  ## run the whole test suite
-	$(BIN)/pytest $(PYTEST_FLAGS)
+test: .venv/.ready  ## run the test suite, but for what test-slow runs
+	$(BIN)/pytest $(PYTEST_FLAGS) -m 'not slow'
+
+test-slow: .venv/.ready  ## run what takes minutes: kernels under sanitizers, code for every GPU
+	$(BIN)/pytest $(PYTEST_FLAGS) -m slow
 
 test-gpu: .venv/.ready  ## run what needs a GPU, on the installed ops; skipped where there is none
 	$(BIN)/pytest -m gpu -n 0 tests/ops tests/cuda
