@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pyvae.models.anchored_encoder import AnchoredEncoder
+from pyvae.models.autoencoder import Autoencoder
 from pyvae.models.elbo import Elbo
 from pyvae.models.gmvae import GMVAE
 from pyvae.models.latent_variable_model import LatentVariableModel
@@ -17,6 +18,7 @@ __all__ = [
     "MLP",
     "VAE",
     "AnchoredEncoder",
+    "Autoencoder",
     "Elbo",
     "LatentVariableModel",
     "VampPrior",

@@ -155,7 +155,10 @@ class Autoencoder(PretrainedModel):
         self.standardization = None
 
     def check_input(self, x: Tensor) -> None:
-        """Raise what :meth:`elbo` raises for ``x``, with its values read on every device."""
+        """Raise what :meth:`pyvae.models.LatentVariableModel.elbo` does.
+
+        Values are read on every device.
+        """
         self._checked(x, everywhere=True)
 
     def encode(self, x: Tensor) -> tuple[Float[Tensor, "n l"], Float[Tensor, "n l"]]:

@@ -13,9 +13,7 @@ from pyvae.settings.setting import Home, required, setting
 if TYPE_CHECKING:
     from torch import nn
 
-_OWN_MODULE = (
-    "A module of your own in place of the MLP; see :class:`~pyvae.models.autoencoder.Autoencoder`."
-)
+_OWN_MODULE = "A module of your own in place of the MLP; see :class:`~pyvae.models.Autoencoder`."
 
 
 @dataclass

@@ -75,7 +75,7 @@ class TrainerSettings(Home):
         Number("nats >= 0, or None", least=0),
         "Nats that beta holds the KL divergence to; free if left out.",
         doc="C of Burgess et al. (2018): what is maximised is then the reconstruction less beta "
-        "times |KL - C|, with C rising from zero to ``capacity`` nats over the first "
+        "times ``|KL - C|``, with C rising from zero to ``capacity`` nats over the first "
         "``capacity_epochs`` of joint training. A large beta holds the divergence at C. None is "
         "without.",
         before=None,
