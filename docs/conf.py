@@ -35,7 +35,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "github_markdown",
-    "inherited_members",
+    "docstrings",
 ]
 exclude_patterns = [
     "gallery",
@@ -82,6 +82,7 @@ html_title = "pyvae"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_sidebars = {"index": [], "start": []}  # nothing stands below them
 html_theme_options = {
     "logo": {"text": "pyvae"},
     "navbar_align": "left",

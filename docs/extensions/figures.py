@@ -19,10 +19,11 @@ def figures(block: tuple, variables: dict[str, Any], configuration: dict[str, An
     paths: Iterator[str] = variables["image_path_iterator"]
     saved = []
     for value in variables["example_globals"].values():
-        if isinstance(value, Figure) and value.canvas.manager is None and id(value) not in _kept:
-            _kept[id(value)] = value
-            saved.append(next(paths))
-            value.savefig(saved[-1])
+        if isinstance(value, Figure) and id(value) not in _kept:
+            _kept[id(value)] = value  # and so its id stays its own
+            if value.canvas.manager is None:  # pyplot's are its own scraper's
+                saved.append(next(paths))
+                value.savefig(saved[-1])
     return figure_rst(saved, configuration["src_dir"])
 
 

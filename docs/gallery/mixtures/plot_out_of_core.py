@@ -5,7 +5,8 @@ A file larger than memory
 
 ``fit`` takes an array that is mapped from a file and reads it in chunks; what an iteration needs
 are sums over the points, which are as large as the mixture. Equal rows give equal bits, mapped or
-in memory. The file here is small, so that this page builds in seconds; 12.8 GB are in the results.
+in memory. The file here is small, so that this page builds in seconds; the results have one of
+12.8 GB.
 """
 
 from pathlib import Path
@@ -50,9 +51,9 @@ left.hexbin(X[:, 0], X[:, 1], gridsize=90, bins="log", cmap="Greys")
 left.plot(*of_file.means_.T, "o", color="C3", label="fit of the file")
 left.plot(*online.means_.T, "x", color="C0", markersize=10, label="partial_fit, one pass")
 left.legend()
-right.plot(np.arange(1, 101) * 2000, scores, color="C0", label="partial_fit")
+right.plot(2 * np.arange(1, 101), scores, color="C0", label="partial_fit")
 right.axhline(of_file.score(X[:5000]), color="C3", label="fit of the file")
-right.set_xlabel("points seen")
+right.set_xlabel("thousand points seen")
 right.set_ylabel("nats a point")
 right.legend()
 plt.show()
