@@ -8,10 +8,7 @@ from typing import Any
 
 _FORMULA = re.compile(r"\$`([^`]+)`\$")
 # Pages of the site whose text stands at the top of the repository.
-_PAGES = {
-    "../CONTRIBUTING.md": "/project/contributing.md",
-    "../CHANGELOG.md": "/project/changelog.md",
-}
+_PAGES = re.compile(r"\]\((?:\.\./)+(CONTRIBUTING|CHANGELOG)\.md")
 
 
 def translate(text: str) -> str:
@@ -21,9 +18,7 @@ def translate(text: str) -> str:
     'by {math}`x^2`, as [told](/project/contributing.md#style)'
     """
     text = _FORMULA.sub(r"{math}`\1`", text)
-    for file, page in _PAGES.items():
-        text = text.replace(f"]({file}", f"]({page}")
-    return text
+    return _PAGES.sub(lambda found: f"](/project/{found[1].lower()}.md", text)
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -236,7 +236,17 @@ class TrainerSettings(Home):
 
 
 def changeable(schedule: str) -> set[str]:
-    """Return names of what a resumed run may change: no number of a past epoch depends on it."""
+    """Return names of what a resumed run may change: no number of a past epoch depends on it.
+
+    Parameters
+    ----------
+    schedule
+        Of the learning rate, as the setting of that name.
+
+    Returns
+    -------
+    Names of settings.
+    """
     free = {name for name, about in settings_of(TrainerSettings).items() if about.free}
     # Without a schedule an epoch does not depend on how many follow: a run may be prolonged.
     return free | {"epochs"} if schedule == "constant" else free

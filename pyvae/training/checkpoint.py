@@ -156,6 +156,17 @@ def _as_read(described: dict[str, Any]) -> dict[str, Any]:
 def load_weights(model: LatentVariableModel, path: str | Path) -> LatentVariableModel:
     """Copy the model's tensors out of a checkpoint into ``model``, and return it.
 
+    Parameters
+    ----------
+    model
+        A model of the checkpoint's class and sizes; it is changed in place.
+    path
+        A ``last.ckpt`` or ``best.ckpt``.
+
+    Returns
+    -------
+    The same model.
+
     Raises
     ------
     FileNotFoundError, ValueError
