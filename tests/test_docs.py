@@ -79,6 +79,24 @@ def test_the_examples_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> N
     assert len(names["clusters"]) == 1797  # type: ignore[arg-type]
 
 
+def test_the_figures_of_the_readme_were_measured() -> None:
+    """Its table repeats lines of docs/benchmarks.md, whatever these are when it is written anew."""
+    measured = (ROOT / "docs" / "benchmarks.md").read_text("utf-8").splitlines()
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \| (.+) \| ([\d.]+x) \|$", _readme(), re.M)
+    assert len(rows) >= 5
+    for op, size, step, peer, speed in rows:
+        start, end = f"| {op} | {size} | {step} | speed beside {peer} | ", f"| {speed} | "
+        assert any(line.startswith(start) and end in line for line in measured), (op, size, step)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(_readme().splitlines()) < 120
+
+
+def _readme() -> str:
+    return (ROOT / "README.md").read_text("utf-8")
+
+
 def test_the_examples_of_using_a_model_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
