@@ -155,7 +155,7 @@ class Autoencoder(PretrainedModel):
         self.standardization = None
 
     def check_input(self, x: Tensor) -> None:
-        """Raise what :meth:`pyvae.models.LatentVariableModel.elbo` does.
+        """Refuse what :meth:`pyvae.models.LatentVariableModel.elbo` refuses.
 
         Values are read on every device.
         """

@@ -7,6 +7,7 @@ The prior of the latent vectors is a mixture, trained with the networks. Its com
 clusters of the data, and each can be drawn from. No label is used; 1,797 digits of 8x8 pixels.
 """
 
+# sphinx_gallery_thumbnail_number = 3
 from pyvae import plots
 from pyvae.data import digits
 from pyvae.models import GMVAE
