@@ -70,6 +70,7 @@ sphinx_gallery_conf = {
     "subsection_order": ExplicitOrder(["gallery/mixtures", "gallery/inference", "gallery/models"]),
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
+    "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
     "min_reported_time": 0,
