@@ -21,7 +21,7 @@ export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo theory test test-slow test-gpu fuzz sanitize lint format bench bench-gpu bench-document bench-loop test-torch-versions clean
+.PHONY: help demo theory test test-slow test-gpu fuzz sanitize lint format bench bench-gpu bench-document bench-loop docs test-torch-versions clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -72,10 +72,17 @@ bench-document: .venv/.ready  ## write docs/benchmarks.md and its plots from RES
 bench-loop: .venv/.ready  ## time the ops alone, over the tests' case table (pytest-benchmark)
 	$(BIN)/pytest --benchmark-only benchmarks/test_ops.py
 
+docs: .venv/.docs  ## build the documentation into build/docs; warnings are errors
+	rm -rf build/docs  # with the pages that are no more
+	$(BIN)/python -m sphinx --builder html --write-all --fail-on-warning --keep-going --quiet \
+	  --doctree-dir build/docs-doctrees docs build/docs
+	$(BIN)/python docs/check_site.py build/docs
+	@echo "The pages: $(CURDIR)/build/docs/index.html"
+
 test-torch-versions: $(TORCH_VERSIONS:%=test-torch-%)  ## run one wheel on several torches (several GB)
 
 clean:  ## remove builds and caches; .venv and runs stay
-	rm -rf build dist .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build docs/generated docs/sg_execution_times.rst dist .cache .pytest_cache .ruff_cache .hypothesis
 
 # The build tools live in .venv too, so that a changed source compiles only what depends on it.
 .venv/.tools: Makefile
@@ -97,6 +104,10 @@ clean:  ## remove builds and caches; .venv and runs stay
 # JAX and KeOps are not to be had everywhere; the suite does without them and says so.
 .venv/.bench: pyproject.toml | .venv/.ready
 	-$(BIN)/pip install --no-build-isolation --editable '.[test,bench]'
+	@touch .venv/.ready $@
+
+.venv/.docs: pyproject.toml | .venv/.ready
+	$(BIN)/pip install --no-build-isolation --editable '.[docs]'
 	@touch .venv/.ready $@
 
 # The suite is copied away from the sources, so that only the installed wheel can be imported. Where

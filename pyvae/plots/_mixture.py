@@ -41,6 +41,10 @@ def mixture(
         (K,), (K, D) and (K, D, D).
     feature_names
         Of the D columns, for the axes; x₁, x₂ if left out.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
     """
     features = features_of(x.shape[1], feature_names, "mixture")
     plural = "s" * (len(weights) != 1)
@@ -94,7 +98,19 @@ def _plane(
 
 
 def information_criterion(counts: Sequence[int], values: Sequence[float], name: str) -> Figure:
-    """Draw a criterion over the number of components, with the least marked."""
+    """Draw a criterion over the number of components, with the least marked.
+
+    Parameters
+    ----------
+    counts, values
+        Numbers of components, and the criterion of each fit.
+    name
+        Of the criterion, such as BIC.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
+    """
     figure = new_figure(6.4, 3.8, f"{name} over the number of components", "Lower is better.")
     axes = dress(figure.subplots(), "", "components", name)
     axes.plot(counts, values, color=color(0), marker="o", markersize=4, linewidth=1.4)
