@@ -33,7 +33,9 @@ def rows(data: Data) -> np.ndarray:
 
 def kmeans(data: Data, clusters: int, seed: int, _: dict[str, Any]) -> Any:
     """Cluster pixels by k-means."""
-    return KMeans(clusters, n_init=1, random_state=seed).fit_predict(rows(data))
+    # Its signature shows its defaults only, strings.
+    found = KMeans(clusters, n_init=1, random_state=seed)  # type: ignore[arg-type]
+    return found.fit_predict(rows(data))
 
 
 def mixture(data: Data, clusters: int, seed: int, _: dict[str, Any]) -> Any:
