@@ -2,6 +2,7 @@
 """Mixtures fitted by expectation-maximisation, and where the training of one starts."""
 
 from pyvae.mixture.bernoulli import BernoulliMixture
+from pyvae.mixture.conditionals import ConditionalMixtures
 from pyvae.mixture.em import Ascent, FreeEnergyError, LatentVariableEM, ascend
 from pyvae.mixture.gaussian_mixture import GaussianMixture
 from pyvae.mixture.initialization import InitialMixture, initial_mixture
@@ -10,6 +11,7 @@ from pyvae.mixture.prior import ConjugatePrior
 __all__ = [
     "Ascent",
     "BernoulliMixture",
+    "ConditionalMixtures",
     "ConjugatePrior",
     "FreeEnergyError",
     "GaussianMixture",

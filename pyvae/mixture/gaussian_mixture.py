@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture import state
-from pyvae.mixture.arrays import Array, as_given, column_sums, read_weight
+from pyvae.mixture.arrays import Array, column_sums, read_weight
 from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.fitted import FittedMixture
@@ -321,10 +321,6 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         """Set what a fit to X has found, with parameters about an origin."""
         self.converged_, self.n_iter_ = ascent.converged, len(ascent.bounds)
         self.lower_bounds_, self.lower_bound_ = ascent.bounds, ascent.bound
-        self.n_samples_seen_, self.n_features_in_ = seen, len(origin)
-        cholesky = self._kind.precisions_cholesky(p.covariances)
-        self.weights_ = as_given(X, p.weights)
-        self.means_ = as_given(X, p.means + origin.double())
-        self.covariances_ = as_given(X, p.covariances)
-        self.precisions_cholesky_ = as_given(X, cholesky)
-        self.precisions_ = as_given(X, self._kind.precisions(cholesky))
+        self.n_samples_seen_ = seen
+        whole = p._replace(means=p.means + origin.double())
+        state.set_mixture(self, X, self._kind, whole)
