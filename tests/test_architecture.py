@@ -25,7 +25,7 @@ PYTHON: dict[str, set[str]] = {
     "plots": {"errors"},
     "settings": {"errors"},
     "models": {"errors", "storage", "ops", "settings"},
-    "mixture": {"errors", "distributions", "ops", "progress"},
+    "mixture": {"errors", "distributions", "ops", "progress", "storage"},
     "clustering": {"errors", "progress"},
     "distributions": {"errors", "ops"},
     "inference": {"errors", "distributions", "models", "ops"},

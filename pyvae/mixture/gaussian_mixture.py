@@ -20,7 +20,7 @@ from pyvae.mixture import state
 from pyvae.mixture.arrays import Array, column_sums, read_weight
 from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.em import Ascent, ascend
-from pyvae.mixture.fitted import FittedMixture
+from pyvae.mixture.exchange import Exchange
 from pyvae.mixture.gaussian_em import GaussianEM
 from pyvae.mixture.missing import require_observed
 from pyvae.mixture.points import Points
@@ -37,7 +37,7 @@ _NOT_CONVERGED = (
 )
 
 
-class GaussianMixture(FittedMixture):
+class GaussianMixture(Exchange):
     """Mixture of Gaussians fitted by EM, in place of ``sklearn.mixture.GaussianMixture``.
 
     Same parameters, attributes and methods; beside these, weights of points, points of which

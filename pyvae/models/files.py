@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from pyvae.errors import NotFound, UserError, WrongType, WrongValue
-from pyvae.models import weights
-from pyvae.models.states import EXACT, Declared, bad_number, misfit
+from pyvae.models.states import EXACT, bad_number, misfit
+from pyvae.storage import tensors
 from pyvae.storage.form import said
 from pyvae.storage.lock import MODEL, locked
 from pyvae.storage.reading import parsed_json, read_json
+from pyvae.storage.tensors import Declared
 from pyvae.storage.writing import write_atomically
 
 CONFIG_FILE = "config.json"
@@ -54,12 +55,12 @@ def save(
         allow_nan=False,
     )
     state = _plain_state(model)
-    header = {"config": text, "sha256": weights.digest(state)}
+    header = {"config": text, "sha256": tensors.digest(state)}
     folder.mkdir(parents=True, exist_ok=True)
     # Two that save at once would leave the config of one and the weights of the other.
     with locked(folder, MODEL, wait=True):
         write_atomically(folder / CONFIG_FILE, (text + "\n").encode())
-        write_atomically(folder / WEIGHTS_FILE, weights.content(state, header))
+        write_atomically(folder / WEIGHTS_FILE, tensors.content(state, header))
 
 
 def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None]) -> Model:
@@ -74,8 +75,8 @@ def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None
     given = {name: module for name, module in own_modules.items() if module is not None}
     _check_own_modules(folder, set(saved["own_modules"]), set(given))
     path = _existing(folder / WEIGHTS_FILE)
-    with weights.opened(path) as file:
-        header, declared = weights.header(path, file), weights.declared(file)
+    with tensors.opened(path) as file:
+        header, declared = _header(path, file), tensors.declared(file)
         if parsed_json(header["config"], path) != saved:
             raise WrongValue(
                 f"{path} belongs to another save than {CONFIG_FILE} beside it; save the model "
@@ -84,7 +85,7 @@ def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None
         # What the config asks for takes no memory before the weights are known to be as large.
         with torch.device("meta"):
             _check_fit(path, _built(cls, saved, given, folder, declared), declared)
-        state = weights.read(path, file, header["sha256"], declared)
+        state = tensors.read(path, file, header["sha256"], declared)
     model = _built(cls, saved, given, folder, declared)
     if model is None:
         raise RuntimeError(f"a {cls.__name__} can be built on no device but meta")
@@ -145,6 +146,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not all(name in ("encoder", "decoder") for name in saved["own_modules"]):
         raise WrongValue(f"{path} is damaged: own_modules names others than encoder and decoder")
     return saved
+
+
+def _header(path: Path, file: Any) -> dict[str, str]:
+    """Return what :func:`save` put beside the tensors."""
+    found = file.metadata() or {}
+    if "config" not in found or "sha256" not in found:
+        raise WrongValue(f"{path} was not written by save_pretrained of pyvae")
+    return found
 
 
 def _existing(path: Path) -> Path:

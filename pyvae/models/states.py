@@ -4,31 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from pyvae.storage.tensors import Declared
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Float64 in a model of any type.
 EXACT = "standardization."
 _LISTED = 3  # names in a message
-
-
-class Declared(NamedTuple):
-    """What a file says of a tensor, before its numbers are read."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype | None  # None where torch or a model has no such type
-    words: str
-
-    @classmethod
-    def of(cls, value: Any) -> Declared:
-        """Describe a tensor that is there; anything else has no dtype."""
-        plain = type(value) is Tensor and value.layout is torch.strided and not value.is_meta
-        if not plain:
-            return cls((), None, f"a {type(value).__name__}")
-        return cls(tuple(value.shape), value.dtype, str(value.dtype).removeprefix("torch."))
 
 
 def misfit(

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pyvae.errors import WrongValue
-from pyvae.models.states import Declared, bad_number, misfit
+from pyvae.models.states import bad_number, misfit
 from pyvae.storage.form import Exactly, Fields, Form, Integer, Maybe, Place, Plain, Real, Rows, Text
+from pyvae.storage.tensors import Declared
 
 _GROUP_NUMBERS = ("lr", "beta")  # which change from step to step
 _NOT_NEGATIVE = ("exp_avg_sq", "counts")

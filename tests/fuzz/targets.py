@@ -25,7 +25,7 @@ from pyvae.cli.run_folder import RunFolder
 from pyvae.data import load
 from pyvae.errors import UserError
 from pyvae.models import from_pretrained
-from pyvae.models.weights import digest
+from pyvae.storage.tensors import digest
 from pyvae.training.checkpoint import read_checkpoint
 from tests.fuzz.hostile import NUMBERS, VALUES, bytes_changed, tree_changed
 from tests.training.helpers import blobs, small_model, small_trainer

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pyvae.errors import UserError
 from pyvae.models import GMVAE, VAE, VampPrior, from_pretrained
-from pyvae.models.weights import digest
+from pyvae.storage.tensors import digest
 from tests.memory import peak_growth
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pyvae.models import GMVAE, VAE, VampPrior, from_pretrained
-from pyvae.models.weights import digest
+from pyvae.storage.tensors import digest
 from tests.models.builders import model_of, seeded, table
 
 

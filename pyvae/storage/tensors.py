@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""``model.safetensors``: what its header says, and its tensors once that is known to fit."""
+"""Files of safetensors: what a header says, and its tensors once that is known to fit.
+
+The one module here that knows of torch.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +19,6 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from pyvae.errors import WrongValue
-from pyvae.models.states import Declared
 
 _LENGTH = 8  # bytes of the header's length
 # The types of the format that a model may have; integers are for buffers of modules of one's own.
@@ -25,6 +27,22 @@ _TYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
     "I32": torch.int32, "I64": torch.int64, "C64": torch.complex64,
 }  # fmt: skip
+
+
+class Declared(NamedTuple):
+    """What a file says of a tensor, before its numbers are read."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype | None  # None where torch or a model has no such type
+    words: str
+
+    @classmethod
+    def of(cls, value: Any) -> Declared:
+        """Describe a tensor that is there; anything else has no dtype."""
+        plain = type(value) is Tensor and value.layout is torch.strided and not value.is_meta
+        if not plain:
+            return cls((), None, f"a {type(value).__name__}")
+        return cls(tuple(value.shape), value.dtype, str(value.dtype).removeprefix("torch."))
 
 
 def content(state: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
@@ -51,14 +69,6 @@ def opened(path: Path) -> Iterator[Any]:
             yield file
     except (SafetensorError, OSError) as error:
         raise WrongValue(f"{path} is damaged or no safetensors file ({error})") from error
-
-
-def header(path: Path, file: Any) -> dict[str, str]:
-    """Return what :func:`pyvae.models.files.save` put beside the tensors."""
-    found = file.metadata() or {}
-    if "config" not in found or "sha256" not in found:
-        raise WrongValue(f"{path} was not written by save_pretrained of pyvae")
-    return found
 
 
 def declared(file: Any) -> dict[str, Declared]:
