@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyvae.mixture import files
-from pyvae.mixture.fitted import FittedMixture
+from pyvae.mixture.coordinates import Coordinates
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Exchange(FittedMixture):
+class Exchange(Coordinates):
     """Base of the estimator: all that takes a mixture to where it is something else, and back."""
 
     def save(self, path: str | Path) -> None:

@@ -87,10 +87,8 @@ def save(estimator: Any, path: Path) -> None:
     said = {
         "format": _FORMAT,
         "version": _VERSION,
-        "settings": {name: _plain(getattr(estimator, name)) for name in _SETTINGS},
-        "facts": {
-            name: _plain(vars(estimator)[name]) for name in _FACTS if name in vars(estimator)
-        },
+        "settings": {name: plain(getattr(estimator, name)) for name in _SETTINGS},
+        "facts": {name: plain(vars(estimator)[name]) for name in _FACTS if name in vars(estimator)},
         "feature_names": None if names is None else [str(name) for name in names],
     }
     header = {"mixture": json.dumps(said), "sha256": tensors.digest(arrays)}
@@ -186,7 +184,7 @@ def _require_symmetric(covariances: Tensor) -> None:
         raise WrongValue("covariances are not symmetric")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Give a setting or a fact as JSON says it; a generator of random numbers is none."""
     if isinstance(value, ConjugatePrior):
         return asdict(value)
@@ -196,4 +194,4 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, Real):
         return float(value)
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else None
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else None
