@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import UserError
-from pyvae.cli.files import every_form, write_array, write_arrays, write_picture
-from pyvae.cli.mixture_folder import ARRAYS, STORED, SUMMARY, points_of
+from pyvae.cli.files import every_form, write_array, write_picture
+from pyvae.cli.mixture_folder import EARLIER, MIXTURE, SUMMARY, points_of
 from pyvae.cli.mixture_selection import ALL, SELECTION_FILES, show_selection, write_selection
 from pyvae.cli.reading import current_rules, load_data, say_notes
 from pyvae.cli.run_folder import absolute
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyvae.data import Data
     from pyvae.mixture import GaussianMixture, MixtureSelection
 
-_FILES = (SUMMARY, ARRAYS, "labels.npy", *every_form("mixture"), *SELECTION_FILES)
+_FILES = (SUMMARY, MIXTURE, EARLIER, "labels.npy", *every_form("mixture"), *SELECTION_FILES)
 _LISTED = 30  # components of the table
 _COLUMNS = 6  # features of it
 _VARIANCES = ("diag", "spherical")
@@ -273,8 +273,7 @@ def _write(
         "scale": data.scale,
         "options": {**_read_by(options), "data": absolute(options.data)},
     }
-    arrays = {name: getattr(mixture, f"{name}_") for name in STORED}
-    write_arrays(folder / ARRAYS, arrays)
+    mixture.save(folder / MIXTURE)
     write_array(folder / "labels.npy", labels)
     matrices = mixture.covariance_matrices_
     name = f"mixture.{options.picture_format}"

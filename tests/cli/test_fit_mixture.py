@@ -32,9 +32,10 @@ def test_writes_what_the_estimator_finds(cli: Cli, points: Path, tmp_path: Path,
     x = np.load(points)
     options = {"covariance_type": kind, "max_iter": 200, "tol": 1e-4, "random_state": 0}
     fitted = GaussianMixture(3, **options).fit(x)
-    stored = np.load(folder / "mixture.npz")
-    for name in ("weights", "means", "covariances"):
-        np.testing.assert_allclose(stored[name], getattr(fitted, f"{name}_"), rtol=1e-10)
+    stored = GaussianMixture.load(folder)
+    for name in ("weights_", "means_", "covariances_"):
+        np.testing.assert_allclose(getattr(stored, name), getattr(fitted, name), rtol=1e-10)
+    assert stored.get_params() == fitted.get_params()
     np.testing.assert_array_equal(np.load(folder / "labels.npy"), fitted.predict(x))
     summary = json.loads((folder / "mixture.json").read_text())
     assert summary["bic"] == {"3": pytest.approx(fitted.bic(x))}
@@ -52,7 +53,7 @@ def test_a_range_of_numbers(cli: Cli, tmp_path: Path, d: int) -> None:
     lines = [line.split() for line in result.out.splitlines()]
     chosen = next(line for line in lines if line[-2:] == ["least", "BIC"])
     assert chosen[0] == "3"
-    assert np.load(folder / "mixture.npz")["weights"].shape == (3,)
+    assert GaussianMixture.load(folder).weights_.shape == (3,)
     assert (folder / "bic.png").exists()
 
 

@@ -24,6 +24,7 @@ from safetensors.torch import save as safetensors_bytes
 from pyvae.cli.run_folder import RunFolder
 from pyvae.data import load
 from pyvae.errors import UserError
+from pyvae.mixture import GaussianMixture
 from pyvae.models import from_pretrained
 from pyvae.storage.tensors import digest
 from pyvae.training.checkpoint import read_checkpoint
@@ -69,6 +70,7 @@ def make(folder: Path) -> None:
         trainer(folder / run, **changes).fit(model, blobs())
         model.save_pretrained(folder / run / "model")
     options = {"data": "digits", "labels": None, "split": "train", "lr": 0.1, "hidden": "8"}
+    GaussianMixture(2, random_state=0).fit(X).save(folder / "mixture.safetensors")
     settings = {"format": "pyvae.run", "options": options, "image_shape": [2, 3]}
     (folder / "run" / "run.json").write_text(json.dumps(settings))
 
@@ -166,6 +168,23 @@ def weights(draw: Draw, path: Path) -> None:
     path.write_bytes(safetensors_bytes(state, metadata=header))
 
 
+def mixture(draw: Draw, path: Path) -> None:
+    """Change arrays or what the header says, and make the digest anew."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text = file.metadata()["mixture"]
+    if draw.random() < 0.5:
+        text = json.dumps(tree_changed(draw, json.loads(text)))
+    else:
+        changed = tree_changed(draw, state)
+        changed = changed if isinstance(changed, dict) else {}
+        state = {str(n): v.contiguous().clone() for n, v in changed.items() if can_be_saved(v)}
+    header = {"mixture": text, "sha256": digest(state)}
+    path.write_bytes(safetensors_bytes(state, metadata=header))
+
+
 def can_be_saved(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and not value.is_meta and value.numel() < 10**6
 
@@ -225,6 +244,11 @@ def read_model(path: Path) -> None:
     assert bound.total.shape == (2,)
 
 
+def read_mixture(path: Path) -> None:
+    found = GaussianMixture.load(path)
+    assert np.isfinite(found.score_samples(found.means_)).all()
+
+
 def read_run(path: Path) -> None:
     """Resume, and train for one more epoch."""
     changes = {"prior_update": "em"} if path.parent.name == "em" else {}
@@ -259,6 +283,8 @@ TARGETS = (
     Target("run/model/config.json", any_bytes, read_model),
     Target("run/model/model.safetensors", any_bytes, read_model),
     *[Target("run/model/model.safetensors", weights, read_model)] * 4,
+    Target("mixture.safetensors", any_bytes, read_mixture),
+    *[Target("mixture.safetensors", mixture, read_mixture)] * 2,
     Target("run/last.ckpt", any_bytes, read_run),
     *[Target(name, checkpoint, read_run) for name in CHECKPOINTS] * 3,
     Target("run/run.json", json_file, read_settings),
