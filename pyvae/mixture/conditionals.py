@@ -113,9 +113,12 @@ def impute(mixture: Distribution, x: Tensor, n_draws: int | None) -> Tensor:
 @contextmanager
 def seeded(random: np.random.RandomState, device: torch.device) -> Iterator[None]:
     """Let torch's generators start from a number of another, and put them back afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(random.randint(np.iinfo(np.int32).max)))
+    seed = int(random.randint(np.iinfo(np.int32).max))
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)  # and no other device's
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 

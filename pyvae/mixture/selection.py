@@ -21,8 +21,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from pyvae.errors import WrongValue
+from pyvae.mixture import state
 from pyvae.mixture.arrays import Array
-from pyvae.mixture.covariance import COVARIANCES
+from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_mixture import GaussianMixture
 from pyvae.mixture.selection_folder import SelectionFolder
@@ -198,7 +199,13 @@ def _fitted(
     name = f"{covariance_type}-{count}"
     present = None if kept is None else kept.read(name)
     if present is not None:
-        return Candidate(**present[0]), present[1]
+        row, read = present
+        if read is not None:
+            kind = COVARIANCES[covariance_type]
+            device = X.device if isinstance(X, torch.Tensor) else None
+            p = Parameters(*(part.to(device) for part in state.parameters(read, kind)))
+            state.set_mixture(read, X, kind, p)  # as a fit to X has them
+        return Candidate(**row), read
     settings = like.get_params() | {"covariance_type": covariance_type, "n_components": count}
     mixture = GaussianMixture(**settings)
     begin, problem = time.perf_counter(), None

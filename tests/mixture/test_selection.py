@@ -91,14 +91,16 @@ def test_the_result_does_not_depend_on_the_number_of_jobs() -> None:
     torch.set_num_threads(before)
 
 
-def test_missing_values_tensors_and_priors() -> None:
+def test_missing_values_tensors_and_priors(tmp_path: Path) -> None:
     x = torch.from_numpy(X.copy())
     x[::7, 1] = torch.nan
     prior = ConjugatePrior(scatter=0.1)
-    found = select_mixture(x, 2, "all", random_state=0, missing_values="marginalize", prior=prior)
-    assert isinstance(found.best_.means_, torch.Tensor)
-    assert found.best_.prior == prior
-    assert len(found.table) == 4
+    options: dict[str, Any] = {"missing_values": "marginalize", "prior": prior}
+    for _ in range(2):  # the second time as they are kept
+        found = select_mixture(x, 2, "all", random_state=0, folder=tmp_path / "fits", **options)
+        assert isinstance(found.best_.means_, torch.Tensor)
+        assert found.best_.prior == prior
+        assert len(found.table) == 4
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
