@@ -265,7 +265,7 @@ def test_values_that_are_none() -> None:
 
 
 @each_form
-def test_under_transforms(form: str) -> None:
+def test_under_transforms_and_the_compiler(form: str) -> None:
     given = tuple(t.detach() for t in leaves(form))
     x = torch.randn(5, 2, dtype=torch.float64)
 
@@ -280,6 +280,9 @@ def test_under_transforms(form: str) -> None:
     jacobians = torch.func.vmap(torch.func.jacrev(predicted, 3), (None, None, None, 0))(*given, x)
     truth = torch.autograd.functional.jacobian(lambda x: predicted(*given, x), x)
     torch.testing.assert_close(jacobians, torch.einsum("nbna->nba", truth))
+    if form == "full":
+        compiled = torch.compile(predicted, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(*given, x), want)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
