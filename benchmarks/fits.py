@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whole fits of a mixture by EM, start included: pyvae's, and on the processor scikit-learn's."""
+"""Whole fits of a mixture, start included: pyvae's, and on the processor scikit-learn's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.cases import Case
 from benchmarks.peers.libraries import by_scikit
 from benchmarks.results import FORWARD
 from benchmarks.variants import PYVAE, Call, Inputs, Variant
-from pyvae.mixture import GaussianMixture
+from pyvae.mixture import BayesianGaussianMixture, GaussianMixture
 from tests.ops.draws import Size, sizes_of
 
 # By device: points, components, coordinates, iterations.
@@ -25,6 +25,8 @@ FITS = {
     "cpu": {
         "fit_diag": sizes_of("nkdi", (65536, 256, 64, 20), (65536, 256, 64, 100)),
         "fit_full": sizes_of("nkdi", (100_000, 16, 32, 20), (100_000, 16, 32, 100)),
+        "fit_bayesian_diag": sizes_of("nkdi", (65536, 64, 64, 10)),
+        "fit_bayesian_full": sizes_of("nkdi", (100_000, 16, 32, 10)),
     },
     "cuda": {
         "fit_spherical": sizes_of("nkdi", (2_000_000, 32, 64, 20)),
@@ -32,11 +34,22 @@ FITS = {
         "fit_full": sizes_of("nkdi", (1_000_000, 16, 32, 20)),
     },
 }
+_BAYESIAN = "fit_bayesian_"
+
+
+def estimators(op: str) -> tuple[Any, Any]:
+    """Give pyvae's estimator of such a fit, and scikit-learn's."""
+    if op.startswith(_BAYESIAN):
+        return BayesianGaussianMixture, sklearn.mixture.BayesianGaussianMixture
+    return GaussianMixture, sklearn.mixture.GaussianMixture
 
 
 @dataclass(frozen=True)
 class Fit(Case):
-    """A fit of so many iterations; its result is the mean log-likelihood, in nats."""
+    """A fit of so many iterations; its result is the mean log-likelihood, in nats.
+
+    Of a Bayesian mixture it is the bound on that of all points.
+    """
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -56,7 +69,7 @@ class Fit(Case):
     def truth(self, inputs: Inputs, backward: bool) -> tuple[Any, ...]:
         """Give pyvae's in float64."""
         x = _points({"x": inputs["x"].double()})
-        return (reached(GaussianMixture, self.op, self.size, x),)
+        return (reached(estimators(self.op)[0], self.op, self.size, x),)
 
     def error(self, got: Sequence[Any], want: Sequence[Any], backward: bool) -> float:
         """Tell by how much a log-likelihood is below the exact one's, relative; above is zero."""
@@ -77,19 +90,19 @@ def fit(op: str, size: Size, device: str = "cpu") -> Fit:
         x = _points(inputs)
         return lambda: (reached(estimator, op, size, x),)
 
-    ours = Variant(PYVAE, lambda inputs, _: prepare(GaussianMixture, inputs), backward=False)
-    theirs = by_scikit(partial(prepare, sklearn.mixture.GaussianMixture))
+    own, scikits = estimators(op)
+    ours = Variant(PYVAE, lambda inputs, _: prepare(own, inputs), backward=False)
+    theirs = by_scikit(partial(prepare, scikits))
     return Fit(op, size, tuple(each for each in (ours, theirs) if each.joins(size, device)))
 
 
 def reached(
     estimator: Any, op: str, size: Size, x: np.ndarray | torch.Tensor, seed: int = 0
 ) -> float:
-    """Fit and give the mean log-likelihood."""
-    kind = op.removeprefix("fit_")
-    mixture = estimator(
-        size["k"], covariance_type=kind, max_iter=size["i"], tol=0.0, random_state=seed
-    )
+    """Fit and give the bound that was reached."""
+    kind = op.removeprefix(_BAYESIAN).removeprefix("fit_")
+    options = {"max_iter": size["i"], "tol": 0.0, "random_state": seed}
+    mixture = estimator(n_components=size["k"], covariance_type=kind, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that so few iterations did not converge
         return float(mixture.fit(x).lower_bound_)

@@ -111,6 +111,8 @@ _OF_THE_PROCESSOR = (
     *_of("fit_diag", "65536x256x64x100", {_SCIKIT: 10, c.SHORTFALL: 1e-4}),
     *_of("fit_full", "100000x16x32x20", {_SCIKIT: 8, c.SHORTFALL: 1e-4}),
     *_of("fit_full", "100000x16x32x100", {_SCIKIT: 20, c.SHORTFALL: 1e-4}),
+    *_of("fit_bayesian_diag", "65536x64x64x10", {_SCIKIT: 8, c.SHORTFALL: 1e-4}),
+    *_of("fit_bayesian_full", "100000x16x32x10", {_SCIKIT: 8, c.SHORTFALL: 1e-4}),
 )  # fmt: skip
 _OF_A_GPU = (
     *_of(

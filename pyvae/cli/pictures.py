@@ -11,6 +11,7 @@ import torch
 
 from pyvae import plots
 from pyvae.cli.files import every_form, write_picture
+from pyvae.clustering import Classifier
 from pyvae.models import GMVAE
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _BATCH = 4096
 _RECONSTRUCTED = 24
 _SAMPLES_A_COMPONENT = 12
 _SAMPLES_OF_ONE = 64
+_TYPICAL = 3  # images of a cluster that was merged
 _MOST_CONTOURS = 64
 _MOST_LABELS = 100
 
@@ -60,6 +62,9 @@ def draw(
             num_components=len(model.component_means),
             class_names=data.classes,
         )
+    merges = _merges(model, data)
+    if merges is not None:
+        drawn["merges"] = merges
     for name, figure in drawn.items():
         for earlier in every_form(name):
             (folder / earlier).unlink(missing_ok=True)
@@ -76,6 +81,24 @@ def _encode(model: LatentVariableModel, data: Data) -> tuple[NDArray, NDArray | 
         if isinstance(model, GMVAE):
             components.append(model.predict(x).numpy())
     return np.concatenate(means), np.concatenate(components) if components else None
+
+
+def _merges(model: LatentVariableModel, data: Data) -> Figure | None:
+    """Draw the most typical images of every cluster that was merged into a component's."""
+    classifier = model.classifier if isinstance(model, GMVAE) else None
+    if not isinstance(classifier, Classifier) or data.image_shape is None:
+        return None
+    parts = [slice(start, start + _BATCH) for start in range(0, len(data), _BATCH)]
+    shares = torch.cat([classifier.overclusters(data.rows(part)) for part in parts])
+    found = shares.argmax(1)
+    held = torch.bincount(found, minlength=shares.shape[1])
+    own = shares.where(torch.arange(shares.shape[1]) == found[:, None], -1.0)
+    best = own.topk(min(_TYPICAL, len(data)), dim=0)
+    picked = best.indices.T.numpy()  # (M, n)
+    images = data.rows(picked.ravel()).numpy().reshape(*picked.shape, -1)
+    images[best.values.T.numpy() < 0] = np.nan  # it holds fewer
+    into = classifier.members.argmax(1).numpy()
+    return plots.merges(images, into, data.image_shape, shares=(held / len(data)).numpy())
 
 
 def _reconstructions(model: LatentVariableModel, data: Data) -> Figure:

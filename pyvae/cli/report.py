@@ -50,12 +50,25 @@ def opening(
     lines = [
         f"data   {data.name}: {len(data):,} examples of {data.num_features:,} features",
         *_labels(data),
-        f"model  {type(model).__name__} {model.config['likelihood']}, {size:,} parameters",
+        f"model  {type(model).__name__} {model.config['likelihood']}{_networks(model)}, "
+        f"{size:,} parameters",
         f"device {where}, {threads} thread{'s' * (threads != 1)}",
     ]
     for line in lines + _units(data, model):
         say(console, line)
     say_notes(console, data)
+
+
+def start(console: Console, name: str, why: str) -> None:
+    """Say how the mixture starts, where nobody has asked for it."""
+    if why:
+        say(console, f"start  {name}, since {why}; --initialization names others")
+
+
+def _networks(model: LatentVariableModel) -> str:
+    """Say which networks are not the usual ones."""
+    found = [name for name, kind in model.built_in.items() if kind == "conv"]
+    return f", convolutional {' and '.join(found)}" if found else ""
 
 
 def _labels(data: Data) -> list[str]:

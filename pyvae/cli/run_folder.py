@@ -22,12 +22,13 @@ _FORMAT = "pyvae.run"
 _CHECKPOINTS = ("last.ckpt", "best.ckpt")
 _FILES = (
     "run.json", *_CHECKPOINTS, "history.csv", "history.json", "metrics.json",
+    "clusters.safetensors",
     *every_form("history", "latent_space", "reconstructions", "component_samples", "samples",
-                "confusion"),
+                "confusion", "merges"),
 )  # fmt: skip
 MOST_JSON = 1 << 24  # bytes of a file of the folder: thousands, and names of columns
 _BASELINE_EXAMPLES = "baseline_examples"  # as pyvae.training.evaluate calls it
-_FOLDERS = ("model", "tensorboard")
+_FOLDERS = ("model", "tensorboard", "clusters")
 
 
 class RunFolder:

@@ -12,6 +12,7 @@ import typer
 
 from pyvae.cli.errors import UserError
 from pyvae.settings import (
+    NEVER,
     GMVAEOptions,
     Home,
     ModelOptions,
@@ -49,6 +50,12 @@ class Option(NamedTuple):
     def kind(self) -> Kind:
         """What it may be on the command line."""
         return self.about.option_kind or self.about.kind
+
+    @property
+    def before(self) -> Any:
+        """What older runs had, as the command line has it; NEVER where they had the option."""
+        kind, found = self.kind, self.about.before
+        return kind.written(found) if isinstance(kind, Widths) and found is not NEVER else found
 
 
 def options_of(home: type[Home]) -> list[Option]:

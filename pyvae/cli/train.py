@@ -34,9 +34,7 @@ _PATHS = ("data", "labels")
 _OF_THE_CALL = ("output", "resume", "overwrite", "quiet", "baselines", "pictures", "picture_format")
 # What older runs lack, with what they were made by.
 _EARLIER = {
-    name: option.about.before
-    for name, option in OPTIONS.items()
-    if option.about.before is not NEVER
+    name: option.before for name, option in OPTIONS.items() if option.before is not NEVER
 } | {"pseudo_inputs": 0, **EARLIER}
 
 
@@ -61,8 +59,6 @@ def train(options: dict[str, Any], given: set[str]) -> None:
                 _check_belongs(options, given)
                 check(options)
                 options = {**options, "reading_rules": current_rules()}
-                if options["objective"] != "elbo" and "warmup_epochs" not in given:
-                    options = {**options, "warmup_epochs": 0}
                 folder.check_free(overwrite=options["overwrite"])
                 if folder.holds_run:  # told now, and not after the data were read
                     held.enter_context(locked(folder.path))
@@ -80,12 +76,11 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
         data = as_trained_on(data, folder.read_settings())
     parts = _split(data, options["validation"], options["seed"])
     model = _build_model(options, data, parts[0])
-    threads = use_threads(options["threads"], work_of(model, options["batch_size"]))
-    options = {**options, "threads": threads}
     # Only now, for it takes seconds: a mistake in the data is told before.
     from pyvae.cli import pictures, report
     from pyvae.training import Trainer, TrainingDivergedError
     from pyvae.training.batches import Batches
+    from pyvae.training.plan import plan
 
     trainer = Trainer(
         **arguments(TrainerSettings, options),
@@ -93,10 +88,15 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
         output_dir=folder.path,
         progress="silent" if options["quiet"] else "auto",
     )
+    trainer, why = plan(trainer, model, Batches(parts[0]))
+    threads = use_threads(options["threads"], work_of(model, trainer.lengths.batch_size))
+    options |= trainer.lengths._asdict()
+    options |= {"threads": threads, "initialization": trainer.initialization}
     if not options["resume"]:
         held.enter_context(folder.begun(overwrite=options["overwrite"]))
         _record(folder, options, data)
     report.opening(console, data, model, device, options["threads"])
+    report.start(console, trainer.initialization, why)
     try:
         history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
     except Exception as error:
@@ -197,6 +197,8 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
 def _check_belongs(options: dict[str, Any], given: set[str]) -> None:
     if options["early_stopping"] and not options["validation"]:
         raise UserError("--early-stopping watches the validation bound; add --validation 0.1, say")
+    if "channels" in given and "conv" not in (options["encoder"], options["decoder"]):
+        raise UserError("--channels has no use without --encoder conv or --decoder conv")
     asked = [option for name, option in OPTIONS.items() if name in given]
     for option in asked:
         needs = option.about.needs
@@ -231,10 +233,23 @@ def _build_model(options: dict[str, Any], data: Data, train: Data | Dataset) -> 
         )
     torch.manual_seed(options["seed"])
     values = {**options, "likelihood": likelihood}
+    shape = _image_shape(options, data)
     if options["model"] == "vae":
         values["pseudo_inputs"] = _vamp_prior(options["pseudo_inputs"], train)
-        return VAE(data.num_features, **arguments(VAEOptions, values))
-    return GMVAE(data.num_features, **arguments(GMVAEOptions, values))
+        return VAE(data.num_features, image_shape=shape, **arguments(VAEOptions, values))
+    return GMVAE(data.num_features, image_shape=shape, **arguments(GMVAEOptions, values))
+
+
+def _image_shape(options: dict[str, Any], data: Data) -> tuple[int, ...] | None:
+    """Return the images' shape where a network is convolutional, which a table has none for."""
+    convolutional = [name for name in ("encoder", "decoder") if options[name] == "conv"]
+    if convolutional and data.image_shape is None:
+        raise UserError(
+            f"--{convolutional[0]} conv: {data.name} holds no images that could be told by their "
+            "shape; give a folder of images or an array (N, H, W) or (N, C, H, W), or take "
+            f"--{convolutional[0]} mlp"
+        )
+    return data.image_shape if convolutional else None
 
 
 def _vamp_prior(count: int, train: Data | Dataset) -> VampPrior | None:

@@ -3,17 +3,52 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from pyvae.errors import WrongValue
+from pyvae.errors import WrongType, WrongValue
+from pyvae.examples import batches_of, image_shape
 
 _ROUNDING = 16.0  # units in the last place of a mean that rounding may show as a deviation
 _FORMS = "images (N, H, W) or (N, C, H, W), or a table (N, D)"
+
+
+def gathered(X: Any) -> Any:
+    """Give the examples of a map-style ``Dataset`` as a tensor, and anything else as it came.
+
+    Of items that are tuples or lists it takes the first. Rows that are images, as they say of
+    themselves (``pyvae.data.Data``), come in their shape.
+
+    Raises
+    ------
+    TypeError
+        If it is a loader or a stream, which have no order to give labels in.
+    ValueError
+        If items cannot be stacked, or images have another number of pixels than rows have.
+    """
+    if isinstance(X, DataLoader | IterableDataset):
+        raise WrongType(
+            f"X is a {type(X).__name__}, whose examples have no fixed order; expected an array, a "
+            "tensor or a map-style Dataset, such as a loader's: loader.dataset"
+        )
+    if not isinstance(X, Dataset):
+        return X
+    x = torch.cat(list(batches_of(X))) if len(X) > 0 else torch.empty(0, 0)  # type: ignore[arg-type]
+    shape = image_shape(X)
+    if shape is None or x.ndim != 2:
+        return x
+    if math.prod(shape) != x.shape[1]:
+        raise WrongValue(
+            f"X has rows of {x.shape[1]} numbers; expected {math.prod(shape)}, as its image_shape "
+            f"is {shape}"
+        )
+    return x.reshape(len(x), *shape)
 
 
 def as_examples(X: Any, like: tuple[int, ...] | None = None) -> Tensor:
@@ -74,9 +109,9 @@ class Scaling:
         mean, deviation = x.mean(0), size * (x / size).std(0, correction=0)
         return cls(mean, _where_any(deviation, _ROUNDING * torch.finfo(x.dtype).eps * mean.abs()))
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply it; the result is in float32."""
-        return ((x - self.centre.to(x)) / self.scale.to(x)).float()
+    def __call__(self, x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Apply it; the differences are in the dtype of x, the result in the one that is asked."""
+        return ((x - self.centre.to(x)) / self.scale.to(x)).to(dtype)
 
 
 def _where_any(scale: Tensor, rounding: Tensor) -> Tensor:

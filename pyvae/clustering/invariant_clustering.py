@@ -3,53 +3,38 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from pyvae.clustering.checkpoint import Checkpoint, description, opened
 from pyvae.clustering.classifier import Classifier
-from pyvae.clustering.examples import Scaling, as_examples
+from pyvae.clustering.classifying import Array, ClassifyingClustering
+from pyvae.clustering.examples import Scaling
 from pyvae.clustering.neighbors import nearest
-from pyvae.clustering.networks import ConvolutionalClassifier, PerceptronClassifier
-from pyvae.clustering.recipe import Examples, Recipe, Run, members_of, run
-from pyvae.clustering.views import ImageWarps, TableNoise, Views
+from pyvae.clustering.networks import built_in
+from pyvae.clustering.recipe import PRECISIONS, Examples, Recipe, members_of, takes_half
+from pyvae.clustering.run import Run, run
+from pyvae.clustering.saving import Found, read, write
+from pyvae.clustering.views import Views, usual_views
 from pyvae.errors import WrongValue
 from pyvae.progress import FitProgress
 
-Array = Any  # whatever numpy takes as an array, or a torch tensor
 _OVER = 5  # clusters of the network for each that is asked for
-_PRECISIONS = {"auto", "float32", "bfloat16"}
 
 
-@dataclass(frozen=True)
-class Restart:
-    """How a run went.
-
-    Attributes
-    ----------
-    seed
-        Of the run.
-    over_information, merged_information, information
-        In nats: of the clusters before they were merged, right after it, and at the end.
-    """
-
-    seed: int
-    over_information: float
-    merged_information: float
-    information: float
-
-
-class InvariantClustering(ClusterMixin, BaseEstimator):
+class InvariantClustering(ClassifyingClustering):
     """Clusters of what stays the same under small changes, found without labels.
 
     A network gives an example's probabilities of many clusters, and is trained so that two views of
@@ -73,7 +58,8 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         come to it as ``(B, C, H, W)``, divided by the largest pixel; tables are standardised.
     n_neighbors, neighbor_share
         Nearest neighbours of an example, and how often one of them stands in for its second view;
-        0 neighbours are none, and there are no more than other examples.
+        0 neighbours are none, and there are no more than other examples. Among more than 100,000
+        examples they are found approximately, on Linux, by ``pip install 'pyvae[neighbors]'``.
     network
         A function of the number of classes that gives a new module from examples to logits; None
         is a small convolutional network for images, two hidden layers for tables.
@@ -131,7 +117,7 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         "learning_rate": [Interval(Real, 0.0, None, closed="neither")],
         "balance": [Interval(Real, 0.0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "precision": [StrOptions(_PRECISIONS)],
+        "precision": [StrOptions(PRECISIONS)],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
@@ -174,117 +160,158 @@ class InvariantClustering(ClusterMixin, BaseEstimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    def fit(self, X: Array, y: object = None) -> InvariantClustering:
+    def fit(
+        self, X: Array, y: object = None, *, checkpoint: str | Path | None = None
+    ) -> InvariantClustering:
         """Find clusters.
 
         Parameters
         ----------
         X
-            Images ``(N, H, W)`` or ``(N, C, H, W)``, or a table ``(N, D)``: an array, or a tensor,
-            on whose device the network is trained.
+            Images ``(N, H, W)`` or ``(N, C, H, W)``, or a table ``(N, D)``: an array, a frame, or a
+            tensor, on whose device the network is trained. Or a map-style ``Dataset`` of such
+            examples, or of tuples that begin with one; ``pyvae.data.Data`` of images are images.
         y
             Ignored.
+        checkpoint
+            A folder, made where it is missing, that keeps what was done: every run that has come to
+            its end, and each minute the step of one that has not. The same fit with the same folder
+            goes on there, to the same result. A network and views of your own are known by their
+            names. Delete the folder when you need it no more.
 
         Raises
         ------
         ValueError
-            If X is not finite, has another shape or fewer examples than clusters, or a parameter
-            is out of its range.
+            If X is not finite, has another shape or fewer examples than clusters, a parameter
+            is out of its range, or the checkpoint is of another fit or in use.
         """
         self._validate_params()
-        given = self._read(X, fits=True)
-        if len(given) < max(self.n_clusters, 2):
-            raise WrongValue(
-                f"X has n_samples={len(given)}, which must be >= n_clusters={self.n_clusters} and "
-                "at least 2: give more examples, or ask for fewer clusters"
-            )
+        given = self._given(X)
         scaling = Scaling.of(given)
         x = scaling(given)
         recipe = self._recipe(x)
-        count = min(self.n_neighbors, len(x) - 1)
-        examples = Examples(x, nearest(x, count) if count > 0 else None)
         random = check_random_state(self.random_state)
         seeds = [int(random.randint(2**31 - 1)) for _ in range(self.n_init)]
-        runs = [self._run(recipe, examples, seed, i) for i, seed in enumerate(seeds)]
-        self._keep(seeds, runs, scaling, tuple(given.shape[1:]))
+        if checkpoint is None:
+            runs = self._runs(recipe, x, seeds, None)
+        else:
+            fit = description(self.get_params(deep=False), given, recipe.half)
+            drawn = self.random_state is None
+            with opened(Path(checkpoint), fit, seeds, drawn) as kept:
+                runs = self._runs(recipe, x, kept.seeds, kept)
+        best = max(runs, key=lambda each: each.restart.information)
+        self.classifier_ = self._classifier(best, scaling, tuple(given.shape[1:]))
+        self.information_, self.merges_ = best.restart.information, best.into
+        self.restarts_ = [each.restart for each in runs]
         self.labels_ = self.predict(X)
         return self
 
-    def predict_proba(self, X: Array) -> Array:
-        """Probabilities of the clusters of every example, ``(N, K)``: a tensor of a tensor."""
+    def save(self, path: str | Path) -> None:
+        """Write the clustering and its parameters into the file ``path``, of safetensors.
+
+        The file is replaced in one step. Of a network or views of your own the code is not saved:
+        pass them to :meth:`load`.
+
+        Raises
+        ------
+        TypeError
+            If a network of your own keeps something other than tensors in its state, or
+            ``random_state`` draws by another generator than numpy's usual one.
+        """
         check_is_fitted(self)
-        x = self._read(X, fits=False).to(self.classifier_.members.device)
-        found = self.classifier_(x)
-        return found.to(X.device) if isinstance(X, Tensor) else found.cpu().numpy()
+        names = getattr(self, "feature_names_in_", None)
+        labels: Any = self.labels_
+        is_tensor = isinstance(labels, Tensor)
+        write(Path(path), self.get_params(deep=False), Found(
+            self.classifier_, labels if is_tensor else torch.from_numpy(labels), is_tensor,
+            self.information_, self.restarts_, None if names is None else list(names),
+        ))  # fmt: skip
 
-    def predict(self, X: Array) -> Array:
-        """Most probable cluster of every example, ``(N,)``."""
-        return self.predict_proba(X).argmax(1)
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        views: Views | None = None,
+        network: Callable[[int], nn.Module] | None = None,
+    ) -> InvariantClustering:
+        """Read what :meth:`save` wrote; nothing in the file is run.
 
-    def _read(self, X: Array, *, fits: bool) -> Tensor:
-        """Check examples; those of a fit may have any shape."""
-        if isinstance(X, Tensor) or np.ndim(X) > 2:
-            x = as_examples(X, like=None if fits else self.classifier_.shape)
-            if fits:
-                vars(self).pop("feature_names_in_", None)  # of an earlier fit
-                self.n_features_in_ = x[0].numel() if len(x) > 0 else 0
-            return x
-        # scikit-learn keeps the number and the names of the columns on the estimator itself.
-        options: dict[str, Any] = {"dtype": [np.float64, np.float32], "reset": fits}
-        return as_examples(validate_data(self, X, ensure_min_samples=2 if fits else 1, **options))
+        Parameters
+        ----------
+        path
+            Of the file.
+        views, network
+            Those of the constructor, where it was given your own.
+
+        Returns
+        -------
+        The estimator on the CPU; ``classifier_.to(device)`` is where its network computes.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no file.
+        ValueError
+            If it is damaged or not of this library, or views or a network are missing, superfluous
+            or of another architecture.
+        """
+        parameters, found = read(Path(path), views, network)
+        loaded = cls(**parameters)
+        try:
+            loaded._set(found)
+        except ValueError as error:
+            raise WrongValue(f"{path}: {error}") from error
+        return loaded
 
     def _recipe(self, x: Tensor) -> Recipe:
-        over = _OVER * self.n_clusters if self.n_overclusters is None else self.n_overclusters
-        if over < self.n_clusters:
-            raise WrongValue(
-                f"n_overclusters={over} must be >= n_clusters={self.n_clusters}, to which they are "
-                "merged"
-            )
-        views = self.views
-        if isinstance(views, str):
-            views = ImageWarps() if x.ndim == 4 else TableNoise()
-        half = self.precision == "bfloat16" or (self.precision == "auto" and _fast_half(x.device))
+        over = self._overclusters(_OVER)
+        views = usual_views(x) if isinstance(self.views, str) else self.views
         return Recipe(
             self.n_clusters, over, views, self.neighbor_share, self.n_steps,
-            self.n_refining_steps, self.batch_size, self.learning_rate, self.balance, half,
+            self.n_refining_steps, self.batch_size, self.learning_rate, self.balance,
+            takes_half(self.precision, x.device),
         )  # fmt: skip
 
-    def _run(self, recipe: Recipe, examples: Examples, seed: int, number: int) -> Run:
+    def _runs(
+        self, recipe: Recipe, x: Tensor, seeds: list[int], kept: Checkpoint | None
+    ) -> list[Run]:
+        count = min(self.n_neighbors, len(x) - 1)
+        neighbors = None
+        if count > 0:
+            find = partial(nearest, x, count)
+            neighbors = find() if kept is None else kept.neighbors((len(x), count), find)
+            neighbors = neighbors.to(x.device)
+        examples = Examples(x, neighbors)
+        return [self._run(recipe, examples, seed, i, kept) for i, seed in enumerate(seeds)]
+
+    def _run(
+        self, recipe: Recipe, examples: Examples, seed: int, number: int, kept: Checkpoint | None
+    ) -> Run:
+        make = self.network or partial(built_in, tuple(examples.x.shape[1:]))
+        keeper = None if kept is None else kept.run(number, recipe)
         steps = recipe.n_steps + recipe.n_refining_steps
         name = f"run {number + 1} of {self.n_init}"
         with FitProgress(self.verbose, self.verbose_interval, steps, name, "step") as progress:
-            return run(
-                recipe, examples, lambda classes: self._network(examples.x, classes), seed,
-                (lambda step, nats: progress.told(step, [f"I {nats:.4f} nats"]))
-                if self.verbose
-                else None,
-            )  # fmt: skip
 
-    def _network(self, x: Tensor, classes: int) -> nn.Module:
-        if self.network is not None:
-            return self.network(classes)
-        if x.ndim == 4:
-            channels, height, width = x.shape[1:]
-            return ConvolutionalClassifier((channels, height, width), classes)
-        return PerceptronClassifier(x.shape[1], classes)
+            def told(step: int, nats: float) -> None:
+                progress.told(step, [f"I {nats:.4f} nats"])
 
-    def _keep(
-        self, seeds: list[int], runs: list[Run], scaling: Scaling, shape: tuple[int, ...]
-    ) -> None:
-        best = max(runs, key=lambda each: each.information)
-        self.information_, self.merges_ = best.information, best.merge.into
-        self.restarts_ = [
-            Restart(seed, each.over_information, each.merge.information, each.information)
-            for seed, each in zip(seeds, runs, strict=True)
-        ]
-        members = members_of(torch.from_numpy(self.merges_), self.n_clusters)
-        device = scaling.scale.device
-        self.classifier_ = Classifier(best.network, members.to(device), scaling, shape)
-        if min(np.bincount(self.merges_, minlength=self.n_clusters)) == 0:
+            return run(recipe, examples, make, seed, told if self.verbose else None, keeper)
+
+    def _classifier(self, best: Run, scaling: Scaling, shape: tuple[int, ...]) -> Classifier:
+        members = members_of(torch.from_numpy(best.into), self.n_clusters)
+        if min(np.bincount(best.into, minlength=self.n_clusters)) == 0:
             warnings.warn("a cluster is empty: ask for fewer", stacklevel=3)
+        members = members.to(scaling.scale.device)
+        return Classifier(best.network, members, scaling, shape, best.restart.information)
 
-
-def _fast_half(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    def _set(self, found: Found) -> None:
+        self._validate_params()
+        self.classifier_ = found.classifier
+        self.labels_ = found.labels if found.tensor else found.labels.numpy()
+        self.information_, self.restarts_ = found.information, found.restarts
+        self.merges_ = found.classifier.members.argmax(1).cpu().numpy()
+        self.n_features_in_ = math.prod(found.classifier.shape)
+        if found.feature_names is not None:
+            self.feature_names_in_ = np.array(found.feature_names, dtype=object)

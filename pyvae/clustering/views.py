@@ -101,3 +101,8 @@ class TableNoise:
         options = {"generator": generator, "device": x.device, "dtype": x.dtype}
         kept = torch.rand(x.shape, **options) >= self.masking
         return (x + self.noise * torch.randn(x.shape, **options)) * kept
+
+
+def usual_views(x: Tensor) -> Views:
+    """Give those of images ``(N, C, H, W)``, or of a table ``(N, D)``."""
+    return ImageWarps() if x.ndim == 4 else TableNoise()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Mixtures fitted by expectation-maximisation, and where the training of one starts."""
+"""Mixtures fitted by EM and by variational Bayes, and where the training of one starts."""
 
+from pyvae.mixture.bayesian_mixture import BayesianGaussianMixture
 from pyvae.mixture.bernoulli import BernoulliMixture
 from pyvae.mixture.conditionals import ConditionalMixtures
 from pyvae.mixture.em import Ascent, FreeEnergyError, LatentVariableEM, ascend
@@ -11,6 +12,7 @@ from pyvae.mixture.selection import Candidate, MixtureSelection, select_mixture
 
 __all__ = [
     "Ascent",
+    "BayesianGaussianMixture",
     "BernoulliMixture",
     "Candidate",
     "ConditionalMixtures",

@@ -86,6 +86,8 @@ def numbers(values: Array, device: torch.device | None = None) -> Tensor:
     """Give parameters, however they are stored, in float64 and one after the other in memory."""
     if isinstance(values, Tensor):
         return values.detach().to(device, torch.float64).contiguous()
+    if isinstance(values, tuple) and any(isinstance(value, Tensor) for value in values):
+        return torch.stack([numbers(value, device) for value in values])
     return as_tensor(np.asarray(values, dtype=np.float64)).to(device).contiguous()
 
 

@@ -53,7 +53,7 @@ def marginal(kind: Covariance, p: Parameters, columns: Sequence[int]) -> Paramet
         covariances = covariances[..., kept, :][..., kept]
     elif covariances.ndim == 2:
         covariances = covariances[:, kept]
-    return Parameters(p.weights, p.means[:, kept], covariances)
+    return p._replace(means=p.means[:, kept], covariances=covariances)
 
 
 def given_values(values: Array, p: Parameters) -> tuple[Tensor, Parameters]:
@@ -74,7 +74,7 @@ def given_values(values: Array, p: Parameters) -> tuple[Tensor, Parameters]:
         raise WrongValue(
             f"values have shape {tuple(found.shape)}; expected (a,), or (N, a) of N points"
         )
-    return found, Parameters(*(part.to(found.device) for part in p))
+    return found, p.to(found.device)
 
 
 def regression(

@@ -25,13 +25,13 @@ _NAMES = "feature_names_in_"
 def as_distribution(
     kind: Covariance, p: Parameters, dtype: torch.dtype = torch.float64
 ) -> Distribution:
-    """Give the distribution of parameters."""
+    """Give the distribution of parameters, with an integral of one."""
     if kind.has_matrices:
         name, spread = "scale_tril", Factors().of(p.covariances)
     else:
         logvars = p.covariances.log()
         name, spread = "logvars", logvars[:, None] if logvars.ndim == 1 else logvars
-    given = {"log_weights": p.weights.log(), "means": p.means, name: spread}
+    given = {"log_weights": p.log_weights, "means": p.means, name: spread}
     given = {name: part.to(dtype) for name, part in given.items()}
     return Distribution(**given, validate_args=True)
 
@@ -83,7 +83,7 @@ def read_distribution(mixture: Any, caller: str) -> tuple[Covariance, Parameters
         kind.precisions_cholesky(p.covariances)
     except IllDefined as error:
         raise WrongValue(f"{caller}: {error}") from None
-    return kind, Parameters(p.weights / p.weights.sum(), *p[1:])
+    return kind, p._replace(weights=p.weights / p.weights.sum())
 
 
 def as_sklearn(estimator: Any, p: Parameters) -> sklearn.mixture.GaussianMixture:

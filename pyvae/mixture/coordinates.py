@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from pyvae.distributions import Regression
 from pyvae.distributions.columns import Columns, others
@@ -19,15 +19,21 @@ from pyvae.mixture.conversion import as_distribution, of_distribution
 from pyvae.mixture.covariance import Parameters
 from pyvae.mixture.fitted import FittedMixture
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+Plain = TypeVar("Plain", bound=FittedMixture)
 
 
-class Coordinates(FittedMixture):
-    """Base of the estimator: all that takes some of its coordinates, or gives some."""
+class Coordinates(FittedMixture, Generic[Plain]):
+    """Base of the estimators: all that takes some of the coordinates, or gives some.
 
-    def marginal(self, columns: Columns) -> Self:
-        """Mixture of some coordinates, whatever the others are, as an estimator of its own.
+    A subclass says of which class a mixture of weights, means and covariances is.
+    """
+
+    @property
+    def _plain(self) -> Callable[..., Plain]:
+        raise NotImplementedError
+
+    def marginal(self, columns: Columns) -> Plain:
+        """Mixture of some coordinates, whatever the others are, as a ``GaussianMixture``.
 
         Parameters
         ----------
@@ -51,7 +57,7 @@ class Coordinates(FittedMixture):
         kept = conditionals.read_columns(self, columns, p.means.shape[1], "marginal")
         return self._other(conditionals.marginal(self._kind, p, kept), kept)
 
-    def condition(self, columns: Columns, values: Array) -> Self | ConditionalMixtures:
+    def condition(self, columns: Columns, values: Array) -> Plain | ConditionalMixtures:
         """Mixture of the other coordinates, given values of some.
 
         Its weights are p(z | x_a), and its components the conditional Gaussians, whose covariances
@@ -67,8 +73,8 @@ class Coordinates(FittedMixture):
 
         Returns
         -------
-        An estimator; of N points a :class:`ConditionalMixtures`, in float64: weights ``(N, K)``,
-        means ``(N, K, D - a)``, and the covariances that all have in common.
+        A ``GaussianMixture``; of N points a :class:`ConditionalMixtures`, in float64: weights
+        ``(N, K)``, means ``(N, K, D - a)``, and the covariances that all have in common.
 
         Raises
         ------
@@ -201,27 +207,21 @@ class Coordinates(FittedMixture):
         if n_draws is not None and n_draws < 1:
             raise WrongValue(f"n_draws={n_draws}; expected at least 1, or None for the mean")
         x = arrays.rows(source, slice(None))
-        p = Parameters(*(values.to(x.device) for values in p))
-        mixture = as_distribution(self._kind, p)
+        mixture = as_distribution(self._kind, p.to(x.device))
         random = self.random_state if random_state is None else random_state
         with conditionals.seeded(check_random_state(random), x.device):
             found = conditionals.impute(mixture, x.double(), n_draws)
         return arrays.as_given(X, found.to(x.dtype))
 
-    def _fitted_parameters(self) -> Parameters:
-        check_is_fitted(self)
-        return self._parameters()
-
-    def _other(self, p: Parameters, columns: list[int]) -> Self:
+    def _other(self, p: Parameters, columns: list[int]) -> Plain:
         """Give an estimator that is the mixture of some of the columns."""
-        kind: Any = type(self)
-        new = kind(
+        new = self._plain(
             n_components=len(p.weights),
             covariance_type=self.covariance_type,
             missing_values=self.missing_values,
             random_state=self.random_state,
         )
-        state.set_mixture(new, self.means_, self._kind, p)
+        state.set_mixture(new, self.means_, self._kind, p._replace(weights=p.shares))
         names = vars(self).get("feature_names_in_")
         if names is not None:
             new.feature_names_in_ = names[columns]

@@ -22,11 +22,36 @@ _TINY = torch.finfo(torch.float64).tiny
 
 
 class Parameters(NamedTuple):
-    """Weights ``(K,)``, means ``(K, D)`` and covariances in the shape of their kind, in float64."""
+    """Weights ``(K,)``, means ``(K, D)`` and covariances in the shape of their kind, in float64.
+
+    ``scores (K,)`` stand for the logarithms of the weights in an E step under a posterior of the
+    parameters, whose expectations they are; they are those of no weights. None stands for the
+    logarithms themselves.
+    """
 
     weights: Tensor
     means: Tensor
     covariances: Tensor
+    scores: Tensor | None = None
+
+    @property
+    def log_weights(self) -> Tensor:
+        """What an E step adds to the components' log-densities, ``(K,)``."""
+        return self.weights.log() if self.scores is None else self.scores
+
+    @property
+    def shares(self) -> Tensor:
+        """Responsibilities for a point of which nothing is known, ``(K,)``."""
+        return self.weights if self.scores is None else self.scores.softmax(0)
+
+    @property
+    def log_total(self) -> Tensor:
+        """Log-density of such a point, ``()``: zero, of weights."""
+        return self.weights.new_zeros(()) if self.scores is None else self.scores.logsumexp(0)
+
+    def to(self, device: torch.device) -> Parameters:
+        """Give the parameters on a device."""
+        return Parameters(*(None if value is None else value.to(device) for value in self))  # type: ignore[arg-type]
 
     def centre(self) -> Tensor:
         """Give the mean of the mixture, ``(D,)``, amid its points."""
@@ -47,7 +72,7 @@ class Covariance(ABC):
     def sums(self, x: Tensor, weight: Tensor | None, p: Parameters) -> Sums:
         """E step: the responsibilities' sums over points ``(N, D)`` with weights ``(N,)``."""
         means = p.means.to(x.dtype)
-        found = self._statistics(x, p.weights.log().to(x.dtype), means, p.covariances, weight)
+        found = self._statistics(x, p.log_weights.to(x.dtype), means, p.covariances, weight)
         total = float(len(x)) if weight is None else weight.double().sum()
         total = torch.as_tensor(total, dtype=torch.float64, device=x.device)
         return Sums(found[0], total, *found[1:], means.double())
@@ -61,8 +86,10 @@ class Covariance(ABC):
         """E_q[log p(x, z)] of the points behind these sums, ``()``, in nats."""
         centred = sums.about(p.means)
         d = p.means.shape[1]
-        spread = self._log_determinant(p.covariances, d) + d * LOG_2PI
-        weighted = torch.special.xlogy(sums.counts, p.weights) - 0.5 * sums.counts * spread
+        spread = self.log_determinant(p.covariances, d) + d * LOG_2PI
+        some = sums.counts > 0  # a component of weight zero has no points
+        chosen = torch.where(some, sums.counts * p.log_weights, 0.0)
+        weighted = chosen - 0.5 * sums.counts * spread
         return weighted.sum() - 0.5 * self.mahalanobis(centred, p.covariances)
 
     @abstractmethod
@@ -93,7 +120,10 @@ class Covariance(ABC):
 
     @abstractmethod
     def scatter(self, gaps: Tensor, count: float, more: Tensor) -> Tensor:
-        """Second sums of ``count`` points at ``gaps (K, D)``, with ``more (D,)`` around them."""
+        """Second sums of ``count`` points at ``gaps (K, D)``, with ``more`` around them.
+
+        That is ``(D,)``, or of matrices ``(D, D)`` as well.
+        """
 
     @abstractmethod
     def log_prob(self, x: Tensor, p: Parameters) -> Tensor:
@@ -147,7 +177,8 @@ class Covariance(ABC):
     ) -> ops.MixtureStatistics: ...
 
     @abstractmethod
-    def _log_determinant(self, covariances: Tensor, d: int) -> Tensor: ...
+    def log_determinant(self, covariances: Tensor, d: int) -> Tensor:
+        """Of every component's matrix, ``(K,)``, or ``(1,)`` of the one there is."""
 
     @abstractmethod
     def mahalanobis(self, centred: Sums, covariances: Tensor) -> Tensor:
@@ -177,7 +208,7 @@ class _Axes(Covariance):
         return of_means + (0.0 if degrees is None else degrees + 2.0)
 
     def log_volume(self, covariances: Tensor, d: int) -> Tensor:
-        return self._log_determinant(covariances, 1 if self._isotropic else d)
+        return self.log_determinant(covariances, 1 if self._isotropic else d)
 
     def second(self, gaps: Tensor, shares: Tensor) -> Tensor:
         squares = shares @ gaps.square()
@@ -226,7 +257,7 @@ class _Axes(Covariance):
 
     def _arguments(self, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
         logvars = self._columns(p.covariances).log()
-        return p.weights.log().to(x.dtype), p.means.to(x.dtype), logvars.to(x.dtype)
+        return p.log_weights.to(x.dtype), p.means.to(x.dtype), logvars.to(x.dtype)
 
     def _statistics(
         self, x: Tensor, log_weights: Tensor, means: Tensor, covariances: Tensor, w: Tensor | None
@@ -234,7 +265,7 @@ class _Axes(Covariance):
         logvars = self._columns(covariances).log().to(x.dtype)
         return ops.mixture_statistics(x, log_weights, means, logvars, w)
 
-    def _log_determinant(self, covariances: Tensor, d: int) -> Tensor:
+    def log_determinant(self, covariances: Tensor, d: int) -> Tensor:
         return self._columns(covariances).expand(-1, d).log().sum(1)
 
     def mahalanobis(self, centred: Sums, covariances: Tensor) -> Tensor:
@@ -266,7 +297,7 @@ class _Matrices(Covariance):
         return of_means + (0.0 if degrees is None else degrees + d + 1.0)
 
     def log_volume(self, covariances: Tensor, d: int) -> Tensor:
-        return self._log_determinant(covariances, d)
+        return self.log_determinant(covariances, d)
 
     def second(self, gaps: Tensor, shares: Tensor) -> Tensor:
         return (gaps * shares[:, None]).T @ gaps
@@ -274,7 +305,7 @@ class _Matrices(Covariance):
     def scatter(self, gaps: Tensor, count: float, more: Tensor) -> Tensor:
         outer = count * gaps[:, :, None] * gaps[:, None, :]
         outer = outer.sum(0, keepdim=True) if self.pooled else outer
-        return outer + torch.diag(more)
+        return outer + (more if more.ndim == 2 else torch.diag(more))
 
     def log_prob(self, x: Tensor, p: Parameters) -> Tensor:
         return ops.mixture_log_prob_tril(x, *self._arguments(x, p))
@@ -314,7 +345,7 @@ class _Matrices(Covariance):
 
     def _arguments(self, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
         factors = self._factors.of(p.covariances)
-        return p.weights.log().to(x.dtype), p.means.to(x.dtype), factors.to(x.dtype)
+        return p.log_weights.to(x.dtype), p.means.to(x.dtype), factors.to(x.dtype)
 
     def _statistics(
         self, x: Tensor, log_weights: Tensor, means: Tensor, covariances: Tensor, w: Tensor | None
@@ -322,7 +353,7 @@ class _Matrices(Covariance):
         factors = self._factors.of(covariances).to(x.dtype)
         return ops.mixture_statistics_tril(x, log_weights, means, factors, w)
 
-    def _log_determinant(self, covariances: Tensor, d: int) -> Tensor:
+    def log_determinant(self, covariances: Tensor, d: int) -> Tensor:
         diagonal = torch.diagonal(self._factors.of(covariances), dim1=-2, dim2=-1)
         return 2.0 * diagonal.log().sum(1)
 

@@ -7,7 +7,9 @@ For a model p_theta(x, z) of observed x and hidden z, and any distribution q ove
 
 The E step maximises F over q: the posterior, where F = log p_theta(x). The M step maximises it
 over theta. So neither can lower F, and a fall beyond rounding is a defect of the model's code.
-With a prior on theta, F gains log p(theta), and EM finds the posterior's mode.
+With a prior on theta, F gains log p(theta), and EM finds the posterior's mode. With a
+distribution q(theta) in theta's place, F is the evidence lower bound E[log p(x, z, theta)] + H(q),
+and coordinate ascent is variational Bayes.
 
 Source: Neal & Hinton (1998), "A view of the EM algorithm that justifies incremental, sparse, and
 other variants".
@@ -29,6 +31,8 @@ Hidden = TypeVar("Hidden")
 @runtime_checkable
 class LatentVariableEM(Protocol[Data, Hidden]):
     """A model that EM can fit; ``Hidden`` is what its E step says of q, sums as a rule.
+
+    Of a variational model read q(theta) for theta, and the largest F over q(z) for log p(x).
 
     Attributes
     ----------
@@ -81,7 +85,7 @@ class Ascent:
     Attributes
     ----------
     bounds
-        F divided by the number of points, after every E step.
+        F divided by the number of points, after every E step; or what was watched in its place.
     converged
         Whether the last change was below ``tol``.
     falls
@@ -105,6 +109,7 @@ def ascend(
     max_iter: int = 100,
     tol: float = 1e-3,
     start: float | None = None,
+    watched: Callable[[Hidden], float] | None = None,
     told: Callable[[int, float, float], None] = lambda iteration, bound, change: None,
     mended: Callable[[int, Hidden], bool] = lambda iteration, q: False,
 ) -> Ascent:
@@ -122,6 +127,9 @@ def ascend(
         Stops when F divided by the number of points changes by less.
     start
         F divided by the number of points of an earlier fit that goes on.
+    watched
+        Called after each M step with its q for the number whose change ends the fit, and which is
+        told and kept; None is F divided by the number of points, after the E step.
     told
         Called after each iteration with its number, F by points, and the change.
     mended
@@ -171,7 +179,7 @@ def ascend(
         free_energy = model.free_energy(q)
         slack = max(slack, model.precision * scale)  # whose covariances may be others
         _require(model, ascent, iteration, "the M step", free_energy - tight, slack)
-        bound = reached / model.weight(q)
+        bound = reached / model.weight(q) if watched is None else watched(q)
         change = float("inf") if previous is None else bound - previous
         ascent.bounds.append(bound)
         told(iteration, bound, change)

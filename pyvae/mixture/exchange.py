@@ -13,14 +13,14 @@ from torch.distributions import MixtureSameFamily
 
 from pyvae.distributions import GaussianMixture as Distribution
 from pyvae.mixture import conversion, files, state
-from pyvae.mixture.coordinates import Coordinates
+from pyvae.mixture.fitted import FittedMixture
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Exchange(Coordinates):
-    """Base of the estimator: all that takes a mixture to where it is something else, and back."""
+class Exchange(FittedMixture):
+    """Base of ``GaussianMixture``: what takes it to where it is something else, and back."""
 
     def save(self, path: str | Path) -> None:
         """Write the mixture into a file of safetensors, with the settings and how the fit went.

@@ -10,17 +10,19 @@ from torch import Tensor
 
 from pyvae.mixture.em import NoMaximum
 
+_REASON = (
+    "they hold one point, copies of one, or points on a line. Take fewer components, increase "
+    "reg_covar, or scale X"
+)
+
 
 class IllDefined(NoMaximum):
     """Raised where a covariance is not positive definite; ``components`` are its components."""
 
-    def __init__(self, components: Tensor) -> None:
+    def __init__(self, components: Tensor, reason: str = _REASON) -> None:
         self.components = components.tolist()
         listed = ", ".join(map(str, self.components[:8])) + ", ..." * (len(self.components) > 8)
-        super().__init__(
-            f"ill-defined empirical covariance of components {listed}: they hold one point, copies "
-            "of one, or points on a line. Take fewer components, increase reg_covar, or scale X"
-        )
+        super().__init__(f"ill-defined empirical covariance of components {listed}: {reason}")
 
 
 class Factors:

@@ -28,9 +28,11 @@ from pyvae.storage.reading import parsed_json
 from pyvae.storage.writing import write_atomically
 
 NAME = "mixture.safetensors"  # in a folder of fit-mixture
+_WRITER = "GaussianMixture.save"
 _FORMAT, _VERSION = "pyvae.mixture", 1
 _STORED = ("weights", "means", "covariances")
 _MOST_HEADER = 1 << 24  # characters: some hundreds, and names of columns
+_MOST_NUMBERS = 1 << 59  # of covariances, as torch can say their size in bytes
 _NUMBER = form.Real()
 _PRIOR = Fields(
     {
@@ -82,7 +84,6 @@ def save(estimator: Any, path: Path) -> None:
         If its attributes are no mixture.
     """
     p = state.parameters(estimator, COVARIANCES[estimator.covariance_type])
-    arrays = {name: part.cpu().contiguous() for name, part in zip(_STORED, p, strict=True)}
     names = vars(estimator).get("feature_names_in_")
     said = {
         "format": _FORMAT,
@@ -91,9 +92,9 @@ def save(estimator: Any, path: Path) -> None:
         "facts": {name: plain(vars(estimator)[name]) for name in _FACTS if name in vars(estimator)},
         "feature_names": None if names is None else [str(name) for name in names],
     }
-    header = {"mixture": json.dumps(said), "sha256": tensors.digest(arrays)}
+    arrays = tensors.plain({name: getattr(p, name) for name in _STORED})
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, tensors.content(arrays, header))
+    write_atomically(path, tensors.content(arrays, json.dumps(said)))
 
 
 def load(kind: Any, path: Path) -> Any:
@@ -106,17 +107,14 @@ def load(kind: Any, path: Path) -> Any:
     """
     path = path / NAME if path.is_dir() else path
     if not path.is_file():
-        raise NotFound(f"{path} is missing, or no file; GaussianMixture.save writes one")
+        raise NotFound(f"{path} is missing, or no file; {_WRITER} writes one")
     with tensors.opened(path) as file:
-        header = file.metadata() or {}
-        if not {"mixture", "sha256"} <= header.keys():
-            raise WrongValue(f"{path} holds no mixture; GaussianMixture.save writes one")
-        said = _said(path, header["mixture"])
+        header, declared = tensors.header(path, file, _WRITER), tensors.declared(file)
+        said = _said(path, header["config"])
         covariance = COVARIANCES[said["settings"]["covariance_type"]]
-        declared = tensors.declared(file)
         _check(path, covariance, declared)
         found = tensors.read(path, file, header["sha256"], declared)
-    return _restored(kind, path, covariance, said, Parameters(*(found[n] for n in _STORED)))
+    return _restored(kind, path, covariance, said, Parameters(**found))
 
 
 def _said(path: Path, text: str) -> dict[str, Any]:
@@ -134,22 +132,18 @@ def _said(path: Path, text: str) -> dict[str, Any]:
 
 def _check(path: Path, kind: Covariance, declared: dict[str, tensors.Declared]) -> None:
     """Refuse arrays that are not of one mixture, by what is declared of them."""
-    if declared.keys() != set(_STORED):
-        raise WrongValue(
-            f"{path} holds the arrays {form.said(', '.join(sorted(declared)))}; expected "
-            f"{', '.join(_STORED)}"
-        )
-    means = declared["means"].shape
+    means = declared["means"].shape if "means" in declared else (1, 1)
     k, d = means if len(means) == 2 else (0, 0)
-    if not k or not d:
+    if not 0 < k * d * d < _MOST_NUMBERS:
         raise WrongValue(f"{path}: means has shape {means}; expected (K, D)")
-    for name, shape in zip(_STORED, ((k,), (k, d), kind.shape(k, d)), strict=True):
-        found = declared[name]
-        if found.shape != shape or found.dtype != torch.float64:
-            raise WrongValue(
-                f"{path}: {name} is {found.words} of shape {found.shape}; expected float64 of "
-                f"shape {shape}, {kind.name} covariances of {k} components in {d} dimensions"
-            )
+    shapes = {"weights": (k,), "means": (k, d), "covariances": kind.shape(k, d)}
+    expected = {
+        name: torch.empty(shape, dtype=torch.float64, device="meta")
+        for name, shape in shapes.items()
+    }
+    reason = tensors.unlike(expected, declared, lambda _, wanted: (wanted.dtype,))
+    if reason is not None:
+        raise WrongValue(f"{path} holds no mixture of {kind.name} covariances: {reason}")
 
 
 def _restored(
@@ -163,8 +157,8 @@ def _restored(
     if prior is not None and prior["mean"] is not None and len(prior["mean"]) != d:
         raise WrongValue(f"{path}: the prior's mean has {len(prior['mean'])} coordinates, not {d}")
     new = kind(k, **settings, prior=None if prior is None else ConjugatePrior(**prior))
-    for name, part in zip(_STORED, p, strict=True):
-        setattr(new, f"{name}_", part.numpy())
+    for name in _STORED:
+        setattr(new, f"{name}_", getattr(p, name).numpy())
     try:
         if covariance.has_matrices:
             _require_symmetric(p.covariances)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a fitted Gaussian mixture says of points: components, densities, samples, criteria."""
+"""What a fitted Gaussian mixture says of points: components, densities, samples."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
@@ -23,13 +22,14 @@ from pyvae.mixture.points import Points
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
-    """Base of the estimator: all that takes a mixture as it is. A subclass fits one."""
+    """Base of the estimators: all that takes a mixture as it is. A subclass fits one."""
 
     n_components: int
     covariance_type: str
     missing_values: str
     random_state: int | np.random.RandomState | None
     n_features_in_: int
+    feature_names_in_: np.ndarray  # where the points of the fit had names
     weights_: Array
     means_: Array
     covariances_: Array
@@ -95,44 +95,6 @@ class FittedMixture(DensityMixin, BaseEstimator):
         drawn = p.means[labels] + (factors[labels] @ noise[:, :, None]).squeeze(2)
         return arrays.as_given(self.means_, drawn), arrays.as_given(self.means_, labels)
 
-    def aic(self, X: Array) -> float:
-        """Akaike's information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + 2.0 * self.n_parameters_
-
-    def bic(self, X: Array) -> float:
-        """Bayesian information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + self.n_parameters_ * math.log(len(X))
-
-    def icl(self, X: Array) -> float:
-        """Integrated completed likelihood on X, in the form of :meth:`bic`: lower is better.
-
-        BIC and twice the entropy of the responsibilities, -sum r log r over points and components:
-        beside a density that fits, it asks for components that are told apart. Where each point has
-        its component for certain it is BIC.
-
-        References
-        ----------
-        Biernacki, Celeux & Govaert (2000), whose criterion is -1/2 of this, and is maximised.
-
-        Examples
-        --------
-        >>> from pyvae.mixture import GaussianMixture
-        >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
-        >>> mixture = GaussianMixture(2, random_state=0).fit(X)
-        >>> round(mixture.icl(X) - mixture.bic(X), 6)
-        0.0
-        """
-        entropy = self._by_point(
-            X, lambda x, p: torch.special.entr(self._posterior(x, p)[0].exp()).sum(1)
-        )
-        return self.bic(X) + 2.0 * float(entropy.sum())
-
-    @property
-    def n_parameters_(self) -> int:
-        """Number of free parameters: of weights, means and covariances."""
-        k, d = self._parameters().means.shape
-        return self._kind.parameters(k, d) + k * d + k - 1
-
     @property
     def _kind(self) -> Covariance:
         return COVARIANCES[self.covariance_type]
@@ -140,6 +102,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _parameters(self) -> Parameters:
         """Give what the public attributes say, which is all there is to say."""
         return state.parameters(self, self._kind)
+
+    def _fitted_parameters(self) -> Parameters:
+        check_is_fitted(self)
+        return self._parameters()
 
     def _matrices(self, p: Parameters) -> Tensor:
         return self._kind.matrices(p.covariances, *p.means.shape)
@@ -154,7 +120,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         p = self._parameters()
         source = self._read(X, dimension=p.means.shape[1], least=1)
-        p = Parameters(*(values.to(arrays.like(source).device) for values in p))
+        p = p.to(arrays.like(source).device)
         points = Points(source, None, p.centre().to(arrays.like(source)))
         p, found, start = p.about(points.origin), torch.empty(0), 0
         dtype = working_dtype(self._kind, p, points.origin.dtype)

@@ -109,10 +109,7 @@ class GaussianEM:
 
     def m_step(self, q: Posterior) -> None:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
-        if self.prior is not None:
-            self.parameters = self.prior.m_step(self.kind, q.sums, self.reg_covar)
-        else:
-            self.parameters = m_step(self.kind, q.sums, self.reg_covar)
+        self.parameters = self._maximum(q.sums)
         self._step = self.parameters.means - q.sums.reference
 
     def sums_behind(self, total: float) -> Sums:
@@ -132,6 +129,15 @@ class GaussianEM:
     def weight(self, q: Posterior) -> float:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
         return q.sums.total.item()
+
+    def batch_bound(self, q: Posterior, population: float) -> float:
+        """Give the bound that a batch of so many points tells of: their mean log-likelihood."""
+        return q.log_likelihood / q.sums.total.item()
+
+    def _maximum(self, sums: Sums) -> Parameters:
+        if self.prior is None:
+            return m_step(self.kind, sums, self.reg_covar)
+        return self.prior.m_step(self.kind, sums, self.reg_covar)
 
     def _log_prior(self) -> float:
         return 0.0 if self.prior is None else self.prior.log_density(self.kind, self.parameters)

@@ -3,41 +3,28 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import replace
-from numbers import Integral, Real
+import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from pyvae.errors import WrongValue
-from pyvae.mixture import state
-from pyvae.mixture.arrays import Array, column_sums, read_weight
-from pyvae.mixture.covariance import COVARIANCES, Parameters
+from pyvae.mixture.arrays import Array
+from pyvae.mixture.covariance import Parameters
 from pyvae.mixture.em import Ascent, ascend
+from pyvae.mixture.estimator import RANGES, MixtureEstimator
 from pyvae.mixture.exchange import Exchange
 from pyvae.mixture.gaussian_em import GaussianEM
-from pyvae.mixture.missing import require_observed
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.reseeding import Reseeding
-from pyvae.mixture.start import METHODS, Given, start
-from pyvae.mixture.stepwise import step
-from pyvae.progress import FitProgress
-
-_NOT_CONVERGED = (
-    "the best start did not converge; increase max_iter or tol, try another init_params, or look "
-    "for degenerate data"
-)
+from pyvae.mixture.start import Given, start
 
 
-class GaussianMixture(Exchange):
+class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Exchange):
     """Mixture of Gaussians fitted by EM, in place of ``sklearn.mixture.GaussianMixture``.
 
     Same parameters, attributes and methods; beside these, weights of points, points of which
@@ -96,24 +83,12 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(COVARIANCES))],
-        "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(METHODS))],
+        **RANGES,
         "weights_init": ["array-like", Tensor, None],
         "means_init": ["array-like", Tensor, None],
         "precisions_init": ["array-like", Tensor, None],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "missing_values": [StrOptions({"refuse", "marginalize"})],
         "reseed": ["boolean"],
         "prior": [ConjugatePrior, None],
-        "distributed": ["boolean"],
     }
 
     def __init__(
@@ -157,148 +132,61 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
         self.prior = prior
         self.distributed = distributed
 
-    def fit(
-        self, X: Array, y: object = None, sample_weight: Array | None = None
-    ) -> GaussianMixture:
-        """Fit by EM from ``n_init`` starts, and keep the best.
+    def aic(self, X: Array) -> float:
+        """Akaike's information criterion on X: lower is better."""
+        return -2.0 * self.score(X) * len(X) + 2.0 * self.n_parameters_
 
-        Parameters
+    def bic(self, X: Array) -> float:
+        """Bayesian information criterion on X: lower is better."""
+        return -2.0 * self.score(X) * len(X) + self.n_parameters_ * math.log(len(X))
+
+    def icl(self, X: Array) -> float:
+        """Integrated completed likelihood on X, in the form of :meth:`bic`: lower is better.
+
+        BIC and twice the entropy of the responsibilities, -sum r log r over points and components:
+        beside a density that fits, it asks for components that are told apart. Where each point has
+        its component for certain it is BIC.
+
+        References
         ----------
-        X
-            Points ``(N, D)``: an array, a tensor, or an array mapped from a file
-            (``np.load(path, mmap_mode="r")``), which is read in one pass an iteration.
-        y
-            Ignored.
-        sample_weight
-            How often each point counts, ``(N,)``; None is once.
+        Biernacki, Celeux & Govaert (2000), whose criterion is -1/2 of this, and is maximised.
 
-        Returns
-        -------
-        The estimator itself.
-
-        Raises
-        ------
-        ValueError
-            If X is not finite, holds fewer points than components, or leaves a covariance that is
-            not positive definite; or if a parameter is out of its range.
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
+        >>> mixture = GaussianMixture(2, random_state=0).fit(X)
+        >>> round(mixture.icl(X) - mixture.bic(X), 6)
+        0.0
         """
-        self._validate_params()
-        with state.unchanged_on_failure(self):
-            self._fit(X, sample_weight)
-        return self
+        entropy = self._by_point(
+            X, lambda x, p: torch.special.entr(self._posterior(x, p)[0].exp()).sum(1)
+        )
+        return self.bic(X) + 2.0 * float(entropy.sum())
 
-    def fit_predict(self, X: Array, y: object = None, sample_weight: Array | None = None) -> Array:
-        """Fit, and give the most probable component of every point, ``(N,)``."""
-        return self.fit(X, y, sample_weight).predict(X)
+    @property
+    def n_parameters_(self) -> int:
+        """Number of free parameters: of weights, means and covariances."""
+        k, d = self._parameters().means.shape
+        return self._kind.parameters(k, d) + k * d + k - 1
 
-    def partial_fit(
-        self, X: Array, y: object = None, sample_weight: Array | None = None
-    ) -> GaussianMixture:
-        """Take one step of stepwise EM on a batch, from whatever mixture there is.
-
-        That is from the last fit or batch, or what was set by hand; without any, the batch is what
-        the first starts from. The sums behind the parameters become (1 - eta) of themselves and
-        eta of the batch's, with eta = (t + 2)^-0.6 after t batches; ``n_samples_seen_`` points
-        count as so many batches of this size (where it was not set, ``n_iter_`` batches).
-
-        Returns
-        -------
-        The estimator itself.
-
-        Raises
-        ------
-        ValueError
-            If the batch is no matrix of finite numbers, or the mixture does not fit it, or
-            ``n_components`` or ``covariance_type``; the estimator is then as it was.
-        """
-        self._validate_params()
-        with state.unchanged_on_failure(self):
-            self._step(X, sample_weight)
-        return self
-
-    def _fit(self, X: Array, sample_weight: Array | None) -> None:
-        processes = Processes(self.distributed)
-        present = self._present("warm_start=True") if self.warm_start else None
-        points = self._points(X, sample_weight, present)
-        processes.agree(points.dimension, points.origin.device)
-        points = replace(points, origin=processes.of_the_first([points.origin])[0])
-        self._require_observed(points, processes)
-        random = check_random_state(self.random_state)
-        goes_on = present is not None
-        best: tuple[Ascent, Parameters] | None = None
-        for number in range(1 if goes_on else self.n_init):
-            begin = processes.of_the_first(self._start(points, random, present))
-            model = self._model(points, Parameters(*begin), processes)
-            with self._progress(number) as progress:
-                options = {
-                    "max_iter": self.max_iter,
-                    "tol": self.tol,
-                    "start": getattr(self, "lower_bound_", None) if goes_on else None,
-                    "told": lambda iteration, bound, change: progress.told(
-                        iteration, [f"{bound:.6g} nats a point", f"change {change:.3g}"]
-                    ),
-                }
-                if self.reseed:
-                    ascent = Reseeding(model, points, random).ascend(**options)
-                else:
-                    ascent = ascend(model, points, **options)
-            if best is None or ascent.bound > best[0].bound:
-                best = ascent, model.parameters
-        assert best is not None
-        seen = processes.total(points.origin.new_tensor(points.total, dtype=torch.float64))
-        self._keep(X, points.origin, *best, seen.item())
-        if not self.converged_ and self.max_iter > 0:
-            warnings.warn(_NOT_CONVERGED, ConvergenceWarning, stacklevel=3)
-
-    def _progress(self, number: int) -> FitProgress:
-        name = f"start {number + 1}"
-        return FitProgress(self.verbose, self.verbose_interval, self.max_iter, name, "iteration")
-
-    def _step(self, X: Array, sample_weight: Array | None) -> None:
-        present = self._present("partial_fit")
-        points = self._points(X, sample_weight, present)
-        if present is None:
-            self._require_observed(points, Processes(False))
-            steps, seen = 0, 0.0
-        else:
-            points = replace(points, origin=present.centre().to(points.origin))
-            steps = int(getattr(self, "n_iter_", 1))
-            seen = float(getattr(self, "n_samples_seen_", max(steps, 1) * points.total))
-        start = self._start(points, check_random_state(self.random_state), present)
-        model = self._model(points, start)
-        q = step(model, points, seen)
-        ascent = Ascent([q.log_likelihood / q.sums.total.item()], converged=False)
-        self._keep(X, points.origin, ascent, model.parameters, seen + points.total)
-        self.n_iter_ = steps + 1
-
-    def _present(self, way: str) -> Parameters | None:
-        """Give the mixture to go on from, None where there is none yet."""
-        if not state.is_mixture(self):
-            return None
-        return state.require_components(self._parameters(), self.n_components, way)
-
-    def _points(self, X: Array, sample_weight: Array | None, present: Parameters | None) -> Points:
-        dimension = None if present is None else present.means.shape[1]
-        source = self._read(X, dimension=dimension, least=2 if present is None else 1)
-        weight = read_weight(sample_weight, source)
-        if present is None and len(source) < self.n_components:
-            raise WrongValue(
-                "Expected n_samples >= n_components but got n_components = "
-                f"{self.n_components}, n_samples = {len(source)}"
-            )
-        return Points.about_their_mean(source, weight)
-
-    def _require_observed(self, points: Points, processes: Processes) -> None:
-        if self.missing_values == "marginalize":
-            observed = column_sums(points.source, points.weight)[1]
-            require_observed(processes.total(observed))
+    @property
+    def _plain(self) -> type[GaussianMixture]:
+        return type(self)
 
     def _model(
-        self, points: Points, parameters: Parameters, processes: Processes | None = None
+        self,
+        points: Points,
+        random: np.random.RandomState,
+        present: Parameters | None,
+        processes: Processes,
+        *,
+        batch: bool,
     ) -> GaussianEM:
+        begin = self._start(points, random, present)
         return GaussianEM(
             self._kind,
-            parameters,
+            Parameters(*processes.of_the_first(begin[:3])),
             dtype=points.origin.dtype,
             reg_covar=float(self.reg_covar),
             prior=None if self.prior is None else self.prior.about(points.origin),
@@ -311,16 +199,21 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
     ) -> Parameters:
         """Parameters about the points' origin: the present ones, or those of a new start."""
         if present is not None:
-            device = points.origin.device
-            return Parameters(*(values.to(device) for values in present)).about(points.origin)
+            return present.to(points.origin.device).about(points.origin)
         given = Given(self.weights_init, self.means_init, self.precisions_init)
         method, reg_covar = self.init_params, float(self.reg_covar)
         return start(given, self._kind, points, self.n_components, method, random, reg_covar)
 
-    def _keep(self, X: Array, origin: Tensor, ascent: Ascent, p: Parameters, seen: float) -> None:
-        """Set what a fit to X has found, with parameters about an origin."""
-        self.converged_, self.n_iter_ = ascent.converged, len(ascent.bounds)
-        self.lower_bounds_, self.lower_bound_ = ascent.bounds, ascent.bound
-        self.n_samples_seen_ = seen
-        whole = p._replace(means=p.means + origin.double())
-        state.set_mixture(self, X, self._kind, whole)
+    def _ascend(
+        self,
+        model: GaussianEM,
+        points: Points,
+        random: np.random.RandomState,
+        start: float | None,
+        told: Callable[[int, float, float], None],
+    ) -> Ascent:
+        max_iter, tol = self.max_iter, self.tol
+        if self.reseed:
+            reseeding = Reseeding(model, points, random)
+            return reseeding.ascend(max_iter=max_iter, tol=tol, start=start, told=told)
+        return ascend(model, points, max_iter=max_iter, tol=tol, start=start, told=told)

@@ -54,7 +54,7 @@ def posterior(kind: Covariance, x: Tensor, p: Parameters) -> tuple[Tensor, Tenso
         elif seen.any():
             found = kind.posterior(x[rows][:, seen], _seen(p, seen))
         else:
-            found = p.weights.log().expand(len(rows), -1), p.weights.new_zeros(())
+            found = p.shares.log().expand(len(rows), -1), p.log_total
         log_shares[rows], log_prob[rows] = found[0].to(x.dtype), found[1].to(x.dtype)
     return log_shares, log_prob
 
@@ -121,9 +121,9 @@ def _completed(
         found = kind.sums(x, weight, _seen(p, seen))
     else:
         total = weight.double().sum()
-        counts, nothing = total * p.weights, p.means.new_zeros(k, 0)
+        counts, nothing = total * p.shares, p.means.new_zeros(k, 0)
         second = p.means.new_zeros(1 if p.covariances.ndim == 2 else k, 0, 0)
-        found = Sums(p.means.new_zeros(()), total, counts, nothing, second, nothing)
+        found = Sums(total * p.log_total, total, counts, nothing, second, nothing)
     _, regression, rest = unseen(factors, seen)
     shares = found.counts.sum() if kind.pooled else found.counts[:, None, None]
     rest = rest @ rest.mT * shares
@@ -141,7 +141,8 @@ def _completed(
 
 
 def _seen(p: Parameters, seen: Tensor) -> Parameters:
-    return Parameters(p.weights, p.means[:, seen], p.covariances[..., seen, :][..., seen])
+    inside = p.covariances[..., seen, :][..., seen]
+    return p._replace(means=p.means[:, seen], covariances=inside)
 
 
 def _masked_sums(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters) -> Sums:
@@ -165,7 +166,7 @@ def _masked_scores(x: Tensor, p: Parameters, variances: Tensor) -> tuple[Tensor,
     gaps = torch.where(seen[:, None], x.double()[:, None] - p.means, 0.0)
     spread = seen.double() @ (variances.log() + LOG_2PI).T
     score = -0.5 * ((gaps.square() / variances).sum(2) + spread)
-    return p.weights.log() + score, gaps, seen
+    return p.log_weights + score, gaps, seen
 
 
 def _variances(kind: Covariance, p: Parameters) -> Tensor:

@@ -98,14 +98,12 @@ class ConjugatePrior:
             If a covariance is not positive definite.
         """
         k, d = sums.first.shape
-        seen_before = self._points(kind, sums.reference)
-        _, means = kind.weights_and_means(sums + seen_before)
+        centred = about_the_means(kind, sums + self._points(kind, sums.reference))
         divisor = kind.divisor(sums.counts, d) + self._exponent(kind, k, d)
-        centred = (sums + seen_before).about(means)
         covariances = kind.covariances(centred, reg_covar, divisor)
         kind.precisions_cholesky(covariances)  # refuses what is none
         counts = sums.counts + (self.weight_concentration - 1.0)
-        return Parameters(counts / counts.sum(), means, covariances)
+        return Parameters(counts / counts.sum(), centred.reference, covariances)
 
     def sums_behind(self, kind: Covariance, p: Parameters, total: float, reg_covar: float) -> Sums:
         """Give the sums of so many points of which these parameters are the M step: its inverse."""
@@ -134,8 +132,24 @@ class ConjugatePrior:
         """Give the sums of the points that were seen before, about a reference."""
         mean = torch.zeros_like(reference[0])
         mean = mean if self.mean is None else numbers(self.mean, reference.device)
-        gaps, zero = mean - reference, reference.new_zeros(())
-        counts = torch.full_like(reference[:, 0], self.mean_precision)
         around = torch.full_like(reference[0], self.scatter)
-        second = kind.scatter(gaps, self.mean_precision, around)
-        return Sums(zero, zero, counts, self.mean_precision * gaps, second, reference)
+        return points_before(kind, mean, self.mean_precision, around, reference)
+
+
+def points_before(
+    kind: Covariance, mean: Tensor, count: float, around: Tensor, reference: Tensor
+) -> Sums:
+    """Give the sums of points that a normal-inverse-Wishart prior is as good as.
+
+    ``count`` of them at ``mean (D,)`` in every component, with a scatter of ``around``, ``(D,)``
+    or ``(D, D)``, about references ``(K, D)``; their total is left at zero.
+    """
+    gaps, zero = mean - reference, reference.new_zeros(())
+    counts = torch.full_like(reference[:, 0], count)
+    second = kind.scatter(gaps, count, around)
+    return Sums(zero, zero, counts, count * gaps, second, reference)
+
+
+def about_the_means(kind: Covariance, sums: Sums) -> Sums:
+    """Give sums about the means of the points behind them."""
+    return sums.about(kind.weights_and_means(sums)[1])

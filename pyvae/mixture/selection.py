@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from pyvae.errors import WrongValue
 from pyvae.mixture import state
 from pyvae.mixture.arrays import Array
-from pyvae.mixture.covariance import COVARIANCES, Parameters
+from pyvae.mixture.covariance import COVARIANCES
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_mixture import GaussianMixture
 from pyvae.mixture.selection_folder import SelectionFolder
@@ -202,8 +202,8 @@ def _fitted(
         row, read = present
         if read is not None:
             kind = COVARIANCES[covariance_type]
-            device = X.device if isinstance(X, torch.Tensor) else None
-            p = Parameters(*(part.to(device) for part in state.parameters(read, kind)))
+            p = state.parameters(read, kind)
+            p = p.to(X.device) if isinstance(X, torch.Tensor) else p
             state.set_mixture(read, X, kind, p)  # as a fit to X has them
         return Candidate(**row), read
     settings = like.get_params() | {"covariance_type": covariance_type, "n_components": count}

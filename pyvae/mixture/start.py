@@ -51,7 +51,7 @@ class Given(NamedTuple):
         k, d = num_components, len(origin)
         shapes = (k,), (k, d), kind.shape(k, d)
         weights, means, precisions = (
-            None if value is None else _shaped(name, value, shape, origin.device)
+            None if value is None else shaped(name, value, shape, origin.device)
             for name, value, shape in zip(self._fields, self, shapes, strict=True)
         )
         if weights is not None and not ((weights >= 0) & (weights <= 1)).all():
@@ -82,10 +82,20 @@ def start(
     told = given.checked(kind, num_components, points.origin)
     if all(value is not None for value in told):
         return Parameters(*told)  # type: ignore[arg-type]
-    parts = _parts(points, num_components, method, random)
-    found = m_step(kind, _sums(kind, parts), reg_covar)
-    pairs = zip(told, found, strict=True)
+    found = m_step(kind, first_sums(kind, points, num_components, method, random), reg_covar)
+    pairs = zip(told, found[:3], strict=True)
     return Parameters(*(theirs if mine is None else mine for mine, theirs in pairs))
+
+
+def first_sums(
+    kind: Covariance,
+    points: Points,
+    num_components: int,
+    method: str,
+    random: np.random.RandomState,
+) -> Sums:
+    """Give the sums of first responsibilities, of a sample where there are very many points."""
+    return _sums(kind, _parts(points, num_components, method, random))
 
 
 def _parts(
@@ -113,7 +123,14 @@ def _most_rows(count: int, dimension: int, num_components: int) -> int:
     return max(min(_MOST_ROWS, _MOST_NUMBERS // dimension), _LEAST_ROWS * num_components)
 
 
-def _shaped(name: str, value: Array, shape: tuple[int, ...], device: torch.device) -> Tensor:
+def shaped(name: str, value: Array, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Give a parameter in float64, if it has the shape that it should have.
+
+    Raises
+    ------
+    ValueError
+        If it has another, with scikit-learn's words.
+    """
     found = numbers(value, device)
     if found.shape != shape:
         raise WrongValue(

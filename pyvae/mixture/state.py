@@ -67,7 +67,7 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
     if means.ndim != 2:
         raise WrongValue(f"means_ has shape {tuple(means.shape)}; expected (K, D)")
     shape, reason = (len(means),), "one for each row of means_"
-    weights = _shaped(estimator, "weights_", shape, reason, means.device)
+    weights = shaped(estimator, "weights_", shape, reason, means.device)
     if not (weights >= 0).all() or not weights.sum() > 0:
         raise WrongValue("weights_ must not be negative, nor all zero")
     return Parameters(weights, means, _covariances(estimator, kind, means))
@@ -116,7 +116,7 @@ def _covariances(estimator: object, kind: Covariance, means: Tensor) -> Tensor:
     reason = f"covariance_type={kind.name!r} of {k} components in {d} dimensions"
     held, shape = vars(estimator), kind.shape(k, d)
     name = next(name for name in _SPREADS if name in held)
-    found = _shaped(estimator, name, shape, reason, means.device)
+    found = shaped(estimator, name, shape, reason, means.device)
     try:
         if name == "covariances_":
             kind.precisions_cholesky(found)  # refuses what is none
@@ -145,9 +145,16 @@ def _agree(kind: Covariance, covariances: Tensor, cholesky: Tensor, tolerance: f
         return False
 
 
-def _shaped(
+def shaped(
     estimator: Any, name: str, shape: tuple[int, ...], reason: str, device: torch.device | None
 ) -> Tensor:
+    """Give an attribute, if it is of finite numbers in this shape.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
     found = _finite(estimator, name, device)
     if found.shape != shape:
         raise WrongValue(

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from pyvae.models.anchored_encoder import AnchoredEncoder
+from pyvae.models.conv_decoder import ConvDecoder
+from pyvae.models.conv_encoder import ConvEncoder
 from pyvae.models.elbo import Elbo
 from pyvae.models.gmvae import GMVAE
 from pyvae.models.latent_variable_model import LatentVariableModel
@@ -17,6 +19,8 @@ __all__ = [
     "MLP",
     "VAE",
     "AnchoredEncoder",
+    "ConvDecoder",
+    "ConvEncoder",
     "Elbo",
     "LatentVariableModel",
     "VampPrior",

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pyvae.errors import WrongType, WrongValue
 from pyvae.models.mlp import MLP
 
 SEPARATION = 8.0  # of an anchor from the origin; two are 8 sqrt(2) apart
@@ -40,6 +43,9 @@ class AnchoredEncoder(nn.Module):
         Widths of the hidden layers of delta and v.
     separation
         s: anchors are s sqrt(2) apart or more.
+    network
+        Of delta and v: from a flattened example and the indicator behind it,
+        ``(N, num_features + K)``, to ``(N, 2 latent_dim)``; None is an MLP.
 
     Examples
     --------
@@ -62,16 +68,29 @@ class AnchoredEncoder(nn.Module):
         latent_dim: int,
         hidden: Sequence[int] = (256, 256),
         separation: float = SEPARATION,
+        network: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.classifier = classifier.requires_grad_(False).eval()
         self.anchors = nn.Parameter(anchors(num_components, latent_dim, separation))
-        self.network = MLP(num_features + num_components, hidden, 2 * latent_dim)
+        if network is None:
+            network = MLP(num_features + num_components, hidden, 2 * latent_dim)
+        self.network = network
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map ``(N, ...)`` to mean and log-variance, ``(N, latent_dim)`` each."""
+    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map ``(N, ...)`` to mean and log-variance, ``(N, latent_dim)`` each.
+
+        ``given`` is what the classifier sees, where that is not ``x``: a model that standardises
+        its data has them in their own units for it.
+        """
         with torch.no_grad():
-            cluster = self.classifier(x).argmax(1)
+            shares = self.classifier(x if given is None else given)
+        if shares.shape != (len(x), len(self.anchors)):
+            raise WrongValue(
+                f"the classifier gives {tuple(shares.shape)} for {len(x)} examples; expected "
+                f"({len(x)}, {len(self.anchors)}): a probability of each component"
+            )
+        cluster = shares.argmax(1)
         indicator = nn.functional.one_hot(cluster, len(self.anchors)).to(x.dtype)
         found = self.network(torch.cat([x.flatten(1), indicator], 1))
         delta, logvar = found.chunk(2, 1)
@@ -82,6 +101,66 @@ class AnchoredEncoder(nn.Module):
         super().train(mode)
         self.classifier.eval()
         return self
+
+
+class EstimatorClassifier(nn.Module):
+    """Probabilities of clusters by a fitted estimator of scikit-learn's conventions.
+
+    Parameters
+    ----------
+    estimator
+        Has ``predict_proba`` of rows, ``(N, D)``.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__()
+        self.estimator = estimator
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, ...)`` to probabilities ``(N, K)``."""
+        found = self.estimator.predict_proba(x.detach().flatten(1).cpu().numpy())
+        return torch.as_tensor(found, device=x.device)
+
+
+def as_classifier(given: Any) -> nn.Module:
+    """Return the module that gives an example's clusters.
+
+    Parameters
+    ----------
+    given
+        A module from examples to probabilities ``(N, K)``; a clustering that has one as
+        ``classifier_``; any other fitted estimator with ``predict_proba``; or the ``config`` of a
+        built-in classifier, which is built untrained.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    ValueError
+        If a config is of something else.
+    """
+    if isinstance(given, Mapping):
+        from pyvae.clustering.classifier import Classifier  # brings scikit-learn, which few need
+
+        return Classifier.from_config(dict(given))
+    found = getattr(given, "classifier_", given)
+    if isinstance(found, nn.Module):
+        return found if found is given else copy.deepcopy(found)
+    if not isinstance(given, type) and callable(getattr(given, "predict_proba", None)):
+        return EstimatorClassifier(given)
+    advice = "; pass an instance, not the class" if isinstance(given, type) else ""
+    raise WrongType(
+        f"classifier must be a module, a fitted estimator with predict_proba, or None, got "
+        f"{given!r}{advice}"
+    )
+
+
+def built_in_config(classifier: nn.Module) -> dict[str, Any] | None:
+    """Return what builds a classifier again, ready for JSON; None where its code is not ours."""
+    from pyvae.clustering.classifier import Classifier
+
+    found = classifier.config if isinstance(classifier, Classifier) else {"network": None}
+    return found if found["network"] is not None else None
 
 
 def anchors(count: int, dimension: int, separation: float = SEPARATION) -> Tensor:

@@ -9,30 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Independent
 from torch.utils.data import Dataset
 
 from pyvae.errors import WrongValue
+from pyvae.examples import batches_of, holds_images
 from pyvae.models import checks, heads
-from pyvae.models.examples import batches_of, holds_images
 from pyvae.models.likelihoods import make_likelihood
-from pyvae.models.mlp import MLP
+from pyvae.models.networks import make_decoder, make_encoder
 from pyvae.models.pretrained_model import PretrainedModel
 from pyvae.models.standardization import Standardization, measure
 from pyvae.ops.modes import HALF, readable
-from pyvae.settings import NetworkOptions, recorded, takes
+from pyvae.settings import NetworkOptions, earlier, recorded, takes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+_NETWORKS = ("encoder", "decoder")
+
+
 class Autoencoder(PretrainedModel):
     """An encoder that gives q(w | x), a diagonal Gaussian, and a decoder that gives p(x | w).
 
-    Data are ``(N, ...)`` with ``input_dim`` numbers an example, whatever their shape: the default
-    networks flatten them, modules of your own see them in their shape. Floating data of another
-    precision are cast to the model's; everything computed has the model's dtype and device.
+    Data are ``(N, ...)`` with ``input_dim`` numbers an example, whatever their shape: the built-in
+    networks bring them into theirs, modules of your own see them as they come. A model with an
+    ``image_shape`` takes flat rows and images of that shape. Floating data of another precision
+    are cast to the model's; everything computed has the model's dtype and device.
 
     With the Gaussian likelihood the networks work in standard units (``standardize``), and what
     goes in and comes out is in the user's: data, :meth:`decode`, :meth:`likelihood`, densities.
@@ -52,7 +56,12 @@ class Autoencoder(PretrainedModel):
         ``w (N, latent_dim)`` to the likelihood's numbers: logits for Bernoulli, means and raw
         scales for Gaussian (a tensor with the means in its first half, or a tuple of the two), in
         standard units. More dimensions are flattened.
+    built_in
+        The words for those of the two that are no modules of your own, ``"mlp"`` or ``"conv"``.
     """
+
+    encoder: nn.Module
+    decoder: nn.Module
 
     @takes(NetworkOptions)
     def __init__(self, options: NetworkOptions) -> None:
@@ -64,20 +73,24 @@ class Autoencoder(PretrainedModel):
         self._decoder_width = self._likelihood.outputs_per_feature * self.input_dim
         standardize = options.standardize and self._likelihood.has_units
         self.standardization = Standardization(self.input_dim) if standardize else None
-        given = {"encoder": options.encoder, "decoder": options.decoder}
-        self.own_modules = tuple(name for name in given if checks.is_module(name, given[name]))
+        self.image_shape, self.channels = options.image_shape, tuple(options.channels)
+        given = {name: checks.network(name, getattr(options, name)) for name in _NETWORKS}
+        self.built_in = {name: kind for name, kind in given.items() if isinstance(kind, str)}
+        self.own_modules = tuple(name for name in given if name not in self.built_in)
         encoder, decoder = given.values()
-        if encoder is None:
-            encoder = MLP(self.input_dim, self.hidden, 2 * self.latent_dim)
-        if decoder is None:
-            decoder = MLP(self.latent_dim, self.hidden[::-1], self._decoder_width)
+        common = {"hidden": self.hidden, "channels": self.channels, "image_shape": self.image_shape}
+        if isinstance(encoder, str):
+            encoder = make_encoder(encoder, self.input_dim, outputs=2 * self.latent_dim, **common)
+        if isinstance(decoder, str):
+            decoder = make_decoder(decoder, self.latent_dim, outputs=self._decoder_width, **common)
         self.encoder = encoder
         self.decoder = decoder
 
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, except modules of your own, ready for JSON."""
-        return recorded(self, NetworkOptions) | {"likelihood": self._likelihood.name}
+        likelihood = {"likelihood": self._likelihood.name}
+        return recorded(self, NetworkOptions) | likelihood | self.built_in
 
     @property
     def standardize(self) -> bool:
@@ -105,8 +118,9 @@ class Autoencoder(PretrainedModel):
             They are gone through once.
         image
             Whether an example is a picture, whose pixels get one range in place of each its own
-            mean and standard deviation; None goes by what a ``Data`` says, else by the shape. Of
-            pixels in rows, ``(N, H * W)``, nothing tells: pass True.
+            mean and standard deviation; None goes by the model's ``image_shape``, by what a
+            ``Data`` says, else by the shape. Without these nothing tells of pixels in rows,
+            ``(N, H * W)``: pass True.
 
         Raises
         ------
@@ -122,7 +136,8 @@ class Autoencoder(PretrainedModel):
         torch.Size([100])
         """
         if self.standardization is not None:
-            image = holds_images(data) if image is None else image
+            if image is None:
+                image = self.image_shape is not None or holds_images(data)
             self.set_standardization(*measure(batches_of(data), self.input_dim, image=image))
         return self
 
@@ -146,7 +161,12 @@ class Autoencoder(PretrainedModel):
         self.standardization.set(location, scale)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        # Saved whole before there were these options.
+        before = earlier(NetworkOptions)
+        own = state.get("own_modules", ())
+        built_in = {name: before[name] for name in _NETWORKS if name not in own}
+        common = {name: before[name] for name in ("image_shape", "channels")}
+        super().__setstate__(common | {"built_in": built_in} | state)
         if not hasattr(self, "standardization"):  # saved whole before there was the option
             self.drop_standardization()
 
@@ -183,7 +203,7 @@ class Autoencoder(PretrainedModel):
     def _prepared(self, x: Tensor) -> Tensor:
         """Return ``x`` in standard units and the model's dtype, its shape and device checked."""
         x = checks.floating("x", x, self.like, checks.CONVERT)
-        x = checks.examples("x", x, self.input_dim)
+        x = checks.examples("x", x, self.input_dim, self.image_shape)
         if self.standardization is None:
             return x.to(self.like.dtype)
         return self.standardization.standardized(x, self.like.dtype)
@@ -227,8 +247,12 @@ class Autoencoder(PretrainedModel):
     # to the model's dtype.
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = heads.posterior_parts(self.encoder(x), x.shape[0], self.latent_dim)
+        mean, logvar = heads.posterior_parts(self._encoded(x), x.shape[0], self.latent_dim)
         return mean.to(self.like.dtype), logvar.to(self.like.dtype)
+
+    def _encoded(self, x: Tensor) -> Any:
+        """Return what the encoder makes of prepared ``x``."""
+        return self.encoder(x)
 
     def _decoded(self, w: Tensor) -> Tensor:
         flat, width = w.flatten(0, -2), self._decoder_width

@@ -39,12 +39,14 @@ def index_below(count: int, name: str, value: object) -> int:
     return number
 
 
-def is_module(name: str, value: object) -> bool:
-    """Return whether ``value`` is a module and not None, or raise where it is neither."""
-    if value is None or isinstance(value, nn.Module):
-        return value is not None
+def network(name: str, value: object) -> nn.Module | str:
+    """Return a module, or the word for a built-in one, or raise where ``value`` is neither."""
+    if value is None:
+        return "mlp"
+    if isinstance(value, nn.Module | str):
+        return value
     advice = "; pass an instance, not the class" if isinstance(value, type) else ""
-    raise WrongType(f"{name} must be an nn.Module or None, got {value!r}{advice}")
+    raise WrongType(f"{name} must be an nn.Module, 'mlp' or 'conv', got {value!r}{advice}")
 
 
 def floating(name: str, value: Tensor, like: Tensor, advice: str) -> Tensor:
@@ -75,8 +77,13 @@ def shaped(name: str, value: Tensor, shape: Sequence[int], meaning: str) -> Tens
     return value
 
 
-def examples(name: str, value: Tensor, features: int) -> Tensor:
-    """Return ``value``, or raise where it is no batch of examples with that many features."""
+def examples(
+    name: str, value: Tensor, features: int, image_shape: Sequence[int] | None = None
+) -> Tensor:
+    """Return ``value``, or raise where it is no batch of examples with that many features.
+
+    Nor may they be images of another shape than ``image_shape``, such as those with channels last.
+    """
     fits = is_traced() or value.shape[1:].numel() == features
     if value.ndim < 2 or not fits:
         single = value.ndim < 2 and value.numel() == features
@@ -85,7 +92,19 @@ def examples(name: str, value: Tensor, features: int) -> Tensor:
             f"example (input_dim={features})"
             + (f"; for one example pass {name}.unsqueeze(0)" if single else "")
         )
+    if image_shape is None or is_traced():
+        return value
+    if _sides(value.shape[1:]) not in (_sides(image_shape), _sides([features])):
+        raise WrongValue(
+            f"{name} has shape {tuple(value.shape)}, expected (N, {features}) or "
+            f"(N, {', '.join(map(str, image_shape))}) by image_shape; where channels are last, "
+            f"pass {name}.movedim(-1, 1)"
+        )
     return value
+
+
+def _sides(shape: Sequence[int]) -> list[int]:
+    return [size for size in shape if size > 1]  # the others change no order of the numbers
 
 
 def vectors(name: str, value: Tensor, length: int, setting: str) -> Tensor:

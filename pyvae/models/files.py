@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pyvae.errors import NotFound, UserError, WrongType, WrongValue
-from pyvae.models.states import EXACT, bad_number, misfit
+from pyvae.errors import NotFound, UserError, WrongValue
+from pyvae.models.states import UNITS, bad_number, misfit
 from pyvae.storage import tensors
 from pyvae.storage.form import said
 from pyvae.storage.lock import MODEL, locked
@@ -29,6 +29,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 MODEL_FOLDER = "model"  # of a run's folder, beside what tells that it is one
 _RUN_FILES = ("run.json", "last.ckpt")
+OWN_MODULES = ("encoder", "decoder", "classifier")  # which one may bring
 _FORMAT = "pyvae.model"
 _VERSION = 1
 _MOST_CONFIG = 1 << 16  # bytes; a config has some hundreds
@@ -54,16 +55,15 @@ def save(
         indent=2,
         allow_nan=False,
     )
-    state = _plain_state(model)
-    header = {"config": text, "sha256": tensors.digest(state)}
+    state = tensors.plain(model.state_dict())
     folder.mkdir(parents=True, exist_ok=True)
     # Two that save at once would leave the config of one and the weights of the other.
     with locked(folder, MODEL, wait=True):
         write_atomically(folder / CONFIG_FILE, (text + "\n").encode())
-        write_atomically(folder / WEIGHTS_FILE, tensors.content(state, header))
+        write_atomically(folder / WEIGHTS_FILE, tensors.content(state, text))
 
 
-def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None]) -> Model:
+def load(cls: type[Model], folder: Path, own_modules: dict[str, Any]) -> Model:
     """Return the ``cls`` that was saved in ``folder``, in evaluation mode."""
     folder = model_folder(folder)
     saved = read_config(folder)
@@ -76,7 +76,7 @@ def load(cls: type[Model], folder: Path, own_modules: dict[str, nn.Module | None
     _check_own_modules(folder, set(saved["own_modules"]), set(given))
     path = _existing(folder / WEIGHTS_FILE)
     with tensors.opened(path) as file:
-        header, declared = _header(path, file), tensors.declared(file)
+        header, declared = tensors.header(path, file, "save_pretrained"), tensors.declared(file)
         if parsed_json(header["config"], path) != saved:
             raise WrongValue(
                 f"{path} belongs to another save than {CONFIG_FILE} beside it; save the model "
@@ -143,17 +143,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     for key, kind in expected.items():
         if not isinstance(saved.get(key), kind):
             raise WrongValue(f"{path} is damaged: it has no {kind.__name__} {key!r}")
-    if not all(name in ("encoder", "decoder") for name in saved["own_modules"]):
-        raise WrongValue(f"{path} is damaged: own_modules names others than encoder and decoder")
+    if not all(name in OWN_MODULES for name in saved["own_modules"]):
+        raise WrongValue(
+            f"{path} is damaged: own_modules names others than {', '.join(OWN_MODULES)}"
+        )
     return saved
-
-
-def _header(path: Path, file: Any) -> dict[str, str]:
-    """Return what :func:`save` put beside the tensors."""
-    found = file.metadata() or {}
-    if "config" not in found or "sha256" not in found:
-        raise WrongValue(f"{path} was not written by save_pretrained of pyvae")
-    return found
 
 
 def _existing(path: Path) -> Path:
@@ -165,7 +159,7 @@ def _existing(path: Path) -> Path:
 def _built(
     cls: type[Model],
     saved: dict[str, Any],
-    given: dict[str, nn.Module],
+    given: dict[str, Any],
     folder: Path,
     declared: dict[str, Declared],
 ) -> Model | None:
@@ -185,7 +179,7 @@ def _built(
             reason = " ".join(str(error).split())[:300]
             raise WrongValue(f"{path}: bad config: {reason}") from error
     # Models of before that option took data as they are.
-    if "standardize" not in saved["config"] and not any(n.startswith(EXACT) for n in declared):
+    if "standardize" not in saved["config"] and not any(n.startswith(UNITS) for n in declared):
         getattr(model, "drop_standardization", lambda: None)()
     return model
 
@@ -194,21 +188,6 @@ def _check_fit(path: Path, model: nn.Module | None, declared: dict[str, Declared
     reason = None if model is None else misfit(model, declared)
     if reason is not None:
         raise WrongValue(f"the weights of {path} do not fit the modules: {reason}")
-
-
-def _plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return copies on the CPU: the format takes no views, and no tensor under two names."""
-    state = model.state_dict()
-    for name, value in state.items():
-        if not isinstance(value, Tensor):
-            raise WrongType(
-                f"{name} in the state of the model is a {type(value).__name__}; only tensors "
-                "can be saved, so keep such things out of get_extra_state"
-            )
-    return {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in state.items()
-    }
 
 
 def _check_own_modules(folder: Path, saved: set[str], given: set[str]) -> None:

@@ -11,8 +11,15 @@ from torch import Tensor, nn
 
 from pyvae.errors import WrongValue
 from pyvae.models import checks
+from pyvae.models.anchored_encoder import (
+    SEPARATION,
+    AnchoredEncoder,
+    as_classifier,
+    built_in_config,
+)
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.mlp import MLP
+from pyvae.models.networks import make_encoder
 from pyvae.ops import mixture_elbo_terms, mixture_posterior, mixture_predict
 from pyvae.settings import GMVAEOptions, ModelOptions, documented, recorded, takes
 
@@ -76,6 +83,8 @@ class GMVAE(LatentVariableModel):
         self.component_logvars = nn.Parameter(torch.zeros(k, variances))
         if self.posterior == "amortized":
             self.categorical = MLP(self.latent_dim + self.input_dim, self.hidden, k)
+        if options.classifier is not None:
+            self.anchor(options.classifier)
 
     @property
     def num_components(self) -> int:
@@ -96,7 +105,74 @@ class GMVAE(LatentVariableModel):
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, except modules of your own, ready for JSON."""
-        return super().config | recorded(self, GMVAEOptions)
+        own = None if self.classifier is None else built_in_config(self.classifier)
+        known = {} if own is None or "encoder" in self.own_modules else {"classifier": own}
+        return super().config | recorded(self, GMVAEOptions) | known
+
+    @property
+    def classifier(self) -> nn.Module | None:
+        """The clusters that the components began at, a module; None where none were known."""
+        return self.encoder.classifier if isinstance(self.encoder, AnchoredEncoder) else None
+
+    @torch.no_grad()
+    def anchor(self, classifier: Any, separation: float = SEPARATION) -> GMVAE:
+        """Begin at clusters that are known, and return the model.
+
+        The encoder becomes an :class:`AnchoredEncoder` of the classifier, untrained, and every
+        component stands at its cluster's anchor, with unit variances and the same weight. The
+        generative model and the bound are what they were. The classifier is part of the model from
+        here on, frozen, and saved with it.
+
+        Parameters
+        ----------
+        classifier
+            What the option of that name may be.
+        separation
+            s: anchors are s sqrt(2) apart or more.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is something else, gives another number of clusters than there are components,
+            or the model has an encoder of its own.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pyvae.models import GMVAE
+        >>> from sklearn.mixture import GaussianMixture
+        >>> x = np.repeat([[0.1, 0.1], [0.9, 0.9]], 5, 0) + 0.01 * np.random.rand(10, 2)
+        >>> model = GMVAE(2, 2, num_components=2).anchor(GaussianMixture(2).fit(x))
+        >>> model.predict(torch.tensor(x).float()).bincount()
+        tensor([5, 5])
+        """
+        if "encoder" in self.own_modules:
+            raise WrongValue(
+                "the model has an encoder of its own, whose mean is not around anchors; give it "
+                "an AnchoredEncoder as encoder, or leave out one of encoder and classifier"
+            )
+        found = as_classifier(classifier)
+        k, given = self.num_components, getattr(found, "num_clusters", None)
+        if given is not None and given != k:
+            raise WrongValue(
+                f"the classifier gives {given} clusters, and the model has num_components={k}; "
+                "they must be equal"
+            )
+        network = make_encoder(
+            self.built_in["encoder"], self.input_dim, self.image_shape, self.hidden,
+            2 * self.latent_dim, extra=k, channels=self.channels,
+        )  # fmt: skip
+        encoder = AnchoredEncoder(
+            found, self.input_dim, k, self.latent_dim, self.hidden, separation, network
+        ).to(self.like)
+        self.encoder = encoder
+        self.own_modules = tuple(name for name in self.own_modules if name != "classifier")
+        if built_in_config(found) is None:
+            self.own_modules += ("classifier",)
+        self.component_means.copy_(encoder.anchors)
+        self.component_logvars.zero_()
+        self.weight_logits.zero_()
+        return self
 
     @torch.no_grad()
     def set_mixture(
@@ -162,6 +238,11 @@ class GMVAE(LatentVariableModel):
         if self.posterior == "amortized":
             return self._logits(x, w).argmax(-1)
         return mixture_predict(w, *self.prior).component
+
+    def _encoded(self, x: Tensor) -> Any:
+        if self.classifier is None or self.standardization is None:
+            return super()._encoded(x)
+        return self.encoder(x, self.standardization.restored(x.flatten(1)).reshape(x.shape))
 
     def _prior_terms(
         self, x: Tensor, w: Tensor, mean: Tensor, logvar: Tensor

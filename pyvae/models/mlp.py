@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The default network."""
+"""The default network, and the last or first part of a convolutional one."""
 
 from __future__ import annotations
 

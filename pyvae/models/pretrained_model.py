@@ -52,6 +52,7 @@ class PretrainedModel(nn.Module, ABC):
         *,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
+        classifier: Any = None,
     ) -> Self:
         """Read the model that :meth:`save_pretrained` wrote into the folder ``path``.
 
@@ -63,6 +64,8 @@ class PretrainedModel(nn.Module, ABC):
         encoder, decoder
             Modules of the same architecture, where the model was saved with modules of your own.
             They get the saved weights.
+        classifier
+            The clustering that a GM-VAE began at, where that was one of your own.
 
         Returns
         -------
@@ -76,4 +79,6 @@ class PretrainedModel(nn.Module, ABC):
             If a file is damaged or not of this library, the model is of another class, or a
             module of your own is missing, superfluous or of another architecture.
         """
-        return files.load(cls, Path(path), {"encoder": encoder, "decoder": decoder})
+        return files.load(
+            cls, Path(path), {"encoder": encoder, "decoder": decoder, "classifier": classifier}
+        )

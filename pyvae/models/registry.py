@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -17,7 +18,11 @@ _MODELS: dict[str, type[LatentVariableModel]] = {model.__name__: model for model
 
 
 def from_pretrained(
-    path: str | Path, *, encoder: nn.Module | None = None, decoder: nn.Module | None = None
+    path: str | Path,
+    *,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+    classifier: Any = None,
 ) -> LatentVariableModel:
     """Load the VAE or GMVAE saved in the folder ``path``, or that of the run there.
 
@@ -42,4 +47,6 @@ def from_pretrained(
             f"{folder} holds a {name}, which is none of {', '.join(_MODELS)}; "
             f"load it with {name}.from_pretrained"
         )
-    return _MODELS[name].from_pretrained(folder, encoder=encoder, decoder=decoder)
+    return _MODELS[name].from_pretrained(
+        folder, encoder=encoder, decoder=decoder, classifier=classifier
+    )

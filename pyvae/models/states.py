@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyvae.storage.tensors import Declared
+from pyvae.storage.tensors import FLOATING, Declared, unlike
 
-FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+UNITS = "standardization."
+# Of a model that begins at clusters.
+ANCHORED, _CLASSIFIER = "encoder.anchors", "encoder.classifier."
 # Float64 in a model of any type.
-EXACT = "standardization."
-_LISTED = 3  # names in a message
+_SCALES = (f"{UNITS}scale", f"{_CLASSIFIER}scale")
+_EXACT = (UNITS, f"{_CLASSIFIER}centre", f"{_CLASSIFIER}scale")
 
 
 def misfit(
@@ -26,25 +28,14 @@ def misfit(
     asks for the model's own. Modules of one's own may mix them, and hold integers where they do.
     """
     expected = model.state_dict()
-    for name, wanted in expected.items():
-        if not isinstance(wanted, Tensor):
-            continue  # what a module of one's own keeps beside tensors is its own affair
-        if name not in found:
-            missing = [name for name in expected if name not in found]
-            return f"Missing key(s): {_listed(missing)}"
-        if found[name].dtype is not None and found[name].shape != tuple(wanted.shape):
-            return (
-                f"size mismatch for {name}: {found[name].shape} in the file, "
-                f"{tuple(wanted.shape)} in the model"
-            )
-        free = wanted.is_floating_point() and not same_dtype and not name.startswith(EXACT)
-        allowed = FLOATING if free else (wanted.dtype,)
-        if found[name].dtype not in allowed:
-            words = ", ".join(str(dtype).removeprefix("torch.") for dtype in allowed)
-            return f"{name} holds {found[name].words}; expected {words}"
-    unexpected = [name for name in found if name not in expected]
-    if unexpected:
-        return f"Unexpected key(s): {_listed(unexpected)}"
+
+    def allowed(name: str, wanted: Tensor) -> tuple[torch.dtype, ...]:
+        free = wanted.is_floating_point() and not same_dtype and not name.startswith(_EXACT)
+        return FLOATING if free else (wanted.dtype,)
+
+    reason = unlike(expected, found, allowed)
+    if reason is not None:
+        return reason
     return _mixed(
         model, {name: found[name] for name in found if isinstance(expected[name], Tensor)}
     )
@@ -65,18 +56,21 @@ def bad_number(model: nn.Module, state: Mapping[str, Any]) -> str | None:
             bad = torch.isnan(value) | (value == torch.inf)
             if bool((value == -torch.inf).all()):
                 return f"{name} gives no component any weight"
-        if name.startswith(EXACT):
+        if name.startswith(_EXACT):
             bad = ~torch.isfinite(value)
         if bool(bad.any()):
             return f"{name} holds {int(bad.sum())} numbers that are NaN or infinite"
         # Zero throughout until the data are known.
-        if name == f"{EXACT}scale" and not bool((value > 0).all() or (value == 0).all()):
+        unknown = name == f"{UNITS}scale" and bool((value == 0).all())
+        if name in _SCALES and not bool((value > 0).all()) and not unknown:
             return f"{name} holds numbers that are not above zero"
     return None
 
 
 def _mixed(model: nn.Module, found: Mapping[str, Declared]) -> str | None:
-    own = (EXACT, *(f"{name}." for name in getattr(model, "own_modules", ())))
+    names = getattr(model, "own_modules", ())
+    places = (_CLASSIFIER if name == "classifier" else f"{name}." for name in names)
+    own = (*_EXACT, *places)
     types = {
         value.dtype: name
         for name, value in found.items()
@@ -86,8 +80,3 @@ def _mixed(model: nn.Module, found: Mapping[str, Declared]) -> str | None:
         return None
     said = " and ".join(f"{found[name].words} ({name})" for name in types.values())
     return f"the tensors mix types, {said}; expected one"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(name[:80] for name in names[:_LISTED]) + more

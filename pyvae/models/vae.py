@@ -63,7 +63,8 @@ class VAE(LatentVariableModel):
         if prior is not None:
             if not isinstance(prior, VampPrior):
                 raise WrongType(f"prior must be a VampPrior or None, got {type(prior).__name__}")
-            given = checks.examples("pseudo_inputs", prior.pseudo_inputs, self.input_dim)
+            given = prior.pseudo_inputs
+            given = checks.examples("pseudo_inputs", given, self.input_dim, self.image_shape)
             self._given_inputs = given.detach().clone()  # with all the digits they have
             # A model of its own scales it, and trains it.
             prior = copy.deepcopy(prior).to(torch.get_default_dtype())  # as all else in a new model

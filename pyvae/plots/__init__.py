@@ -12,6 +12,7 @@ from ._divergences import Fit, FittedTarget, Sweep, kl_directions
 from ._examples import component_samples, reconstructions
 from ._history import history
 from ._latent import latent_space
+from ._merges import merges
 from ._mixture import information_criterion, mixture
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "information_criterion",
     "kl_directions",
     "latent_space",
+    "merges",
     "mixture",
     "reconstructions",
 ]

@@ -47,7 +47,7 @@ def reconstructions(
             f"{x.shape} and {x_hat.shape}"
         )
     if image_shape is not None:
-        return _image_pairs(_as_images(x, image_shape), _as_images(x_hat, image_shape))
+        return _image_pairs(as_images(x, image_shape), as_images(x_hat, image_shape))
     return feature_pairs(x, x_hat, feature_names)
 
 
@@ -85,25 +85,25 @@ def component_samples(
         raise WrongValue(
             f"component_samples: expected shape (K, n, D) with none of them 0, got {samples.shape}"
         )
-    names = [_name(k, shares) for k in range(len(samples))]
+    names = [row_name(k, shares) for k in range(len(samples))]
     if title is None:
         one = len(samples) == 1
         title = "Samples of the prior, decoded" if one else "Samples of every component"
     if image_shape is None:
         return component_table(samples, means, names, feature_names, title)
     if len(samples) == 1:
-        return _image_square(_as_images(samples[0], image_shape), title)
+        return _image_square(as_images(samples[0], image_shape), title)
     return _image_rows(samples, image_shape, means, names, title)
 
 
-def _name(component: int, shares: NDArray | None) -> str:
+def row_name(component: int, shares: NDArray | None) -> str:
     if shares is None:
         return str(component)
     share = f"{shares[component]:.0%}".rjust(3, "\u2007")  # a space as wide as a digit
     return f"{component}  {share}"
 
 
-def _as_images(x: NDArray, image_shape: Sequence[int]) -> NDArray:
+def as_images(x: NDArray, image_shape: Sequence[int]) -> NDArray:
     """Give rows as images (..., H, W), or (..., H, W, C): colours are drawn from the last axis."""
     shape = tuple(image_shape)
     if len(shape) not in (2, 3) or shape[:-2] not in ((), (1,), (3,), (4,)):
@@ -134,7 +134,7 @@ def tile(images: NDArray, columns: int) -> NDArray:
     return mosaic
 
 
-def _show(axes: Axes, mosaic: NDArray) -> None:
+def show_images(axes: Axes, mosaic: NDArray) -> None:
     """Draw black as 0 and white, or full colour, as 1; what lies beyond is cut off."""
     shades = np.where(np.isnan(mosaic), 1.0, np.clip(mosaic, 0.0, 1.0))
     axes.imshow(shades, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -156,7 +156,7 @@ def _image_pairs(x: NDArray, x_hat: NDArray) -> Figure:
         size = part.stop - part.start
         both = np.full((2 * columns, *x.shape[1:]), np.nan)
         both[:size], both[columns : columns + size] = x[part], x_hat[part]
-        _show(axes, tile(both, columns))
+        show_images(axes, tile(both, columns))
     return figure
 
 
@@ -169,7 +169,7 @@ def _image_square(images: NDArray, title: str) -> Figure:
         0.7 + 0.62 * rows * images.shape[1] / images.shape[2],
         title,
     )
-    _show(figure.subplots(), tile(images, columns))
+    show_images(figure.subplots(), tile(images, columns))
     return figure
 
 
@@ -183,7 +183,7 @@ def _image_rows(
     blocks = 1 if len(samples) <= 12 else 2 if len(samples) <= 30 else 3
     per_block = math.ceil(len(samples) / blocks)
     columns = min(samples.shape[1], {1: 12, 2: 8, 3: 6}[blocks])
-    images = _as_images(samples[:, :columns], image_shape)
+    images = as_images(samples[:, :columns], image_shape)
     shown = columns + (means is not None)
     ratio = image_shape[-2] / image_shape[-1]
     figure = new_figure(
@@ -193,7 +193,7 @@ def _image_rows(
         "One row a component" + (" (with its share of the examples)" if "%" in names[0] else "")
         + ("; the first picture, set apart, is its decoded mean." if means is not None else "."),
     )  # fmt: skip
-    heads = None if means is None else _as_images(np.asarray(means, dtype=float), image_shape)
+    heads = None if means is None else as_images(np.asarray(means, dtype=float), image_shape)
     for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False).flat):
         part = slice(block * per_block, min((block + 1) * per_block, len(samples)))
         _image_block(axes, images[part], None if heads is None else heads[part], names[part])
@@ -209,7 +209,7 @@ def _image_block(axes: Axes, images: NDArray, heads: NDArray | None, names: list
     if heads is not None:
         gap = np.full((mosaic.shape[0], max(2, width // 4), *channels), np.nan)
         mosaic = np.hstack([tile(heads, 1), gap, mosaic])
-    _show(axes, mosaic)
+    show_images(axes, mosaic)
     step = (mosaic.shape[0] - height) / max(count - 1, 1)
     for row, name in enumerate(names):
         axes.text(

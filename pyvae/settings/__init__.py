@@ -9,9 +9,10 @@ from __future__ import annotations
 from pyvae.settings.documentation import documented, takes
 from pyvae.settings.models import GMVAEOptions, ModelOptions, NetworkOptions, VAEOptions
 from pyvae.settings.setting import NEVER, Home, Setting, earlier, recorded, settings_of
-from pyvae.settings.trainer import TrainerSettings, changeable
+from pyvae.settings.trainer import CLUSTERINGS, TrainerSettings, changeable
 
 __all__ = [
+    "CLUSTERINGS",
     "NEVER",
     "GMVAEOptions",
     "Home",

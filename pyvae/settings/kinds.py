@@ -150,15 +150,61 @@ class OneOf(Kind):
 
 
 @dataclass(frozen=True)
-class Widths(Kind):
-    """Widths of layers, positive integers; on the command line with commas between them."""
+class WordOrEstimator(OneOf):
+    """One of a few words, or an object with ``predict_proba``."""
 
+    def among(self, form: str) -> str:
+        """List the choices, each in that form, and the other one."""
+        return f"{super().among(form)}, or an estimator with predict_proba"
+
+    def checked(self, name: str, value: Any, say: Wording) -> Any:  # noqa: D102
+        clusters = not isinstance(value, type) and callable(getattr(value, "predict_proba", None))
+        return value if clusters else super().checked(name, value, say)
+
+
+@dataclass(frozen=True)
+class OneOfOrModule(OneOf):
+    """One of a few words, or a module, which whoever uses it checks."""
+
+    @property
+    def expected(self) -> str:  # noqa: D102
+        return f"{super().expected}, or a module"
+
+    def checked(self, name: str, value: Any, say: Wording) -> Any:  # noqa: D102
+        return super().checked(name, value, say) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class ImageShape(Kind):
+    """``(C, H, W)``; ``(H, W)`` is of one channel."""
+
+    @property
+    def expected(self) -> str:  # noqa: D102
+        return "(C, H, W), or (H, W) of one channel"
+
+    def checked(self, name: str, value: Any, say: Wording) -> tuple[int, ...]:  # noqa: D102
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise say.refusal(WrongType, name, value, self.expected)
+        if len(value) not in (2, 3):
+            raise say.refusal(WrongValue, name, value, self.expected)
+        sizes = (Count(1).checked(f"{name}[{i}]", size, say) for i, size in enumerate(value))
+        return (1,) * (3 - len(value)) + tuple(sizes)
+
+
+@dataclass(frozen=True)
+class Widths(Kind):
+    """Widths of layers, from ``narrowest`` on; on the command line with commas between them."""
+
+    narrowest: int = 1
     option_type, metavar = str, "W,W,..."
 
     def checked(self, name: str, value: Any, say: Wording) -> tuple[int, ...]:  # noqa: D102
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise say.refusal(WrongType, name, value, "a sequence of integers like (256, 256)")
-        widths = (Count(1).checked(f"{name}[{i}]", width, say) for i, width in enumerate(value))
+        widths = (
+            Count(self.narrowest).checked(f"{name}[{i}]", width, say)
+            for i, width in enumerate(value)
+        )
         return tuple(widths)
 
     def written(self, widths: Sequence[int]) -> str:

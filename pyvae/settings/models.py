@@ -3,19 +3,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyvae.settings.kinds import ANYTHING, Count, Flag, Number, OneOf, Widths, Wording
+from pyvae.errors import WrongValue
+from pyvae.settings.kinds import (
+    ANYTHING,
+    Count,
+    Flag,
+    ImageShape,
+    Number,
+    OneOf,
+    OneOfOrModule,
+    Widths,
+    Wording,
+)
 from pyvae.settings.setting import Home, required, setting
 
 if TYPE_CHECKING:
     from torch import nn
 
-_OWN_MODULE = (
-    "A module of your own in place of the MLP; see :class:`~pyvae.models.autoencoder.Autoencoder`."
-)
+_NETWORKS = ("mlp", "conv")
+
+
+_OR_OWN = "or a module of your own, see :class:`~pyvae.models.autoencoder.Autoencoder`."
 
 
 @dataclass
@@ -37,7 +50,16 @@ class NetworkOptions(Home):
         Widths(),
         "Widths of the encoder's hidden layers.",
         doc="Widths of the encoder's hidden layers, and of an amortized posterior's; the decoder "
-        "has them in reverse.",
+        "has them in reverse. Of convolutional networks they are the layers between convolutions "
+        "and codes.",
+    )
+    channels: Sequence[int] = setting(
+        (32, 64),
+        Widths(narrowest=4),  # over so few or more an example is normalised
+        "Widths of the convolutions of the encoder; each halves the sides of the images.",
+        doc="Widths of a convolutional encoder's convolutions, each of which halves the sides of "
+        "the images; the decoder has them in reverse.",
+        before=(32, 64),
     )
     # make_likelihood knows which there are.
     likelihood: str = setting(
@@ -68,8 +90,46 @@ class NetworkOptions(Home):
         "they are; a Bernoulli likelihood does always.",
         before=False,
     )
-    encoder: nn.Module | None = setting(None, ANYTHING, _OWN_MODULE, option=None, recorded=False)
-    decoder: nn.Module | None = setting(None, ANYTHING, _OWN_MODULE, option=None, recorded=False)
+    encoder: nn.Module | str | None = setting(
+        "mlp",
+        OneOfOrModule(_NETWORKS),
+        "mlp, or conv for images.",
+        doc='``"mlp"``, ``"conv"``, which are convolutions over images of ``image_shape``, '
+        f"{_OR_OWN} None is the MLP.",
+        option_kind=OneOf(_NETWORKS),
+        metavar="NAME",
+        before="mlp",
+        recorded=False,
+    )
+    decoder: nn.Module | str | None = setting(
+        "mlp",
+        OneOfOrModule(_NETWORKS),
+        "mlp, or conv for images.",
+        doc='``"mlp"``, ``"conv"``, which are transposed convolutions to images of '
+        f"``image_shape``, {_OR_OWN} None is the MLP.",
+        option_kind=OneOf(_NETWORKS),
+        metavar="NAME",
+        before="mlp",
+        recorded=False,
+    )
+    image_shape: Sequence[int] | None = setting(
+        None,
+        ImageShape(),
+        "Channels, height and width of an example.",
+        doc="``(C, H, W)``, of examples that are images; ``(H, W)`` is of one channel. "
+        "Convolutional networks need it. Data may come in that shape, without the channel where "
+        "it is one, or flattened from it.",
+        option=None,
+        before=None,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.image_shape is not None and math.prod(self.image_shape) != self.input_dim:
+            raise WrongValue(
+                f"image_shape {tuple(self.image_shape)} is {math.prod(self.image_shape)} numbers "
+                f"an example, and input_dim is {self.input_dim}; they must agree"
+            )
 
 
 @dataclass(kw_only=True)
@@ -131,6 +191,18 @@ class GMVAEOptions(ModelOptions):
         "samples. The bound is then mean-field, with a q(z | x), and lower. With the exact "
         "posterior q(z | x) is the maximiser softmax_k(log pi_k + E_q(w|x) log N(w; mu_k, "
         "sigma_k^2)); VaDE's own choice, p(z | w) at a sample, is no better for any x and noisier.",
+    )
+    classifier: nn.Module | Mapping[str, Any] | None = setting(
+        None,
+        ANYTHING,
+        "Clusters that are known, which the components begin at.",
+        doc="Clusters that are known, which the components begin at, one for each: a module from "
+        "examples, in their own units, to probabilities ``(N, K)``, a fitted estimator with "
+        "``predict_proba``, as :class:`pyvae.clustering.InvariantClustering`, or the ``config`` of "
+        "a built-in classifier; see :meth:`~pyvae.models.GMVAE.anchor`.",
+        option=None,
+        before=None,
+        recorded=False,
     )
     learn_weights: bool = setting(
         False,

@@ -3,16 +3,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pyvae.errors import WrongValue
-from pyvae.settings.kinds import ANYTHING, Count, Flag, Number, OneOf
+from pyvae.settings.kinds import ANYTHING, Count, Flag, Number, OneOf, WordOrEstimator
 from pyvae.settings.setting import Home, Needs, setting, settings_of
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+CLUSTERINGS = ("invariant", "graph")  # by name; any that has predict_proba is another
+_STARTS = ("auto", *CLUSTERINGS, "em", "kmeans", "kmeans++", "none")
 _MACHINE = "Machine"
 _NOT_NEGATIVE = Number("a number >= 0", least=0)
+
+
+class Lengths(NamedTuple):
+    """How long a run takes, in epochs, and its steps, in examples."""
+
+    epochs: int
+    pretrain_epochs: int
+    warmup_epochs: int
+    batch_size: int
+
+
+# What is left out of a run: from codes; and from clusters, in few examples and in many.
+_FROM_CODES = Lengths(100, 100, 10, 128)
+_FROM_CLUSTERS = (Lengths(100, 0, 0, 64), Lengths(40, 0, 0, 256))
+_MANY = 20_000
 
 
 @dataclass(kw_only=True)
@@ -35,19 +55,21 @@ class TrainerSettings(Home):
         metavar="NAME",
         before="elbo",
     )
-    epochs: int = setting(
-        100,
+    epochs: int | None = setting(
+        None,
         Count(0),
-        "Passes of joint training.",
+        "Passes of joint training; left out, 100, or 40 from clusters in 20,000 examples or more.",
         option_kind=Count(1),
-        doc="Passes over the data in joint training.",
+        doc="Passes over the data in joint training. None is 100, or 40 from clusters in 20,000 "
+        "examples or more.",
     )
-    pretrain_epochs: int = setting(
-        100,
+    pretrain_epochs: int | None = setting(
+        None,
         Count(0),
-        "Passes before the mixture is there, as a VAE.",
+        "Passes before the mixture is there, as a VAE; left out, 100, or none from clusters.",
         model="gmvae",
-        doc="Passes before the mixture is there, as a VAE with prior N(0, I). A ``VAE`` has none.",
+        doc="Passes before the mixture is there, as a VAE with prior N(0, I). None is 100, or none "
+        "from clusters, whose components are there from the start. A ``VAE`` has none.",
     )
     pretrain_lr: float | None = setting(
         None,
@@ -64,11 +86,12 @@ class TrainerSettings(Home):
         model="gmvae",
         doc="Pretraining's weight of all but the reconstruction: small, so that the codes spread.",
     )
-    warmup_epochs: int = setting(
-        10,
+    warmup_epochs: int | None = setting(
+        None,
         Count(0),
-        "Epochs over which beta rises.",
-        doc="Epochs of joint training over which beta rises to the model's.",
+        "Epochs over which beta rises; left out, 10, or none from clusters.",
+        doc="Epochs of joint training over which beta rises to the model's. None is 10, or none "
+        'from clusters and for other objectives than ``"elbo"``.',
     )
     capacity: float | None = setting(
         None,
@@ -83,19 +106,29 @@ class TrainerSettings(Home):
     capacity_epochs: int = setting(
         50, Count(0), "Epochs over which the capacity rises.", needs=Needs("capacity"), before=50
     )
-    initialization: str = setting(
-        "em",
-        OneOf(("em", "kmeans", "kmeans++", "none")),
-        "Start of the mixture, on the encoded data: em, kmeans, kmeans++ or none.",
+    initialization: Any = setting(
+        "auto",
+        WordOrEstimator(_STARTS),
+        "Start of the mixture: invariant or graph, at clusters of the data; em, kmeans or "
+        "kmeans++, on the encoded data; none; or auto, what suits the data.",
         model="gmvae",
-        doc='Start of the mixture from the encoded data: ``"em"``, ``"kmeans"``, ``"kmeans++"``, '
-        'or ``"none"`` to leave the components where they are.',
+        doc="Start of the mixture. At clusters of the data (:meth:`pyvae.models.GMVAE.anchor`): "
+        '``"invariant"`` (:class:`pyvae.clustering.InvariantClustering`), ``"graph"`` '
+        "(:class:`pyvae.clustering.NeighborGraphClustering`), or an estimator that has "
+        "``predict_proba``, fitted here to the training data unless it is. From the data as "
+        'encoded after pretraining: ``"em"``, ``"kmeans"`` or ``"kmeans++"``. ``"none"`` leaves '
+        'the components where they are. ``"auto"`` is ``"invariant"`` for 5,000 images or more, '
+        '``"graph"`` for 500 or more, and ``"em"`` for tables, for models with an encoder of your '
+        "own or an amortized posterior, and where pretraining is asked for.",
+        option_kind=OneOf(_STARTS),
         metavar="NAME",
     )
-    batch_size: int = setting(
-        128,
+    batch_size: int | None = setting(
+        None,
         Count(1),
-        "Examples a step; a single one left over at an epoch's end joins the step before.",
+        "Examples a step; left out, 128, or from clusters 64, and 256 of 20,000 examples or more.",
+        doc="Examples a step. None is 128, or from clusters 64, and 256 of 20,000 or more. A "
+        "single one left over at an epoch's end joins the step before.",
     )
     lr: float = setting(1e-3, Number("a number > 0, as 1e-3", above=0), "Learning rate.")
     optimizer: str = setting(
@@ -219,13 +252,41 @@ class TrainerSettings(Home):
                 "'bf16-mixed'"
             )
 
-    def identity(self) -> dict[str, Any]:
+    def completed(self, initialization: Any, examples: int, *, clustered: bool) -> Self:
+        """Return the settings with that start, and with what was left out, which follows from it.
+
+        Raises
+        ------
+        ValueError
+            If a run from clusters is to be pretrained.
+        """
+        if clustered and self.pretrain_epochs:
+            raise WrongValue(
+                f"pretrain_epochs={self.pretrain_epochs}: pretraining would draw the codes from "
+                "their clusters to the origin; leave it out, or take initialization='em'"
+            )
+        lengths = _FROM_CLUSTERS[examples >= _MANY] if clustered else _FROM_CODES
+        values = lengths._asdict()
+        if self.objective != "elbo":
+            values["warmup_epochs"] = 0
+        values = {name: value for name, value in values.items() if getattr(self, name) is None}
+        return replace(self, initialization=initialization, **values)
+
+    @property
+    def lengths(self) -> Lengths:
+        """Those of a run, of which none is left out."""
+        return Lengths(*(getattr(self, name) for name in Lengths._fields))
+
+    def identity(self, *, clustered: bool) -> dict[str, Any]:
         """Return the settings that a resumed run must share with the one it goes on from.
 
-        What has no use must not differ, and runs from before there was a choice go on.
+        What has no use must not differ, and runs from before there was a choice go on. Where the
+        clusters of a run came from does not matter: its checkpoint has them.
         """
         free = changeable(self.schedule)
         values = self.of(TrainerSettings)
+        if clustered:
+            values["initialization"] = "clusters"
         return {
             name: values[name]
             for name, about in settings_of(TrainerSettings).items()

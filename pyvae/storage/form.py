@@ -23,9 +23,9 @@ _MOST_INTEGER = 2**63
 
 @dataclass(frozen=True)
 class Place:
-    """A file, and where in it."""
+    """A file, or the name of what else a value is from, and where in it."""
 
-    file: Path
+    file: Path | str
     names: tuple[str, ...] = ()
 
     def __str__(self) -> str:

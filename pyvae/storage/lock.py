@@ -33,6 +33,7 @@ class Use(NamedTuple):
 
 
 RUN = Use(".run.lock", re.compile(r"(last|best)\.ckpt|(run|metrics|history)\.json|.+\.(csv|png)"))
+FIT = Use(".fit.lock", re.compile(r"fit\.json|neighbors\.safetensors|run-\d+(-step)?\.safetensors"))
 MODEL = Use(".model.lock", re.compile(r"config\.json|model\.safetensors"))
 
 # Who holds a lock may take it again, further down in the same run; another thread may not.

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pyvae.data import Data
 from pyvae.errors import WrongType, WrongValue
-from pyvae.models.examples import holds_images, stacked
+from pyvae.examples import holds_images, image_shape, stacked
 
 _FINGERPRINT_ROWS = 64
 _EVALUATION_BATCH = 1024
@@ -60,6 +60,15 @@ class Batches:
     def image(self) -> bool | None:
         """Whether an example is a picture; None where its shape alone can tell."""
         return holds_images(self.dataset)
+
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """``(H, W)`` or ``(C, H, W)`` of the pictures that examples are; None of a table."""
+        told = image_shape(self.dataset)
+        if told is not None:
+            return told
+        shape = tuple(next(iter(self.at([0]))).shape[1:])
+        return shape if len(shape) in (2, 3) and min(shape[-2:]) > 1 else None
 
     def shuffled(
         self, batch_size: int, seed: int, rank: int = 0, world_size: int = 1

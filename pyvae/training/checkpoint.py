@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pyvae.errors import NotFound, WrongValue
-from pyvae.models.states import EXACT
+from pyvae.errors import NotFound, UserError, WrongValue
+from pyvae.models import GMVAE
+from pyvae.models.states import ANCHORED, UNITS
 from pyvae.settings import GMVAEOptions, TrainerSettings, VAEOptions, earlier
 from pyvae.storage.form import Place, said
 from pyvae.storage.writing import write_atomically
@@ -29,11 +30,17 @@ BEST_FILE = "best.ckpt"
 _LONGEST = 200  # of a setting in a message
 _MAGIC = b"pyvae checkpoint 1 sha256 "
 _KEYS = ("run", "epoch", "model", "optimizer", "history", "best", "stale_epochs")
+
+
+def _as_read(described: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(described))  # tuples become lists here as they do in the file
+
+
 # What descriptions of older runs lack.
 _EARLIER = {
-    "model": earlier(VAEOptions) | earlier(GMVAEOptions),
+    "model": _as_read(earlier(VAEOptions) | earlier(GMVAEOptions)),
     "data": {},
-    "trainer": earlier(TrainerSettings),
+    "trainer": _as_read(earlier(TrainerSettings)),
 }
 
 
@@ -100,21 +107,47 @@ def read_resumable(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def as_written(model: LatentVariableModel, state: Mapping[str, Any]) -> Iterator[None]:
-    """Have a model take data as they are where a checkpoint is older than standardisation.
+def as_written(
+    model: LatentVariableModel, state: Mapping[str, Any], path: Path, clusters: Any = None
+) -> Iterator[None]:
+    """Have a model be what that of a checkpoint was when it was written.
 
-    If what is done with it then fails, the model is as it was.
+    It takes data as they are where the checkpoint is older than standardisation, and is anchored
+    where the checkpoint's is: by the classifier described there, or by ``clusters``, an estimator
+    of the user's own. If what is done with it then fails, the model is as it was.
     """
-    units, run, tensors = model.standardization, state.get("run"), state["model"]
+    run, tensors = state.get("run"), state["model"]
     described = run.get("model") if isinstance(run, Mapping) else None
-    says = isinstance(described, Mapping) and "standardize" in described
-    if not says and not any(str(name).startswith(EXACT) for name in tensors or ()):
+    described = described if isinstance(described, Mapping) else {}
+    units, encoder, own = model.standardization, model.encoder, model.own_modules
+    mixture = model.mixture_parameters if isinstance(model, GMVAE) else []
+    values = [parameter.detach().clone() for parameter in mixture]
+    if "standardize" not in described and not any(str(n).startswith(UNITS) for n in tensors or ()):
         model.drop_standardization()
     try:
+        if isinstance(model, GMVAE):
+            _anchor(model, described.get("classifier"), tensors, clusters, path)
         yield
     except BaseException:
-        model.standardization = units
+        model.standardization, model.encoder, model.own_modules = units, encoder, own
+        with torch.no_grad():
+            for parameter, value in zip(mixture, values, strict=True):
+                parameter.copy_(value)
         raise
+
+
+def _anchor(model: GMVAE, config: Any, tensors: Any, clusters: Any, path: Path) -> None:
+    """Anchor a model where that of a checkpoint is, unless it is anchored already."""
+    if model.classifier is not None or not any(str(n).startswith(ANCHORED) for n in tensors or ()):
+        return
+    own = clusters is not None and not isinstance(clusters, str)
+    if config is None and not own:
+        return  # the encoder is one of the user's own, or is missed by the comparison of tensors
+    try:
+        model.anchor(clusters if config is None else config)
+    except UserError as error:
+        place = Place(path).of("run").of("model").of("classifier")
+        raise WrongValue(f"{place} does not fit: {error}") from error
 
 
 def check_same_run(path: Path, saved: Any, current: dict[str, Any]) -> None:
@@ -149,10 +182,6 @@ def describe_model(model: LatentVariableModel) -> dict[str, Any]:
     return _as_read({"class": type(model).__name__, **model.config, "tensors": tensors})
 
 
-def _as_read(described: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(described))  # tuples become lists here as they do in the file
-
-
 def load_weights(model: LatentVariableModel, path: str | Path) -> LatentVariableModel:
     """Copy the model's tensors out of a checkpoint into ``model``, and return it.
 
@@ -163,7 +192,7 @@ def load_weights(model: LatentVariableModel, path: str | Path) -> LatentVariable
     """
     path = Path(path)
     state = read_checkpoint(path)
-    with as_written(model, state):
+    with as_written(model, state, path):
         weights = State(model, same_dtype=False).taken(state["model"], Place(path, ("model",)))
         model.load_state_dict(weights)
     return model

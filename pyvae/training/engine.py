@@ -35,7 +35,7 @@ class Engine:
         This process among those that train together.
     """
 
-    def __init__(self, settings: TrainerSettings, model: LatentVariableModel) -> None:
+    def __init__(self, settings: TrainerSettings) -> None:
         several = str(settings.devices) != "1"
         # Pretraining leaves the mixture without a gradient, which plain DDP waits for.
         strategy = DDPStrategy(find_unused_parameters=True) if several else "auto"
@@ -48,7 +48,13 @@ class Engine:
         if several:
             self.fabric.launch()
         self._settings = settings
-        mixture = None
+        self.device = self.fabric.device
+        self.rank, self.world_size = self.fabric.global_rank, self.fabric.world_size
+        self._mixture: StepwiseEM | None = None
+
+    def set_up(self, model: LatentVariableModel) -> None:
+        """Take a model, and move it to the device."""
+        settings, mixture = self._settings, None
         if settings.prior_update == "em" and isinstance(model, GMVAE):
             mixture = model
         trained = model.parameters() if mixture is None else mixture.network_parameters
@@ -62,8 +68,6 @@ class Engine:
         self._objective, self._optimizer = self.fabric.setup(objective, optimizer)
         # Once the model is where it stays: a buffer is another tensor after it was moved.
         self._mixture = None if mixture is None else StepwiseEM(mixture, lr=settings.prior_lr)
-        self.device = self.fabric.device
-        self.rank, self.world_size = self.fabric.global_rank, self.fabric.world_size
 
     def seed(self, *key: int) -> int:
         """Seed torch from ``key`` and the settings' seed, and return the seed common to all ranks.

@@ -63,11 +63,13 @@ def evaluate(
     Returns
     -------
     ``examples``; ``bound`` and its parts in nats per example, and ``log_likelihood``;
-    ``effective_components``, ``smallest_share``, ``posterior_entropy``, ``active_units``; and where
-    there are labels and components, ``clustering`` and ``baselines``, each with
-    ``clustering_accuracy``, ``normalized_mutual_information`` and ``adjusted_rand_index``, all over
-    all examples; ``baseline_examples`` says how many the baselines were fitted to. A figure that is
-    not finite is None.
+    ``effective_components``, ``smallest_share``, ``posterior_entropy``, ``active_units``;
+    ``information``, I(K; K') in nats of the clusters that the model began at, where they are of
+    :class:`pyvae.clustering.InvariantClustering`; and where there are labels and components,
+    ``clustering`` and ``baselines``, each with ``clustering_accuracy``,
+    ``normalized_mutual_information`` and ``adjusted_rand_index``, all over all examples;
+    ``baseline_examples`` says how many the baselines were fitted to. A figure that is not finite is
+    None.
 
     Raises
     ------
@@ -93,6 +95,9 @@ def evaluate(
             **_log_likelihood(model, batches.in_order(likelihood_examples), num_samples, seed),
             **latent_figures(model, batches.in_order(), device),
         }
+        information = getattr(getattr(model, "classifier", None), "information", None)
+        if isinstance(information, Tensor):
+            figures["information"] = float(information)
         if labels is not None and isinstance(model, GMVAE):
             clusters = torch.cat([model.predict(x.to(device)).cpu() for x in batches.in_order()])
             figures["clustering"] = clustering_metrics(labels, clusters)

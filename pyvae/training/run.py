@@ -21,17 +21,18 @@ from pyvae.training.checkpoint import (
     BEST_FILE,
     as_written,
     check_same_run,
-    describe_model,
     describe_run,
     read_checkpoint,
     read_resumable,
 )
 from pyvae.training.checkpoint_form import State, highest_bound, run_form
+from pyvae.training.clusters import find_clusters
 from pyvae.training.divergence import TrainingDivergedError, about_units, check_validation
 from pyvae.training.engine import Engine
 from pyvae.training.history import History
 from pyvae.training.monitor import bound_figures, latent_figures, mean_bound
 from pyvae.training.objective import with_capacity
+from pyvae.training.plan import begins_at_clusters
 from pyvae.training.progress import ProgressReport
 from pyvae.training.schedules import capacity_in, learning_rate_scale, warmup_scale
 from pyvae.training.start import start_mixture
@@ -59,21 +60,41 @@ class Run:
     ) -> None:
         self.settings, self.model = settings, model
         self.train, self.validation, self.folder = train, validation, folder
-        self.pretrain_epochs = settings.pretrain_epochs if isinstance(model, GMVAE) else 0
-        self.total_epochs = self.pretrain_epochs + settings.epochs
-        self.description = describe_run(model, train.fingerprint(), settings.identity())
-        self.engine = Engine(settings, model)
+        self.lengths = settings.lengths
+        self.pretrain_epochs = self.lengths.pretrain_epochs if isinstance(model, GMVAE) else 0
+        self.total_epochs = self.pretrain_epochs + self.lengths.epochs
+        self.clustered = begins_at_clusters(settings.initialization, model)
+        self.engine = Engine(settings)
         self.history = History()
         self.best, self.stale_epochs = -math.inf, 0
         self.best_weights: dict[str, Tensor] | None = None
         self.best_is_new = False
         self.unfitted: dict[str, Any] | None = None  # the model, until units of this run are kept
 
+    def begin(self, why: str) -> None:
+        """Start anew, and tell why the mixture starts as it does."""
+        start = self.settings.initialization
+        report = ProgressReport(self.settings.progress, self.total_epochs, 0)
+        if why and self.engine.rank == 0:
+            report.say(f"start  {start}: {why}")
+        if self.clustered and start != "none" and isinstance(self.model, GMVAE):
+            found = None
+            if self.engine.rank == 0:
+                clusters, device = self.model.num_components, self.engine.device
+                found = find_clusters(self.settings, clusters, self.train, device)
+            self.model.anchor(self.engine.shared(found))
+        self._set_up()
+
+    def _set_up(self) -> None:
+        identity = self.settings.identity(clustered=self.clustered)
+        self.description = describe_run(self.model, self.train.fingerprint(), identity)
+        self.engine.set_up(self.model)
+
     def restore(self, path: Path) -> None:
         """Go on from the end of the epoch that a checkpoint holds."""
         state = read_resumable(path)
-        with as_written(self.model, state):
-            self.description["model"] = describe_model(self.model)
+        with as_written(self.model, state, path, self.settings.initialization):
+            self._set_up()
             check_same_run(path, state["run"], self.description)
             state = self._checked(state, path)
             best = path.with_name(BEST_FILE)
@@ -89,7 +110,7 @@ class Run:
         """Compare a checkpoint with what this run would have written."""
         place = Place(path)
         epochs = Integer(0, _MOST_EPOCHS).taken(state["epoch"], place.of("epoch"))
-        steps = epochs * math.ceil(len(self.train) / self.settings.batch_size)
+        steps = epochs * math.ceil(len(self.train) / self.lengths.batch_size)
         optimizer = self.engine.optimizer_form(steps)
         form = run_form(self.model, optimizer, epochs, self.pretrain_epochs)
         state = form.taken(state, place)
@@ -135,7 +156,8 @@ class Run:
             return
         self.unfitted = copy.deepcopy(dict(self.model.state_dict()))
         self.engine.seed(_MOST_EPOCHS)  # a data set may draw its examples
-        batches, image = self.train.in_order(), self.train.image
+        batches = self.train.in_order()
+        image = self.model.image_shape is not None or self.train.image
         found = measure(batches, self.model.input_dim, image=image)
         self.model.set_standardization(*self.engine.shared(found))
 
@@ -145,7 +167,7 @@ class Run:
         joint = epoch - self.pretrain_epochs
         if joint == 0:
             self._start_mixture()
-        scale = warmup_scale(joint, self.settings.warmup_epochs)
+        scale = warmup_scale(joint, self.lengths.warmup_epochs)
         beta = self.settings.pretrain_beta if joint < 0 else self.model.beta * scale
         capacity = None
         if self.settings.capacity is not None and joint >= 0:
@@ -178,9 +200,7 @@ class Run:
     ) -> tuple[float, Tensor]:
         """One pass over the data; return the first learning rate and the parts' means."""
         engine, pretrain = self.engine, epoch < self.pretrain_epochs
-        loader = self.train.shuffled(
-            self.settings.batch_size, order, engine.rank, engine.world_size
-        )
+        loader = self.train.shuffled(self.lengths.batch_size, order, engine.rank, engine.world_size)
         sums = torch.zeros(len(Elbo._fields) + 1, dtype=torch.float64)
         for index, batch in enumerate(loader):
             where = f"epoch {epoch + 1}, batch {index + 1} of {len(loader)}"
@@ -196,11 +216,12 @@ class Run:
         if epoch < self.pretrain_epochs:
             own = self.settings.pretrain_lr
             return self.settings.lr if own is None else own
-        progress = (epoch - self.pretrain_epochs + done) / self.settings.epochs
+        progress = (epoch - self.pretrain_epochs + done) / self.lengths.epochs
         return self.settings.lr * learning_rate_scale(self.settings.schedule, progress)
 
     def _start_mixture(self) -> None:
-        if isinstance(self.model, GMVAE) and self.settings.initialization != "none":
+        unknown = not self.clustered and self.settings.initialization != "none"
+        if isinstance(self.model, GMVAE) and unknown:
             try:
                 start_mixture(
                     self.model.eval(),

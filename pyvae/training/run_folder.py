@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pyvae.errors import WrongValue
 from pyvae.storage.lock import locked
 from pyvae.training.checkpoint import BEST_FILE, LAST_FILE, write_checkpoint
+from pyvae.training.clusters import CLUSTERS
 
 if TYPE_CHECKING:
     from pyvae.settings import TrainerSettings
@@ -62,6 +64,7 @@ class RunFolder:
             write_checkpoint(self.best, best)
         write_checkpoint(self.last, state)
         history.save(self.path)
+        shutil.rmtree(self.path / CLUSTERS, ignore_errors=True)  # the checkpoint has them
         self._written_at = time.monotonic()
 
     def log(self, row: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from pyvae.models import GMVAE
 from pyvae.settings import TrainerSettings, documented
 from pyvae.training.batches import Batches
 from pyvae.training.checkpoint import LAST_FILE
+from pyvae.training.plan import plan
 from pyvae.training.run import Run
 from pyvae.training.run_folder import run_folder
 
@@ -82,49 +83,23 @@ class Trainer(TrainerSettings):
         """
         if self.early_stopping is not None and validation is None:
             raise WrongValue("early_stopping watches the validation bound; pass validation data")
-        self._check_objective(model)
         train = Batches(data, self.num_workers)
+        settings, why = plan(self, model, train)
+        _check_objective(settings, model)
         held_out = None if validation is None else Batches(validation, self.num_workers)
         checkpoint = self._checkpoint_to_resume(resume)
         devices = range(torch.cuda.device_count())
         # The run seeds torch for its own ends; the caller's random numbers go on as they were.
         with run_folder(self, resume=bool(resume)) as folder, torch.random.fork_rng(devices):
-            run = Run(self, model, train, held_out, folder)
+            run = Run(settings, model, train, held_out, folder)
             try:
                 if checkpoint is not None:
                     run.restore(checkpoint)
+                else:
+                    run.begin(why)
                 return run.complete()
             finally:
                 run.engine.release()
-
-    def _check_objective(self, model: LatentVariableModel) -> None:
-        if self.prior_update == "em" and not isinstance(model, GMVAE):
-            raise WrongValue(
-                f"prior_update 'em' moves a mixture, and a {type(model).__name__} has none that "
-                "EM could move; pass a GMVAE, or take prior_update='gradient'"
-            )
-        if self.objective == "elbo":
-            return
-        if model.beta != 1.0 or self.warmup_epochs > 0:
-            raise WrongValue(
-                f"objective {self.objective!r} has no beta to scale; build the model with beta=1 "
-                f"(it has {model.beta:g}) and set warmup_epochs=0 (it is {self.warmup_epochs})"
-            )
-        if self.objective == "reweighted-wake-sleep" and model.num_samples < 2:
-            raise WrongValue(
-                "objective 'reweighted-wake-sleep' weighs samples against one another, and the "
-                "model has num_samples=1; build it with 2 or more (8, say)"
-            )
-        if "wake-sleep" in self.objective and getattr(model, "vamp_prior", None) is not None:
-            raise WrongValue(
-                f"objective {self.objective!r} trains prior and encoder apart, and a VampPrior is "
-                "both; take objective='elbo' or 'iwae', or a VAE without it"
-            )
-        if getattr(model, "posterior", "exact") != "exact" or getattr(model, "closed_form", False):
-            raise WrongValue(
-                f"objective {self.objective!r} sums z out; build the model with posterior='exact' "
-                "and closed_form=False"
-            )
 
     def _checkpoint_to_resume(self, resume: bool | str | Path) -> Path | None:
         if resume is False:
@@ -140,3 +115,33 @@ class Trainer(TrainerSettings):
         if not path.is_file():
             raise NotFound(f"{path}: no checkpoint there to resume from; start with resume=False")
         return path
+
+
+def _check_objective(settings: TrainerSettings, model: LatentVariableModel) -> None:
+    if settings.prior_update == "em" and not isinstance(model, GMVAE):
+        raise WrongValue(
+            f"prior_update 'em' moves a mixture, and a {type(model).__name__} has none that "
+            "EM could move; pass a GMVAE, or take prior_update='gradient'"
+        )
+    if settings.objective == "elbo":
+        return
+    if model.beta != 1.0 or settings.warmup_epochs:
+        raise WrongValue(
+            f"objective {settings.objective!r} has no beta to scale; build the model with beta=1 "
+            f"(it has {model.beta:g}) and set warmup_epochs=0 (it is {settings.warmup_epochs})"
+        )
+    if settings.objective == "reweighted-wake-sleep" and model.num_samples < 2:
+        raise WrongValue(
+            "objective 'reweighted-wake-sleep' weighs samples against one another, and the "
+            "model has num_samples=1; build it with 2 or more (8, say)"
+        )
+    if "wake-sleep" in settings.objective and getattr(model, "vamp_prior", None) is not None:
+        raise WrongValue(
+            f"objective {settings.objective!r} trains prior and encoder apart, and a VampPrior is "
+            "both; take objective='elbo' or 'iwae', or a VAE without it"
+        )
+    if getattr(model, "posterior", "exact") != "exact" or getattr(model, "closed_form", False):
+        raise WrongValue(
+            f"objective {settings.objective!r} sums z out; build the model with posterior='exact' "
+            "and closed_form=False"
+        )

@@ -112,7 +112,7 @@ def test_a_gpus_fits_are_pyvaes_alone() -> None:
         assert measure(small, QUICK).figures[FORWARD][v.PYVAE].error < 1e-4
 
 
-@pytest.mark.parametrize("kind", ["diag", "full"])
+@pytest.mark.parametrize("kind", ["diag", "full", "bayesian_full"])
 def test_fits_are_measured_beside_scikit_learns(kind: str) -> None:
     case = fit(f"fit_{kind}", {"n": 300, "k": 3, "d": 2, "i": 2})
     result = measure(case, QUICK)

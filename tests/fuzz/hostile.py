@@ -81,7 +81,7 @@ def tensor_changed(draw: random.Random, value: Tensor) -> Any:
         lambda: value.to(draw.choice((torch.float64, torch.float16, torch.bfloat16, torch.int64,
                                       torch.bool, torch.complex64, torch.float8_e5m2))),
         lambda: flat[:1].expand(2**40),
-        lambda: torch.zeros(1, dtype=value.dtype).expand(value.shape),
+        lambda: torch.zeros((), dtype=value.dtype).expand(value.shape),
         lambda: torch.full_like(value, draw.choice((-1, 0, 1))),
         lambda: torch.full_like(value, torch.nan) if value.is_floating_point() else value + 1,
         lambda: torch.full_like(value, torch.inf) if value.is_floating_point() else -value,

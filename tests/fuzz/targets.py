@@ -19,9 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import save as safetensors_bytes
 
 from pyvae.cli.run_folder import RunFolder
+from pyvae.clustering import InvariantClustering
 from pyvae.data import load
 from pyvae.errors import UserError
 from pyvae.mixture import GaussianMixture
@@ -69,6 +71,8 @@ def make(folder: Path) -> None:
         model = small_model(learn_weights=True)
         trainer(folder / run, **changes).fit(model, blobs())
         model.save_pretrained(folder / run / "model")
+    found = InvariantClustering(2, n_steps=2, n_refining_steps=1, n_init=1, random_state=0).fit(X)
+    found.save(folder / "clusters")
     options = {"data": "digits", "labels": None, "split": "train", "lr": 0.1, "hidden": "8"}
     GaussianMixture(2, random_state=0).fit(X).save(folder / "mixture.safetensors")
     settings = {"format": "pyvae.run", "options": options, "image_shape": [2, 3]}
@@ -149,40 +153,41 @@ def json_file(draw: Draw, path: Path) -> None:
 
 def weights(draw: Draw, path: Path) -> None:
     """Change tensors or the config, in both files alike, and make the digest anew."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        text = file.metadata()["config"]
+    state, text = read_tensors(path)
     if draw.random() < 0.5:
         saved = json.loads(text)
         text = json.dumps({**saved, "config": tree_changed(draw, saved["config"])})
         path.with_name("config.json").write_text(text)
     else:
-        changed = tree_changed(draw, state)
-        changed = changed if isinstance(changed, dict) else {}
-        state = {
-            str(n): v.contiguous().clone() for n, v in changed.items() if can_be_saved(v)
-        }  # fmt: skip
+        state = tensors_changed(draw, state)
+    write_tensors(path, state, text)
+
+
+def headed_tensors(draw: Draw, path: Path) -> None:
+    """Change tensors or what the header says, and make the digest anew."""
+    state, text = read_tensors(path)
+    if draw.random() < 0.7:
+        text = json.dumps(tree_changed(draw, json.loads(text)))
+    else:
+        state = tensors_changed(draw, state)
+    write_tensors(path, state, text)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return state, file.metadata()["config"]
+
+
+def write_tensors(path: Path, state: dict[str, torch.Tensor], text: str) -> None:
     header = {"config": text, "sha256": digest(state)}
     path.write_bytes(safetensors_bytes(state, metadata=header))
 
 
-def mixture(draw: Draw, path: Path) -> None:
-    """Change arrays or what the header says, and make the digest anew."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        text = file.metadata()["mixture"]
-    if draw.random() < 0.5:
-        text = json.dumps(tree_changed(draw, json.loads(text)))
-    else:
-        changed = tree_changed(draw, state)
-        changed = changed if isinstance(changed, dict) else {}
-        state = {str(n): v.contiguous().clone() for n, v in changed.items() if can_be_saved(v)}
-    header = {"mixture": text, "sha256": digest(state)}
-    path.write_bytes(safetensors_bytes(state, metadata=header))
+def tensors_changed(draw: Draw, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    changed = tree_changed(draw, state)
+    changed = changed if isinstance(changed, dict) else {}
+    return {str(n): v.contiguous().clone() for n, v in changed.items() if can_be_saved(v)}
 
 
 def can_be_saved(value: Any) -> bool:
@@ -244,6 +249,12 @@ def read_model(path: Path) -> None:
     assert bound.total.shape == (2,)
 
 
+def read_clustering(path: Path) -> None:
+    found = InvariantClustering.load(path)
+    x = torch.rand(2, *found.classifier_.shape)
+    assert found.predict_proba(x).shape == (2, found.classifier_.num_clusters)
+
+
 def read_mixture(path: Path) -> None:
     found = GaussianMixture.load(path)
     assert np.isfinite(found.score_samples(found.means_)).all()
@@ -283,8 +294,10 @@ TARGETS = (
     Target("run/model/config.json", any_bytes, read_model),
     Target("run/model/model.safetensors", any_bytes, read_model),
     *[Target("run/model/model.safetensors", weights, read_model)] * 4,
+    Target("clusters", any_bytes, read_clustering),
+    *[Target("clusters", headed_tensors, read_clustering)] * 3,
     Target("mixture.safetensors", any_bytes, read_mixture),
-    *[Target("mixture.safetensors", mixture, read_mixture)] * 2,
+    *[Target("mixture.safetensors", headed_tensors, read_mixture)] * 2,
     Target("run/last.ckpt", any_bytes, read_run),
     *[Target(name, checkpoint, read_run) for name in CHECKPOINTS] * 3,
     Target("run/run.json", json_file, read_settings),

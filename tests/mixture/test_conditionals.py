@@ -13,7 +13,12 @@ import torch
 from scipy import stats
 from scipy.special import logsumexp
 
-from pyvae.mixture import ConditionalMixtures, GaussianMixture, conditionals
+from pyvae.mixture import (
+    BayesianGaussianMixture,
+    ConditionalMixtures,
+    GaussianMixture,
+    conditionals,
+)
 from tests.mixture.drawing import KINDS, clusters
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -241,3 +246,55 @@ def test_names() -> None:
 def test_what_is_refused(call: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call(fitted("full"))
+
+
+@each_kind
+def test_of_a_bayesian_mixture(kind: str) -> None:
+    """All is of exp E[log p(x, z)], whose responsibilities and densities the estimator gives."""
+    x = clusters(60, d=4)
+    options: dict[str, Any] = {"covariance_type": kind, "missing_values": "marginalize"}
+    mixture = BayesianGaussianMixture(4, random_state=0, max_iter=30, tol=1.0, **options).fit(x)
+    plain = mixture.marginal(slice(None))
+    assert type(plain) is GaussianMixture
+    np.testing.assert_allclose(plain.predict_proba(x), mixture.predict_proba(x), atol=1e-12)
+    lacking = plain.score_samples(x) - mixture.score_samples(x)
+    np.testing.assert_allclose(lacking, lacking[0], rtol=1e-9)
+    assert lacking[0] > 1e-4  # the integral of exp E[log p] is below one
+
+    hidden = x.copy()
+    hidden[:, REST] = np.nan
+    many = mixture.condition(GIVEN, x[:, GIVEN])
+    assert isinstance(many, ConditionalMixtures)
+    np.testing.assert_allclose(many.weights, mixture.predict_proba(hidden), atol=1e-12)
+    one = mixture.condition(GIVEN, x[0, GIVEN])
+    assert type(one) is GaussianMixture
+    whole = x.copy()
+    whole[:, GIVEN] = x[0, GIVEN]
+    parts = one.score_samples(x[:, REST]) + mixture.score_samples(hidden[:1])
+    np.testing.assert_allclose(parts, mixture.score_samples(whole), rtol=1e-9)
+
+    mean, covariance = mixture.regress(GIVEN, x[:, GIVEN], full_covariance=True)
+    for row, point in enumerate(x[:5]):
+        expected = moments(*by_hand(plain, GIVEN, REST, point[GIVEN]))
+        np.testing.assert_allclose(mean[row], expected[0], rtol=1e-9, atol=1e-10)
+        np.testing.assert_allclose(covariance[row], expected[1], rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(mixture.impute(hidden)[:, REST], mean, rtol=1e-9, atol=1e-10)
+
+
+def test_a_share_below_all_numbers_decides() -> None:
+    """Of a component without points E[log pi] is about -1000, and far away it is the nearest."""
+    mixture = BayesianGaussianMixture(
+        2,
+        weight_concentration_prior_type="dirichlet_distribution",
+        missing_values="marginalize",
+    )
+    mixture.weights_, mixture.means_ = np.array([1.0, 1e-5]), np.array([[0.0, 0.0], [0.0, 5.0]])
+    mixture.covariances_ = np.array([np.eye(2), 1e4 * np.eye(2)])
+    mixture.weight_concentration_ = np.array([100.0, 1e-3])
+    mixture.mean_precision_ = mixture.degrees_of_freedom_ = np.array([101.0, 2.0])
+    far = np.array([[0.0, np.nan], [100.0, np.nan]])
+    found = mixture.condition([0], far[:, :1])
+    assert isinstance(found, ConditionalMixtures)
+    np.testing.assert_allclose(found.weights, [[1.0, 0.0], [0.0, 1.0]], atol=1e-12)
+    np.testing.assert_allclose(found.weights, mixture.predict_proba(far), atol=1e-12)
+    np.testing.assert_allclose(mixture.impute(far)[:, 1], [0.0, 5.0], atol=1e-9)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyvae.mixture import GaussianMixture
+from pyvae.mixture import BayesianGaussianMixture, GaussianMixture
 from tests.mixture.drawing import clusters, same_start
 
 PROGRAM = """
@@ -19,7 +19,7 @@ import os, sys
 import numpy as np
 import torch
 import torch.distributed as dist
-from pyvae.mixture import GaussianMixture
+from pyvae.mixture import BayesianGaussianMixture, GaussianMixture
 
 torch.set_num_threads(1)
 dist.init_process_group("gloo")
@@ -50,6 +50,11 @@ if mode == "narrow" and rank == 1:
 fitted = GaussianMixture(3, **options).fit(x)
 np.savez(sys.argv[4] + f"/{rank}.npz", weights=fitted.weights_, means=fitted.means_,
          covariances=fitted.covariances_, bounds=fitted.lower_bounds_, iterations=fitted.n_iter_)
+if mode == "own":
+    fitted = BayesianGaussianMixture(3, **options).fit(x)
+    np.savez(sys.argv[4] + f"/bayesian-{rank}.npz", means=fitted.means_,
+             prior=fitted.covariance_prior_, bounds=fitted.lower_bounds_,
+             evidence=fitted.evidence_lower_bound_)
 dist.destroy_process_group()
 """
 
@@ -67,8 +72,8 @@ def run(folder: Path, kind: str, mode: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def results(folder: Path) -> list[dict[str, np.ndarray]]:
-    return [dict(np.load(folder / f"{rank}.npz")) for rank in range(2)]
+def results(folder: Path, of: str = "") -> list[dict[str, np.ndarray]]:
+    return [dict(np.load(folder / f"{of}{rank}.npz")) for rank in range(2)]
 
 
 @pytest.mark.parametrize("kind", ["full", "spherical"])
@@ -91,6 +96,14 @@ def test_ranks_agree_on_a_start(tmp_path: Path) -> None:
     first, second = results(tmp_path)
     for name, value in first.items():
         np.testing.assert_array_equal(second[name], value)
+    first, second = results(tmp_path, "bayesian-")
+    alone = BayesianGaussianMixture(3, tol=1e-5, max_iter=200, random_state=0).fit(clusters())
+    for name, value in first.items():
+        np.testing.assert_array_equal(second[name], value)
+    np.testing.assert_allclose(first["prior"], alone.covariance_prior_, rtol=1e-12)
+    assert first["evidence"] == pytest.approx(alone.evidence_lower_bound_, abs=1e-3)
+    order, same = alone.means_[:, 0].argsort(), first["means"][:, 0].argsort()
+    np.testing.assert_allclose(first["means"][same], alone.means_[order], atol=1e-3)
 
 
 def test_ranks_agree_on_a_component_that_starts_again(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "m"
 
 
-def rewrite(folder: Path, config: dict[str, Any] | None = None, **tensors: Tensor) -> None:
+def rewrite(
+    folder: Path,
+    config: dict[str, Any] | None = None,
+    drop: Iterable[str] = (),
+    **tensors: Tensor,
+) -> None:
     """Change both files alike, with the digest that belongs to them."""
     path = folder / "model.safetensors"
     with safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         saved = json.loads(file.metadata()["config"])
     saved["config"].update(config or {})
+    for name in drop:
+        del saved["config"][name]
     state = {**state, **tensors}
     text = json.dumps(saved)
     (folder / "config.json").write_text(text)
@@ -63,6 +71,33 @@ def is_refused(folder: Path, words: str) -> None:
 def test_huge_dimensions_take_no_memory(folder: Path, config: dict[str, Any]) -> None:
     rewrite(folder, config)
     is_refused(folder, r"do not fit the modules|config.json: bad config")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"input_dim": 10**9, "image_shape": [1, 10**9, 1]},
+        {"input_dim": 2**30, "image_shape": [2**10, 2**10, 2**10]},
+        {"image_shape": [2**62, 2**62, 2**62]},
+        {"channels": [2**31 - 1] * 4},
+        {"channels": [4] * 300},
+        {"channels": [2**62]},
+        {"image_shape": None},
+        {"image_shape": [1, 1, 5, 6]},
+        {"image_shape": "1x5x6"},
+        {"image_shape": [1, 6, 5], "channels": [4, 8, 8]},
+        {"encoder": "resnet"},
+        {"encoder": "mlp"},
+        {"decoder": None},
+        {"decoder": ["conv"]},
+        {"channels": [0]},
+    ],
+)
+def test_convolutional_networks(tmp_path: Path, config: dict[str, Any]) -> None:
+    options: Any = {"encoder": "conv", "decoder": "conv", "image_shape": (1, 5, 6)}
+    VAE(30, 2, hidden=(8,), channels=(4, 8), **options).save_pretrained(tmp_path / "m")
+    rewrite(tmp_path / "m", config)
+    is_refused(tmp_path / "m", r"do not fit the modules|config.json: bad config")
 
 
 def test_a_huge_prior_takes_no_memory(tmp_path: Path) -> None:

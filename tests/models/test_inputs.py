@@ -99,8 +99,11 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], type[Exception]]] = {
         {"likelihood": "gaussian", "min_scale": 0.0},
         ValueError,
     ),
-    "encoder must be an nn.Module or None, .*; pass an instance": ({"encoder": nn.ReLU}, TypeError),
-    "decoder must be an nn.Module or None": ({"decoder": torch.relu}, TypeError),
+    "encoder must be an nn.Module, 'mlp' or 'conv', .*; pass an instance": (
+        {"encoder": nn.ReLU},
+        TypeError,
+    ),
+    "decoder must be an nn.Module, 'mlp' or 'conv'": ({"decoder": torch.relu}, TypeError),
 }
 
 

@@ -331,3 +331,35 @@ def test_numbers_at_one_place_are_moved_apart():
     centres = style._push_apart(np.zeros((9, 2)), np.full((9, 2), 10.0))
     gap = np.abs(centres[:, None] - centres[None]).max(-1) + 1e9 * np.eye(9)
     assert gap.min() > 9.9
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (3, 4, 4)])
+@pytest.mark.parametrize("over", [1, 7, 60])
+def test_merges_show_every_cluster_in_the_row_of_its_own(rng, over, shape):
+    into = np.arange(over) % 4
+    shares = np.full(over, 1.0 / over)
+    images = rng.uniform(0.2, 0.8, (over, 3, np.prod(shape)))
+    images[:, 2] = np.nan
+    figure = plots.merges(images, into, shape, shares=shares)
+    assert not overlaps(figure)
+    rows = [name for name in texts(figure) if "%" in name and "share" not in name]
+    assert len(rows) == min(over, 4)
+    drawn = figure.axes[0].images[0].get_array()
+    for each in images[:, 0]:
+        first = np.moveaxis(each.reshape(shape), 0, -1)[0, 0] if len(shape) == 3 else each[0]
+        assert np.isclose(drawn, first).any()
+
+
+def test_merges_leave_out_what_holds_nothing(rng):
+    images = rng.uniform(0.2, 0.8, (3, 2, 16))
+    figure = plots.merges(images, np.array([0, 1, 1]), (4, 4), shares=np.array([0.5, 0.5, 0.0]))
+    assert not np.isclose(figure.axes[0].images[0].get_array(), images[2, 0, 0]).any()
+    for wrong in (
+        {"images": images[0], "into": [0, 1, 1], "image_shape": (4, 4)},
+        {"images": images, "into": [0, 1], "image_shape": (4, 4)},
+        {"images": images, "into": [0, 1, 1], "image_shape": (4, 4), "shares": [1.0]},
+        {"images": images, "into": [0, 1, 1], "image_shape": (4, 4), "shares": [0.0, 0.0, 0.0]},
+        {"images": images, "into": [0, 1, 1], "image_shape": (5, 4)},
+    ):
+        with pytest.raises(ValueError, match=r"merges:|image_shape"):
+            plots.merges(**wrong)

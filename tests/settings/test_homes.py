@@ -74,7 +74,7 @@ def test_every_setting_with_an_option_is_on_the_command_line(home: type[Home]) -
 # Settings that every run has had. A later one says in `before` what older runs had in its place.
 FIRST = {
     "accelerator", "batch_size", "beta", "checkpoint_seconds", "closed_form", "compile",
-    "covariance", "decoder", "devices", "early_stopping", "encoder", "epochs", "grad_clip",
+    "covariance", "devices", "early_stopping", "epochs", "grad_clip",
     "hidden", "initialization", "input_dim", "latent_dim", "learn_weights", "likelihood", "lr",
     "min_scale", "num_components", "num_samples", "num_workers", "optimizer", "output_dir",
     "posterior", "precision", "pretrain_beta", "pretrain_epochs", "prior", "progress", "schedule",
@@ -215,5 +215,5 @@ def test_a_model_of_ones_own_on_the_base() -> None:
 
     model = Fixed(6, beta=2.0)
     assert model.fit_standardization(blobs(4)).elbo(blobs(4)).total.shape == (4,)
-    assert model.config.keys() == settings_of(ModelOptions).keys() - {"encoder", "decoder"}
+    assert model.config.keys() == settings_of(ModelOptions).keys()
     assert model.config["likelihood"] == "gaussian"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from pyvae.errors import WrongType, WrongValue
 
 _BATCH = 1024
+T = TypeVar("T")
 
 
 def batches_of(source: Tensor | Dataset | Iterable[Any]) -> Iterable[Any]:
@@ -28,7 +29,10 @@ def batches_of(source: Tensor | Dataset | Iterable[Any]) -> Iterable[Any]:
     if isinstance(source, Tensor):
         return (source,)
     if isinstance(source, Dataset) and not isinstance(source, IterableDataset):
-        return DataLoader(source, batch_size=_BATCH, collate_fn=stacked)
+        # Without a generator the loader would draw from the global one.
+        return DataLoader(
+            source, batch_size=_BATCH, collate_fn=stacked, generator=torch.Generator()
+        )
     if not isinstance(source, Iterable):
         raise WrongType(
             f"data are a {type(source).__name__}; expected a tensor (N, ...), a Dataset, or "
@@ -62,11 +66,21 @@ def holds_images(source: object) -> bool | None:
 
     ``pyvae.data.Data`` do, in rows, and so do loaders, subsets and joined sets of such.
     """
-    said = getattr(source, "holds_images", None)
-    if isinstance(said, bool):
+    return _told(source, "holds_images", bool)
+
+
+def image_shape(source: object) -> tuple[int, ...] | None:
+    """Return the shape of the pictures that data say their rows to be; None where they do not."""
+    return _told(source, "image_shape", tuple)
+
+
+def _told(source: object, name: str, kind: type[T]) -> T | None:
+    """Return what data, or all those that they consist of, have as an attribute."""
+    said = getattr(source, name, None)
+    if isinstance(said, kind):
         return said
     parts = getattr(source, "datasets", None) or [getattr(source, "dataset", None)]
     if not isinstance(parts, list | tuple) or parts[0] is None:
         return None
-    answers = {holds_images(part) for part in parts}
+    answers = {_told(part, name, kind) for part in parts}
     return answers.pop() if len(answers) == 1 else None
