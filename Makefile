@@ -21,7 +21,7 @@ export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo theory test test-gpu fuzz sanitize lint format bench bench-gpu bench-document bench-loop test-torch-versions clean
+.PHONY: help demo theory test test-slow test-gpu fuzz sanitize lint format bench bench-gpu bench-document bench-loop docs test-torch-versions clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -34,8 +34,11 @@ demo: .venv/.ready  ## train a Gaussian-mixture VAE on real digits and draw what
 theory: .venv/.ready  ## run the experiments behind docs/theory.md and write docs/experiments.md
 	$(BIN)/python -m experiments --output docs
 
-test: .venv/.ready  ## run the whole test suite
-	$(BIN)/pytest $(PYTEST_FLAGS)
+test: .venv/.ready  ## run the test suite, but for what test-slow runs
+	$(BIN)/pytest $(PYTEST_FLAGS) -m 'not slow'
+
+test-slow: .venv/.ready  ## run what takes minutes: kernels under sanitizers, code for every GPU
+	$(BIN)/pytest $(PYTEST_FLAGS) -m slow
 
 test-gpu: .venv/.ready  ## run what needs a GPU, on the installed ops; skipped where there is none
 	$(BIN)/pytest -m gpu -n 0 tests/ops tests/cuda
@@ -69,10 +72,17 @@ bench-document: .venv/.ready  ## write docs/benchmarks.md and its plots from RES
 bench-loop: .venv/.ready  ## time the ops alone, over the tests' case table (pytest-benchmark)
 	$(BIN)/pytest --benchmark-only benchmarks/test_ops.py
 
+docs: .venv/.docs  ## build the documentation into build/docs; warnings are errors
+	rm -rf build/docs  # with the pages that are no more
+	$(BIN)/python -m sphinx --builder html --write-all --fail-on-warning --keep-going --quiet \
+	  --doctree-dir build/docs-doctrees docs build/docs
+	$(BIN)/python docs/check_site.py build/docs
+	@echo "The pages: $(CURDIR)/build/docs/index.html"
+
 test-torch-versions: $(TORCH_VERSIONS:%=test-torch-%)  ## run one wheel on several torches (several GB)
 
 clean:  ## remove builds and caches; .venv and runs stay
-	rm -rf build dist .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build docs/generated docs/sg_execution_times.rst dist .cache .pytest_cache .ruff_cache .hypothesis
 
 # The build tools live in .venv too, so that a changed source compiles only what depends on it.
 .venv/.tools: Makefile
@@ -94,6 +104,10 @@ clean:  ## remove builds and caches; .venv and runs stay
 # JAX and KeOps are not to be had everywhere; the suite does without them and says so.
 .venv/.bench: pyproject.toml | .venv/.ready
 	-$(BIN)/pip install --no-build-isolation --editable '.[test,bench]'
+	@touch .venv/.ready $@
+
+.venv/.docs: pyproject.toml | .venv/.ready
+	$(BIN)/pip install --no-build-isolation --editable '.[docs]'
 	@touch .venv/.ready $@
 
 # The suite is copied away from the sources, so that only the installed wheel can be imported. Where

@@ -13,13 +13,16 @@ import pytest
 from pyvae.cli.app import run
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if "generated" not in page.parts),
+]
 _TEST = re.compile(r"`(tests/[\w/]+\.py)?(?:::(test_\w+))?`")
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
 def _name(path: Path) -> str:
-    return path.name
+    return path.relative_to(ROOT).as_posix()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
@@ -74,6 +77,24 @@ def test_the_examples_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> N
     names = _examples(ROOT / "README.md")
     assert "label" not in capsys.readouterr().err
     assert len(names["clusters"]) == 1797  # type: ignore[arg-type]
+
+
+def test_the_figures_of_the_readme_were_measured() -> None:
+    """Its table repeats lines of docs/benchmarks.md, whatever these are when it is written anew."""
+    measured = (ROOT / "docs" / "benchmarks.md").read_text("utf-8").splitlines()
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \| (.+) \| ([\d.]+x) \|$", _readme(), re.M)
+    assert len(rows) >= 5
+    for op, size, step, peer, speed in rows:
+        start, end = f"| {op} | {size} | {step} | speed beside {peer} | ", f"| {speed} | "
+        assert any(line.startswith(start) and end in line for line in measured), (op, size, step)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(_readme().splitlines()) < 120
+
+
+def _readme() -> str:
+    return (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_examples_of_using_a_model_run(

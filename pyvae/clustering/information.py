@@ -27,6 +27,10 @@ def joint(first: Tensor, second: Tensor) -> Tensor:
     first, second
         Probabilities of the clusters in either view of the same examples, ``(N, M)``.
 
+    Returns
+    -------
+    The joint distribution, ``(M, M)``; it sums to one.
+
     Examples
     --------
     >>> import torch
@@ -48,6 +52,10 @@ def mutual_information(joint: Tensor, balance: float = 1.0) -> Tensor:
     balance
         The weight of one of the two marginal entropies: I + (balance - 1) H(J). Above one it
         favours clusters of equal size more than information does, below one less.
+
+    Returns
+    -------
+    The information in nats, a tensor of no dimension.
 
     Examples
     --------

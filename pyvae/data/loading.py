@@ -42,6 +42,10 @@ def digits() -> Data:
 
     Source: Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, test part.
 
+    Returns
+    -------
+    The 1,797 images of 8x8 pixels in [0, 1], with their labels.
+
     Examples
     --------
     >>> data = digits()
@@ -110,6 +114,10 @@ def load(
         what else there is is left out with a warning. ``columns`` and ``drop`` go before it.
     rules
         By which of this package's rules the rest is recognised: 1 is what its first runs had.
+
+    Returns
+    -------
+    The examples, one a row, with their labels where the source has some.
 
     Raises
     ------

@@ -93,7 +93,17 @@ class Reading:
 
 
 def listed_columns(text: str | None) -> tuple[str, ...]:
-    """Split names or numbers of columns as a line of CSV: a name with a comma is quoted."""
+    """Split names or numbers of columns as a line of CSV: a name with a comma is quoted.
+
+    Parameters
+    ----------
+    text
+        A line as ``age,"height, cm",3``; None is no column.
+
+    Returns
+    -------
+    The names or numbers, as they stand.
+    """
     if not text:
         return ()
     return tuple(cell.strip() for cell in next(csv.reader([text], skipinitialspace=True)))

@@ -26,7 +26,7 @@ class Data(Dataset):
     """Examples in rows, as they are stored, with rows in the precision that they hold on demand.
 
     Rows are converted when they are asked for, so a memory-mapped file is never read whole for
-    training; only :attr:`x` does that. They are float32 where that holds every number of the
+    training; only ``x`` does that. They are float32 where that holds every number of the
     stored type (booleans, 8 and 16 bits, float32) and float64 otherwise. It is a map-style
     ``torch.utils.data.Dataset`` of such rows and may be handed to a ``DataLoader``.
 

@@ -32,6 +32,10 @@ def latent_covariance(
     mean, logvar
         Of q(w | x), ``(N, L)`` each: what ``model.encode(x)`` returns.
 
+    Returns
+    -------
+    The covariance matrix, ``(L, L)``, in the dtype of ``mean``.
+
     Raises
     ------
     ValueError
@@ -54,6 +58,15 @@ def latent_correlation(
 ) -> Float[Tensor, "l l"]:
     """Correlation matrix of the aggregate posterior; see :func:`latent_covariance`.
 
+    Parameters
+    ----------
+    mean, logvar
+        As of :func:`latent_covariance`, and so are the errors.
+
+    Returns
+    -------
+    The correlation matrix, ``(L, L)``, in the dtype of ``mean``.
+
     Examples
     --------
     >>> latent_correlation(torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.zeros(2, 2))
@@ -75,6 +88,10 @@ def gaussian_total_correlation(mean: Float[Tensor, "n l"], logvar: Float[Tensor,
     ----------
     mean, logvar
         As of :func:`latent_covariance`, and so are the errors.
+
+    Returns
+    -------
+    In nats, never negative but for rounding.
 
     References
     ----------
@@ -119,6 +136,10 @@ def total_correlation(
         Of ``"minibatch"``; None is N.
     generator
         Source of the noise; None is torch's default.
+
+    Returns
+    -------
+    The estimate, in nats.
 
     Raises
     ------

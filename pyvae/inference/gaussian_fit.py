@@ -80,6 +80,10 @@ def fit_gaussian(
     seed
         Of the random numbers; torch's own generator is left as it was.
 
+    Returns
+    -------
+    The best Gaussian that was found, and every local optimum, each with its divergence in nats.
+
     Raises
     ------
     ValueError

@@ -89,6 +89,10 @@ def posterior_estimate(
     generator
         Source of the noise; None is torch's default.
 
+    Returns
+    -------
+    The moments, with the effective sample size of each example.
+
     Raises
     ------
     ValueError
@@ -140,6 +144,10 @@ def posterior_on_grid(
         posterior and of q(w | x).
     points
         In each dimension.
+
+    Returns
+    -------
+    The posterior at the points of the grid, log p(x) and KL(q || p(w | x)), in float64.
 
     Raises
     ------

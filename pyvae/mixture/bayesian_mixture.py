@@ -48,6 +48,11 @@ class BayesianGaussianMixture(MixtureEstimator[VariationalEM, GaussianMixture]):
     stay at their prior. The E step is one pass of :func:`pyvae.mixture_statistics`, which writes no
     ``(N, K)`` matrix.
 
+    Densities, responsibilities and clusters are scikit-learn's, of exp E[log p(x, z)]; samples are
+    of the mean weights and ``covariances_``. ``marginal`` and ``condition`` give a
+    :class:`GaussianMixture` of the same density, made to integrate to one, which
+    ``marginal(slice(None))`` is of all coordinates: to save, say.
+
     Parameters
     ----------
     n_components, covariance_type, tol, reg_covar, max_iter, n_init, init_params, random_state, \
@@ -83,8 +88,9 @@ warm_start, verbose, verbose_interval
         mean precisions nu W.
     weights_, precisions_, precisions_cholesky_, covariance_matrices_
         Mean weights, and the rest as :class:`GaussianMixture`'s.
-    weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, \
-covariance_prior_
+    weight_concentration_prior_, mean_precision_prior_, mean_prior_
+        The prior of the last fit, which ``partial_fit`` keeps.
+    degrees_of_freedom_prior_, covariance_prior_
         The prior of the last fit, which ``partial_fit`` keeps.
     converged_, n_iter_, lower_bound_, lower_bounds_
         How the best start went; bounds are of all points, in nats, without scikit-learn's
@@ -94,11 +100,6 @@ covariance_prior_
         is -inf where ``covariance_prior_`` is singular.
     n_features_in_, n_samples_seen_
         D, and the sum of the weights of the points behind the mixture.
-
-    Densities, responsibilities and clusters are scikit-learn's, of exp E[log p(x, z)]; samples are
-    of the mean weights and ``covariances_``. ``marginal`` and ``condition`` give a
-    :class:`GaussianMixture` of the same density, made to integrate to one, which
-    ``marginal(slice(None))`` is of all coordinates: to save, say.
 
     References
     ----------

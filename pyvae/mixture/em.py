@@ -136,6 +136,10 @@ def ascend(
         Called where an M step has no maximum; True where it set the parameters itself (moved the
         component that has none), so that the next F may be lower and its change means nothing.
 
+    Returns
+    -------
+    How it went; the parameters are the model's.
+
     Raises
     ------
     FreeEnergyError

@@ -35,7 +35,7 @@ class Exchange(FittedMixture):
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
+        NotFittedError
             If there is no mixture yet.
 
         Examples
@@ -75,7 +75,7 @@ class Exchange(FittedMixture):
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
+        NotFittedError
             If there is no mixture yet.
 
         Examples
@@ -132,7 +132,7 @@ class Exchange(FittedMixture):
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
+        NotFittedError
             If there is no mixture yet.
 
         Examples
@@ -155,7 +155,7 @@ class Exchange(FittedMixture):
         ------
         TypeError
             If it is no ``sklearn.mixture.GaussianMixture``.
-        sklearn.exceptions.NotFittedError
+        NotFittedError
             If it is not fitted.
         """
         return conversion.of_sklearn(cls, mixture, f"{cls.__name__}.from_sklearn")

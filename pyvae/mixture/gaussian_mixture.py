@@ -63,8 +63,10 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
     n_features_in_, n_samples_seen_
         D, and the sum of the weights of the points behind the mixture.
 
-    These are all of its state. Set ``weights_``, ``means_`` and ``precisions_cholesky_`` by hand,
-    and it is that mixture, to be asked or to go on. As in scikit-learn densities read
+    Notes
+    -----
+    The attributes are all of its state. Set ``weights_``, ``means_`` and ``precisions_cholesky_``
+    by hand, and it is that mixture, to be asked or to go on. As in scikit-learn densities read
     ``precisions_cholesky_``; so do samples, with a warning where ``covariances_`` are others.
 
     References

@@ -25,7 +25,17 @@ _COVARIANCES = ("isotropic", "diagonal")
 
 
 class InitialMixture(NamedTuple):
-    """Weights (K,), means (K, L) and log-variances (K, 1) or (K, L), in float64 on the CPU."""
+    """Weights (K,), means (K, L) and log-variances (K, 1) or (K, L), in float64 on the CPU.
+
+    Attributes
+    ----------
+    weights
+        ``(K,)``; they sum to one.
+    means
+        ``(K, L)``.
+    logvars
+        Natural logarithms of the variances, ``(K, 1)`` or ``(K, L)``.
+    """
 
     weights: Tensor
     means: Tensor
@@ -61,6 +71,10 @@ def initial_mixture(
         Starts, of which the best is kept. ``"kmeans++"`` ignores it.
     seed
         The same points and seed give the same bits, whatever the number of threads.
+
+    Returns
+    -------
+    The mixture to start from, in float64 on the CPU.
 
     Raises
     ------

@@ -126,6 +126,10 @@ def select_mixture(
     options
         Others of :class:`GaussianMixture`'s parameters.
 
+    Returns
+    -------
+    The criteria of all fits, and the best of them.
+
     Raises
     ------
     ValueError

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pyvae.models.anchored_encoder import AnchoredEncoder
+from pyvae.models.autoencoder import Autoencoder
 from pyvae.models.conv_decoder import ConvDecoder
 from pyvae.models.conv_encoder import ConvEncoder
 from pyvae.models.elbo import Elbo
@@ -19,6 +20,7 @@ __all__ = [
     "MLP",
     "VAE",
     "AnchoredEncoder",
+    "Autoencoder",
     "ConvDecoder",
     "ConvEncoder",
     "Elbo",

@@ -175,7 +175,10 @@ class Autoencoder(PretrainedModel):
         self.standardization = None
 
     def check_input(self, x: Tensor) -> None:
-        """Raise what :meth:`elbo` raises for ``x``, with its values read on every device."""
+        """Refuse what :meth:`pyvae.models.LatentVariableModel.elbo` refuses.
+
+        Values are read on every device.
+        """
         self._checked(x, everywhere=True)
 
     def encode(self, x: Tensor) -> tuple[Float[Tensor, "n l"], Float[Tensor, "n l"]]:

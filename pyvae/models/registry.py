@@ -30,6 +30,17 @@ def from_pretrained(
     :meth:`~pyvae.models.LatentVariableModel.from_pretrained`; a class of your own has that method
     too, and is not known here.
 
+    Parameters
+    ----------
+    path
+        The folder that ``save_pretrained`` wrote, or that of a finished run.
+    encoder, decoder, classifier
+        What of your own the model was built with.
+
+    Returns
+    -------
+    The model, on the CPU and in eval mode.
+
     Examples
     --------
     >>> import tempfile

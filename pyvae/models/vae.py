@@ -100,7 +100,7 @@ class VAE(LatentVariableModel):
     def set_standardization(self, location: Float[Tensor, "d"], scale: Float[Tensor, "d"]) -> None:
         """Set the features' location and scale; a VampPrior's inputs go to standard units.
 
-        Parameters and errors are those of :meth:`Autoencoder.set_standardization`.
+        Parameters and errors are those of :meth:`pyvae.models.Autoencoder.set_standardization`.
         """
         has_inputs = self.vamp_prior is not None and self.standardization is not None
         inputs = self._pseudo_inputs() if has_inputs else None
@@ -110,7 +110,7 @@ class VAE(LatentVariableModel):
             own.copy_(self.standardization.standardized(inputs.to(own.device), own.dtype))
 
     def save_pretrained(self, path: str | Path) -> None:
-        """Save as every model is; see :meth:`pyvae.models.PretrainedModel.save_pretrained`.
+        """Save as every model is; see :meth:`pyvae.models.Autoencoder.save_pretrained`.
 
         Raises
         ------

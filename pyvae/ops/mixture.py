@@ -26,7 +26,15 @@ __all__ = [
 
 @exportable
 class MixturePosterior(NamedTuple):
-    """log p(z | x), shape ``(..., N, K)``, and log p(x), shape ``(..., N)``, in nats."""
+    """log p(z | x), shape ``(..., N, K)``, and log p(x), shape ``(..., N)``, in nats.
+
+    Attributes
+    ----------
+    log_posterior
+        log p(z | x), ``(..., N, K)``.
+    log_prob
+        log p(x), ``(..., N)``.
+    """
 
     log_posterior: Tensor
     log_prob: Tensor
@@ -34,7 +42,15 @@ class MixturePosterior(NamedTuple):
 
 @exportable
 class MixturePrediction(NamedTuple):
-    """The most probable component, int64, and log p(x) in nats, each of shape ``(..., N)``."""
+    """The most probable component, int64, and log p(x) in nats, each of shape ``(..., N)``.
+
+    Attributes
+    ----------
+    component
+        The most probable one, int64.
+    log_prob
+        log p(x).
+    """
 
     component: Tensor
     log_prob: Tensor
@@ -42,7 +58,15 @@ class MixturePrediction(NamedTuple):
 
 @exportable
 class MixtureElboTerms(NamedTuple):
-    """E_q(z)[log N(w; mu_z, sigma_z^2)] and KL(q(z) || p(z)), each ``(..., N)`` in nats."""
+    """E_q(z)[log N(w; mu_z, sigma_z^2)] and KL(q(z) || p(z)), each ``(..., N)`` in nats.
+
+    Attributes
+    ----------
+    expected_log_prob
+        E_q(z)[log N(w; mu_z, sigma_z^2)].
+    kl_z
+        KL(q(z) || p(z)).
+    """
 
     expected_log_prob: Tensor
     kl_z: Tensor

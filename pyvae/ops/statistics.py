@@ -21,7 +21,19 @@ __all__ = [
 
 @exportable
 class MixtureStatistics(NamedTuple):
-    """Sums over points, in float64; r are the responsibilities times the sample weights."""
+    """Sums over points, in float64; r are the responsibilities times the sample weights.
+
+    Attributes
+    ----------
+    log_likelihood
+        sum_n w_n log p(x_n) in nats, ``(...)``.
+    counts
+        sum_n r_nk, ``(..., K)``.
+    sum_dx
+        sum_n r_nk (x_n - mu_k), ``(..., K, D)``.
+    sum_dx2
+        sum_n r_nk (x_n - mu_k)^2, in the shape of the covariances.
+    """
 
     log_likelihood: Float64[Tensor, "..."]
     counts: Float64[Tensor, "..."]

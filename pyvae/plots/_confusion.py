@@ -38,6 +38,10 @@ def confusion(
         Components of the model, so that empty ones show as well. Default: the largest seen.
     class_names
         What the labels 0, 1, ... are called; their numbers if left out.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
     """
     components, labels = check_pair("confusion", components, labels)
     found = match(components, labels, num_components or int(components.max()) + 1)

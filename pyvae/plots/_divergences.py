@@ -18,7 +18,15 @@ _WIDE, _NARROW = 3.2, 1.6  # where both fits agree, the narrow line lies on the 
 
 
 class Fit(NamedTuple):
-    """A Gaussian and its divergence, in nats."""
+    """A Gaussian and its divergence, in nats.
+
+    Attributes
+    ----------
+    mean, sigma
+        Of the Gaussian.
+    divergence
+        In the direction that it was fitted by.
+    """
 
     mean: float
     sigma: float
@@ -26,7 +34,19 @@ class Fit(NamedTuple):
 
 
 class FittedTarget(NamedTuple):
-    """A mixture on the line, and what both directions make of it; the best optimum first."""
+    """A mixture on the line, and what both directions make of it; the best optimum first.
+
+    Attributes
+    ----------
+    title
+        Of the panel.
+    weights, means, sigmas
+        Of the mixture.
+    inclusive
+        The one optimum of KL(p || q).
+    exclusive
+        The optima of KL(q || p).
+    """
 
     title: str
     weights: Sequence[float]
@@ -37,12 +57,24 @@ class FittedTarget(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """Means and deviations of the fits over the distance of the modes."""
+    """Means and deviations of the fits over the distance of the modes.
 
-    distances: NDArray  # (S,)
-    inclusive: NDArray  # (S, 2)
-    exclusive: NDArray  # (S, O, 2), of each optimum; NaN where it is not one
-    best: NDArray  # (S, O), whether it has the least divergence
+    Attributes
+    ----------
+    distances
+        Of the modes, ``(S,)``.
+    inclusive
+        Mean and deviation, ``(S, 2)``.
+    exclusive
+        The same of each optimum, ``(S, O, 2)``; NaN where it is not one.
+    best
+        Whether an optimum has the least divergence, ``(S, O)``.
+    """
+
+    distances: NDArray
+    inclusive: NDArray
+    exclusive: NDArray
+    best: NDArray
 
 
 def kl_directions(targets: Sequence[FittedTarget], sweep: Sweep) -> Figure:
@@ -50,6 +82,17 @@ def kl_directions(targets: Sequence[FittedTarget], sweep: Sweep) -> Figure:
 
     The last panel has the mean of every optimum over the distance of the modes, with one standard
     deviation either side.
+
+    Parameters
+    ----------
+    targets
+        A panel each.
+    sweep
+        Of the last panel.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
     """
     caption = (
         "Inclusive: the q of least KL(p‖q), which has p's moments. Exclusive: of least KL(q‖p); "

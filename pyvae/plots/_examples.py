@@ -39,6 +39,10 @@ def reconstructions(
         None for tables.
     feature_names
         Of a table's columns, D of them; their numbers if left out. Images have no use for them.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
     """
     x, x_hat = np.asarray(x, dtype=float), np.asarray(x_hat, dtype=float)
     if x.ndim != 2 or x.shape != x_hat.shape or not x.size:
@@ -79,6 +83,10 @@ def component_samples(
         (K,): the share of the data that each component holds, written beside its row.
     title
         What the picture shows, where the default says it wrongly.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
     """
     samples = np.asarray(samples, dtype=float)
     if samples.ndim != 3 or not samples.size:

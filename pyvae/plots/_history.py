@@ -40,6 +40,10 @@ def history(rows: Sequence[Mapping[str, Any]]) -> Figure:
     rows
         One mapping an epoch, as :class:`pyvae.training.History` holds them. Keys that are absent,
         and values that are None or not finite, are left out of the picture.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
     """
     if not rows:
         raise WrongValue("history: expected at least one row, got none; train one epoch first")

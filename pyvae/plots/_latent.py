@@ -55,6 +55,10 @@ def latent_space(
         Integers, one a point. Colours of matched components and labels agree.
     means, logvars
         The mixture, (K, L) and (K, L) or (K, 1); logarithms of the variances.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
     """
     w = np.asarray(w, dtype=float)
     if w.ndim != 2 or not w.size:

@@ -31,6 +31,10 @@ def merges(
     shares
         (M,): the share of the data that each holds. They order a row, and those that hold nothing
         are left out.
+
+    Returns
+    -------
+    The figure.
     """
     images, into = np.asarray(images, dtype=float), np.asarray(into)
     if images.ndim != 3 or not images.size or into.shape != images.shape[:1]:

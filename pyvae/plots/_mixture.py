@@ -42,6 +42,10 @@ def mixture(
         (K,), (K, D) and (K, D, D).
     feature_names
         Of the D columns, for the axes; x₁, x₂ if left out.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
     """
     features = features_of(x.shape[1], feature_names, "mixture")
     plural = "s" * (len(weights) != 1)
@@ -107,9 +111,13 @@ def information_criterion(
     counts, values
         Numbers of components, and the criterion of each fit; NaN where there is none.
     name
-        Of the criterion.
+        Of the criterion, such as BIC.
     groups
         What tells fits of one number apart, such as their type of covariance: a line for each.
+
+    Returns
+    -------
+    The figure; it belongs to no pyplot state.
     """
     at, heights = np.asarray(counts), np.asarray(values, dtype=float)
     kinds = np.array([""] * len(at) if groups is None else groups)

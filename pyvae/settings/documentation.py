@@ -25,6 +25,15 @@ def takes(
 ) -> Callable[[Callable[[Object, Options], None]], Callable[Concatenate[Object, P], None]]:
     """Give a constructor the arguments of a home, which reach it as one object, checked.
 
+    Parameters
+    ----------
+    home
+        The home whose fields the constructor takes.
+
+    Returns
+    -------
+    A decorator of ``__init__(self, options)``.
+
     Examples
     --------
     >>> from pyvae.settings import NetworkOptions
@@ -57,7 +66,17 @@ def takes(
 
 
 def documented(home: type) -> Callable[[Class], Class]:
-    """Put the fields of a home where a class's docstring says that its parameters are those."""
+    """Put the fields of a home where a class's docstring says that its parameters are those.
+
+    Parameters
+    ----------
+    home
+        The home whose fields are the class's parameters.
+
+    Returns
+    -------
+    A decorator of the class.
+    """
 
     def decorate(cls: Class) -> Class:
         if cls.__doc__ is not None:  # as under python -OO

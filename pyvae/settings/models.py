@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _NETWORKS = ("mlp", "conv")
 
 
-_OR_OWN = "or a module of your own, see :class:`~pyvae.models.autoencoder.Autoencoder`."
+_OR_OWN = "or a module of your own, see :class:`~pyvae.models.Autoencoder`."
 
 
 @dataclass

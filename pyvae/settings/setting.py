@@ -103,18 +103,50 @@ class Home:
 
 
 def settings_of(home: type) -> dict[str, Setting]:
-    """Return the settings of a home by their names."""
+    """Return the settings of a home by their names.
+
+    Parameters
+    ----------
+    home
+        A subclass of :class:`Home`.
+
+    Returns
+    -------
+    The settings by their names, in the order of the fields.
+    """
     return {found.name: found.metadata["setting"] for found in fields(home)}
 
 
 def earlier(home: type) -> dict[str, Any]:
-    """Return what older runs lack, with what they were made by."""
+    """Return what older runs lack, with what they were made by.
+
+    Parameters
+    ----------
+    home
+        A subclass of :class:`Home`.
+
+    Returns
+    -------
+    By name the value that was in use before there was the setting.
+    """
     found = {name: about.before for name, about in settings_of(home).items()}
     return {name: before for name, before in found.items() if before is not NEVER}
 
 
 def recorded(model: object, home: type) -> dict[str, Any]:
-    """Return a model's options for its ``config``, ready for JSON, as the model has them now."""
+    """Return a model's options for its ``config``, ready for JSON, as the model has them now.
+
+    Parameters
+    ----------
+    model
+        What was built with the home's options, and has them as attributes.
+    home
+        A subclass of :class:`Home`.
+
+    Returns
+    -------
+    The options by name, of types that JSON has.
+    """
     names = [name for name, about in settings_of(home).items() if about.recorded]
     values = {name: getattr(model, name) for name in names}
     return {n: list(value) if isinstance(value, tuple) else value for n, value in values.items()}

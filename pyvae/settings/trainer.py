@@ -98,7 +98,7 @@ class TrainerSettings(Home):
         Number("nats >= 0, or None", least=0),
         "Nats that beta holds the KL divergence to; free if left out.",
         doc="C of Burgess et al. (2018): what is maximised is then the reconstruction less beta "
-        "times |KL - C|, with C rising from zero to ``capacity`` nats over the first "
+        "times ``|KL - C|``, with C rising from zero to ``capacity`` nats over the first "
         "``capacity_epochs`` of joint training. A large beta holds the divergence at C. None is "
         "without.",
         before=None,
@@ -297,7 +297,17 @@ class TrainerSettings(Home):
 
 
 def changeable(schedule: str) -> set[str]:
-    """Return names of what a resumed run may change: no number of a past epoch depends on it."""
+    """Return names of what a resumed run may change: no number of a past epoch depends on it.
+
+    Parameters
+    ----------
+    schedule
+        Of the learning rate, as the setting of that name.
+
+    Returns
+    -------
+    Names of settings.
+    """
     free = {name for name, about in settings_of(TrainerSettings).items() if about.free}
     # Without a schedule an epoch does not depend on how many follow: a run may be prolonged.
     return free | {"epochs"} if schedule == "constant" else free

@@ -185,6 +185,17 @@ def describe_model(model: LatentVariableModel) -> dict[str, Any]:
 def load_weights(model: LatentVariableModel, path: str | Path) -> LatentVariableModel:
     """Copy the model's tensors out of a checkpoint into ``model``, and return it.
 
+    Parameters
+    ----------
+    model
+        A model of the checkpoint's class and sizes; it is changed in place.
+    path
+        A ``last.ckpt`` or ``best.ckpt``.
+
+    Returns
+    -------
+    The same model.
+
     Raises
     ------
     FileNotFoundError, ValueError

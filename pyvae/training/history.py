@@ -29,6 +29,11 @@ class History(Sequence[dict[str, Any]]):
     ``posterior_entropy`` and ``active_units`` at its end; with validation data ``val_bound`` and
     its parts; and ``seconds``.
 
+    Parameters
+    ----------
+    rows
+        One mapping an epoch; they are copied.
+
     Examples
     --------
     >>> history = History([{"epoch": 1, "bound": -30.0}, {"epoch": 2, "bound": -25.0}])

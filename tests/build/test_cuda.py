@@ -16,10 +16,13 @@ import torch
 
 from tests.building import ROOT, build
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("nvcc") and not Path("/usr/local/cuda/bin/nvcc").exists(),
-    reason="nvcc is not installed",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not shutil.which("nvcc") and not Path("/usr/local/cuda/bin/nvcc").exists(),
+        reason="nvcc is not installed",
+    ),
+]
 ARCHITECTURES = ("sm_80", "sm_90")
 
 

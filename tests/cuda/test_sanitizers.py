@@ -15,6 +15,7 @@ from pyvae import _C
 from tests.building import build, run
 from tests.cuda.emulated import FOLDER
 
+pytestmark = pytest.mark.slow
 SANITIZERS = ("address,undefined", "thread")
 OPS = [line["name"] for line in _C.op_table()]
 WRONG = "wrong numbers"

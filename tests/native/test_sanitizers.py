@@ -14,6 +14,7 @@ import pytest
 from pyvae import _C
 from tests.building import ROOT, build, run
 
+pytestmark = pytest.mark.slow
 SANITIZERS = os.environ.get("PYVAE_SANITIZERS", "address,undefined").split()
 OPS = [line["name"] for line in _C.op_table()]
 

@@ -20,6 +20,17 @@ __all__ = [
 def make_likelihood(name: str, min_scale: float = DEFAULT_MIN_SCALE) -> Likelihood:
     """Return the likelihood called ``"bernoulli"`` or ``"gaussian"``.
 
+    Parameters
+    ----------
+    name
+        ``"bernoulli"`` or ``"gaussian"``.
+    min_scale
+        Floor of the Gaussian's standard deviation; the other has no use for it.
+
+    Returns
+    -------
+    The likelihood of that name.
+
     Raises
     ------
     ValueError
