@@ -210,12 +210,18 @@ def fit_mixture(
             "-k",
             "--components",
             metavar="K",
-            help="How many, such as 10; of several, 1-10 or 2,3,5, the one of least BIC is kept.",
+            help="How many, such as 10; of several, 1-10 or 2,3,5, the best is kept.",
         ),
     ] = "10",
     covariance: Annotated[
-        options.MixtureCovariance, typer.Option(help="What the components' covariances may be.")
+        options.MixtureCovariance,
+        typer.Option(
+            help="What the components' covariances may be; all: each type, the best kept."
+        ),
     ] = options.MixtureCovariance.full,
+    criterion: Annotated[
+        options.Criterion, typer.Option(help="Of several fits the one of the least is kept.")
+    ] = options.Criterion.bic,
     starts: Annotated[int, typer.Option(help="Of which the best is kept.", **within(1))] = 1,
     max_iter: Annotated[int, typer.Option(help="Iterations at most.", **within(1))] = 200,
     tolerance: Annotated[
@@ -245,6 +251,7 @@ def fit_mixture(
         command.Options(
             data, components, covariance.value, starts, max_iter, tolerance, reg_covar, seed,
             output, overwrite, split.value, threads, _values(reading), picture_format.value,
+            criterion.value,
         )
     )  # fmt: skip
 

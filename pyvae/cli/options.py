@@ -43,6 +43,15 @@ class MixtureCovariance(str, Enum):
     tied = "tied"
     diag = "diag"
     spherical = "spherical"
+    all = "all"
+
+
+class Criterion(str, Enum):
+    """``--criterion`` of ``fit-mixture``."""
+
+    bic = "bic"
+    aic = "aic"
+    icl = "icl"
 
 
 class Device(str, Enum):
