@@ -80,7 +80,7 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     from pyvae.cli import pictures, report
     from pyvae.training import Trainer, TrainingDivergedError
     from pyvae.training.batches import Batches
-    from pyvae.training.plan import plan
+    from pyvae.training.plan import begins_at_clusters, plan
 
     trainer = Trainer(
         **arguments(TrainerSettings, options),
@@ -95,7 +95,8 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     if not options["resume"]:
         held.enter_context(folder.begun(overwrite=options["overwrite"]))
         _record(folder, options, data)
-    report.opening(console, data, model, device, options["threads"])
+    clustered = begins_at_clusters(trainer.initialization, model)
+    report.opening(console, data, model, device, options["threads"], clustered=clustered)
     report.start(console, trainer.initialization, why)
     try:
         history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
