@@ -101,7 +101,7 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     try:
         history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
     except Exception as error:
-        if not folder.holds_checkpoint:
+        if not (folder.holds_checkpoint or folder.holds_search):
             folder.clear()  # nothing in it is worth keeping the next attempt out
         if isinstance(error, TrainingDivergedError):
             raise RunFailed(str(error)) from error
