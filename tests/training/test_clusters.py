@@ -101,6 +101,10 @@ def test_what_is_asked_for_is_done() -> None:
     assert planned(VAE(16, 2), many, objective="iwae")[2].warmup_epochs == 0
     with pytest.raises(ValueError, match="pretrain_epochs=3: pretraining would draw the codes"):
         planned(GMVAE(16, 2), many, initialization="invariant", pretrain_epochs=3)
+    for start in ("auto", "em", "kmeans", "graph"):  # told before anything is pretrained
+        with pytest.raises(ValueError, match="num_components=7: more than the 6 examples to train"):
+            planned(GMVAE(16, 2, num_components=7), many[:6], initialization=start)
+    assert planned(GMVAE(16, 2, num_components=7), many[:6], initialization="none")[0] == "none"
     for wrong in (own, GaussianMixture, 3, "magic"):
         with pytest.raises((TypeError, ValueError), match="or an estimator with predict_proba"):
             Trainer(initialization=wrong)
