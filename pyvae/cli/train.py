@@ -80,7 +80,7 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     from pyvae.cli import pictures, report
     from pyvae.training import Trainer, TrainingDivergedError
     from pyvae.training.batches import Batches
-    from pyvae.training.plan import plan
+    from pyvae.training.plan import begins_at_clusters, plan
 
     trainer = Trainer(
         **arguments(TrainerSettings, options),
@@ -95,12 +95,13 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     if not options["resume"]:
         held.enter_context(folder.begun(overwrite=options["overwrite"]))
         _record(folder, options, data)
-    report.opening(console, data, model, device, options["threads"])
+    clustered = begins_at_clusters(trainer.initialization, model)
+    report.opening(console, data, model, device, options["threads"], clustered=clustered)
     report.start(console, trainer.initialization, why)
     try:
         history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
     except Exception as error:
-        if not folder.holds_checkpoint:
+        if not (folder.holds_checkpoint or folder.holds_search):
             folder.clear()  # nothing in it is worth keeping the next attempt out
         if isinstance(error, TrainingDivergedError):
             raise RunFailed(str(error)) from error

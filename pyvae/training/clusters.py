@@ -40,7 +40,7 @@ def find_clusters(
         return found
     x = _examples(train)
     if not isinstance(found, ClassifyingClustering):
-        return found.fit(x.flatten(1).numpy())  # rows, which it will be asked of
+        return found.fit(x.flatten(1).cpu().numpy())  # rows, which it will be asked of
     if settings.output_dir is None or not isinstance(found, InvariantClustering):
         return found.fit(x.to(device))
     folder = Path(settings.output_dir).expanduser()
