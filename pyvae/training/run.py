@@ -81,7 +81,7 @@ class Run:
             found = None
             if self.engine.rank == 0:
                 clusters, device = self.model.num_components, self.engine.device
-                found = find_clusters(self.settings, clusters, self.train, device)
+                found = find_clusters(self.settings, clusters, self.train, device, report.say)
             self.model.anchor(self.engine.shared(found))
         self._set_up()
 

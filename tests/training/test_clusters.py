@@ -153,6 +153,17 @@ def test_by_name_it_is_the_librarys_clustering(monkeypatch: pytest.MonkeyPatch, 
         Trainer(initialization="invariant", **QUIET).fit(model(encoder=nn.Linear(36, 4)), x)
 
 
+def test_a_search_in_a_part_of_the_data_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pyvae.training.clusters._MOST_NUMBERS", 40 * SIDE * SIDE)
+    x, _ = images()
+    given = clustering()
+    Trainer(initialization=given, **{**QUIET, "progress": "plain"}).fit(model(), x)
+    assert len(given.labels_) == 40
+    assert "clusters are looked for in 40 of the 120 examples" in capfd.readouterr().out
+
+
 def test_an_estimator_of_another_library_sees_rows() -> None:
     x, _ = images()
     estimator = GaussianMixture(K, covariance_type="spherical", random_state=0)
