@@ -3,15 +3,16 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pyvae.cli import manners, options
-from pyvae.cli.reading import with_reading
+from pyvae.cli.reading import for_its_data, with_reading
 from pyvae.cli.settings import SEEDS, with_settings, within
 
-app = manners.application()
+app = manners.application(completion=True)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -55,6 +56,8 @@ def train(
     pseudo_inputs: options.PseudoInputs = 0,
     device: options.DeviceOption = options.Device.auto,
     threads: options.Threads = None,
+    config: options.Config = None,
+    print_config: options.PrintConfig = False,
     output: options.Output = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
@@ -68,10 +71,19 @@ def train(
 
     Without options: a Gaussian-mixture VAE on real handwritten digits.
     """
+    from pyvae.cli import config as files
     from pyvae.cli import train as command
 
     values = _values(ctx.params)
-    command.train(values, given={name for name in values if _is_given(ctx, name)})
+    del values["config"], values["print_config"]
+    here = {name: value for name, value in values.items() if _is_given(ctx, name)}
+    told = {} if config is None else files.read(Path(config).expanduser(), train)
+    values = for_its_data({**values, **told}, here)
+    given = told.keys() | here.keys()
+    if print_config:
+        print(files.written(command.options_of_run(values, given), train), end="")
+    else:
+        command.train(values, given=given)
 
 
 @app.command()

@@ -134,6 +134,19 @@ Threads = Annotated[
     ),
 ]
 
+Config = Annotated[
+    str | None,
+    _option(
+        "--config",
+        "File of options, as --print-config prints one, or a run's folder, to do the like of it; "
+        "options given here go before those of the file.",
+        _RUN,
+        metavar="FILE",
+    ),
+]
+PrintConfig = Annotated[
+    bool, _flag("--print-config", "Print the options of the run as such a file, and end.", _RUN)
+]
 Output = Annotated[
     str | None,
     _option("--output", "Folder of the run; runs/DATA-MODEL if left out.", _RUN, metavar="DIR"),

@@ -22,6 +22,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save as safetensors_bytes
 
+from pyvae.cli import app, config
 from pyvae.cli.run_folder import RunFolder
 from pyvae.clustering import InvariantClustering
 from pyvae.data import load
@@ -77,6 +78,7 @@ def make(folder: Path) -> None:
     GaussianMixture(2, random_state=0).fit(X).save(folder / "mixture.safetensors")
     settings = {"format": "pyvae.run", "options": options, "image_shape": [2, 3]}
     (folder / "run" / "run.json").write_text(json.dumps(settings))
+    (folder / "run.toml").write_text('data = "x"\nlr = 1e-3\nhidden = [8, 8]\nquiet = true\n')
 
 
 def trainer(folder: Path, **changes: Any) -> Any:
@@ -272,6 +274,10 @@ def read_settings(path: Path) -> None:
     RunFolder(path.parent).read_settings()
 
 
+def read_options(path: Path) -> None:
+    config.read(path, app.train)
+
+
 def copied(source: Path, folder: Path) -> None:
     """Start again from good files."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -302,5 +308,7 @@ TARGETS = (
     *[Target(name, checkpoint, read_run) for name in CHECKPOINTS] * 3,
     Target("run/run.json", json_file, read_settings),
     Target("run/run.json", any_bytes, read_settings),
+    Target("run/run.json", json_file, read_options),
+    Target("run.toml", any_bytes, read_options),
 )
 assert VALUES
