@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SUMMARY, ARRAYS = "mixture.json", "mixture.npz"
 STORED = ("weights", "means", "covariances")
 _FORM = Fields(
-    {"covariance": Text(("full", "tied", "diag", "spherical"))},
+    {"covariance": Text(("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical"))},
     {
         "data": Text(),
         "options": Fields(

@@ -114,12 +114,10 @@ def _completed(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters, seen:
     else:
         total = weight.double().sum()
         counts, nothing = total * p.shares, p.means.new_zeros(k, 0)
-        second = p.means.new_zeros(1 if p.covariances.ndim == 2 else k, 0, 0)
+        second = p.means.new_zeros(1 if kind.pooled else k, 0, 0)
         found = Sums(total * p.log_total, total, counts, nothing, second, nothing)
-    tied = p.covariances.ndim == 2
-    regression, rest = _conditional(kind.matrices(p.covariances, k, d), seen)
-    regression = regression[:1] if tied else regression
-    rest = rest[:1] * found.counts.sum() if tied else rest * found.counts[:, None, None]
+    regression, rest = _conditional(kind.aligned(p.covariances), seen)
+    rest = rest * kind.divisor(found.counts, d)[:, None, None]
     first = p.means.new_zeros(k, d)
     first[:, seen] = found.first
     first[:, ~seen] = (regression @ found.first[:, :, None]).squeeze(2)
@@ -148,8 +146,7 @@ def _masked_sums(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters) -> 
     unseen = shares.T @ (~seen).double() * variances
     first = torch.einsum("nk,nkd->kd", shares, gaps)
     second = torch.einsum("nk,nkd->kd", shares, gaps.square()) + unseen
-    if p.covariances.ndim == 1:
-        second = second.sum(1, keepdim=True)
+    second = second.sum_to_size(kind.aligned(p.covariances).shape)
     return Sums((weight * log_prob).sum(), weight.sum(), shares.sum(0), first, second, p.means)
 
 

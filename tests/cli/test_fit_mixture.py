@@ -81,7 +81,7 @@ def test_folders_are_not_overwritten(cli: Cli, points: Path, tmp_path: Path) -> 
         (("-k", "3-1"), "--components: '3-1'; expected such as 10, 2,3,5 or 1-10"),
         (("-k", "many"), "--components: 'many'"),
         (("-k", "1000"), "--components: 1000 are more than the 300 points"),
-        (("--covariance", "round"), "'round' is not one of 'full', 'tied', 'diag', 'spherical'"),
+        (("--covariance", "round"), "'round' is not one of 'full', 'tied', 'diag', 'spherical', "),
     ],
 )
 def test_mistakes(
