@@ -25,6 +25,9 @@ def main(
     last: Annotated[int, typer.Option(min=0, help="And of the last.")] = 4,
     components: Annotated[int, typer.Option(min=1, help="Of the mixture.")] = 10,
     latent_dim: Annotated[int, typer.Option(min=1, help="Dimensions of the latent space.")] = 10,
+    initialization: Annotated[
+        str, typer.Option(help="Start of the mixture, as `pyvae train --initialization`.")
+    ] = "auto",
     threads: Annotated[
         int, typer.Option(min=1, help="Of torch; the matrices are too small for a second to pay.")
     ] = 1,
@@ -44,7 +47,8 @@ def main(
         torch.manual_seed(seed)
         model = GMVAE(data.x.shape[1], latent_dim, num_components=components)
         started = time.perf_counter()
-        history = Trainer(seed=seed, progress="silent").fit(model, data)
+        trainer = Trainer(seed=seed, progress="silent", initialization=initialization)
+        history = trainer.fit(model, data)
         seconds = time.perf_counter() - started
         scores.append(list(clustering_metrics(data.labels, model.predict(data.x)).values()))
         cells = " | ".join(f"{score:.3f}" for score in scores[-1])

@@ -27,7 +27,8 @@ def trained(data: Data, seed: int, **settings: Any) -> list[float]:
     torch.manual_seed(seed)
     model = GMVAE(data.num_features, 10, num_components=10)
     started = time.perf_counter()
-    history = Trainer(seed=seed, progress="silent", **settings).fit(model, data)
+    trainer = Trainer(seed=seed, progress="silent", initialization="em", **settings)
+    history = trainer.fit(model, data)
     seconds = time.perf_counter() - started
     assert data.labels is not None
     x = data.rows(slice(0, len(data)))

@@ -26,6 +26,7 @@ COLUMNS = (
     "seed", "I(K; K'), nats", "accuracy", "NMI", "ARI", "seconds", "GM-VAE: accuracy",
     "bound, training", "bound, test", "log p(x), test", "components in use", "seconds",
 )  # fmt: skip
+_OF_CLUSTERS = 6  # of these columns
 
 
 class Found(NamedTuple):
@@ -33,7 +34,7 @@ class Found(NamedTuple):
 
     information: float
     accuracy: float
-    model_accuracy: float
+    model_accuracy: float | None
     cells: tuple[str, ...]
 
 
@@ -73,6 +74,12 @@ def one(data: list[Data], clusters: int, seed: int, restarts: int, settings: Any
     found = InvariantClustering(clusters, n_init=restarts, random_state=seed).fit(images(data[0]))
     clustered = time.perf_counter()
     of_clusters = scores(found.predict, data, flat=False)
+    cells = (
+        str(seed), f"{found.information_:.4f}", *(f"{score:.4f}" for score in of_clusters),
+        f"{clustered - began:.0f}",
+    )  # fmt: skip
+    if settings.get("epochs") == 0:
+        return Found(found.information_, of_clusters[0], None, cells)
     torch.manual_seed(seed)
     model = GMVAE(data[0].num_features, LATENT, num_components=clusters)
     start = time.perf_counter()
@@ -81,11 +88,10 @@ def one(data: list[Data], clusters: int, seed: int, restarts: int, settings: Any
     of_model = scores(model.predict, data, flat=True)
     figures = [evaluate(model, part, compare=False, seed=seed) for part in data]
     last = figures[-1] if len(data) > 1 else dict.fromkeys(figures[0], float("nan"))
-    cells = (
-        str(seed), f"{found.information_:.4f}", *(f"{score:.4f}" for score in of_clusters),
-        f"{clustered - began:.0f}", f"{of_model[0]:.4f}", f"{figures[0]['bound']:.2f}",
-        f"{last['bound']:.2f}", f"{last['log_likelihood']:.2f}",
-        f"{figures[0]['effective_components']:.2f}", f"{trained - start:.0f}",
+    cells += (
+        f"{of_model[0]:.4f}", f"{figures[0]['bound']:.2f}", f"{last['bound']:.2f}",
+        f"{last['log_likelihood']:.2f}", f"{figures[0]['effective_components']:.2f}",
+        f"{trained - start:.0f}",
     )  # fmt: skip
     return Found(found.information_, of_clusters[0], of_model[0], cells)
 
@@ -93,8 +99,10 @@ def one(data: list[Data], clusters: int, seed: int, restarts: int, settings: Any
 def summary(found: list[Found]) -> str:
     """Say what the seeds give together, and what keeping the best of three by information loses."""
     lines = []
-    columns = {"clusters": [f.accuracy for f in found], "GM-VAE": [f.model_accuracy for f in found]}
-    for name, values in columns.items():
+    of_models = [f.model_accuracy for f in found if f.model_accuracy is not None]
+    for name, values in {"clusters": [f.accuracy for f in found], "GM-VAE": of_models}.items():
+        if not values:
+            continue
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         lines.append(
             f"{name}: accuracy, mean {statistics.mean(values):.4f}, worst {min(values):.4f}, "
@@ -121,7 +129,8 @@ def main(
     last: Annotated[int, typer.Option(min=0, help="Of the seeds.")] = 2,
     restarts: Annotated[int, typer.Option(min=1, help="Runs a seed; one is kept.")] = 1,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of the GM-VAE; the trainer's if left out.")
+        int | None,
+        typer.Option(min=0, help="Of the GM-VAE; the trainer's if left out; 0 trains none."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 2,
     output: Annotated[
@@ -144,7 +153,8 @@ def main(
             with output.open("a") as file:
                 file.write(line + "\n")
 
-    tell(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    columns = COLUMNS[:_OF_CLUSTERS] if epochs == 0 else COLUMNS
+    tell(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     settings = {} if epochs is None else {"epochs": epochs}
     found = []
     for seed in range(first, last + 1):

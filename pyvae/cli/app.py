@@ -3,15 +3,16 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pyvae.cli import manners, options
-from pyvae.cli.reading import with_reading
+from pyvae.cli.reading import for_its_data, with_reading
 from pyvae.cli.settings import SEEDS, with_settings, within
 
-app = manners.application()
+app = manners.application(completion=True)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -55,6 +56,8 @@ def train(
     pseudo_inputs: options.PseudoInputs = 0,
     device: options.DeviceOption = options.Device.auto,
     threads: options.Threads = None,
+    config: options.Config = None,
+    print_config: options.PrintConfig = False,
     output: options.Output = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
@@ -68,10 +71,19 @@ def train(
 
     Without options: a Gaussian-mixture VAE on real handwritten digits.
     """
+    from pyvae.cli import config as files
     from pyvae.cli import train as command
 
     values = _values(ctx.params)
-    command.train(values, given={name for name in values if _is_given(ctx, name)})
+    del values["config"], values["print_config"]
+    here = {name: value for name, value in values.items() if _is_given(ctx, name)}
+    told = {} if config is None else files.read(Path(config).expanduser(), train)
+    values = for_its_data({**values, **told}, here)
+    given = told.keys() | here.keys()
+    if print_config:
+        print(files.written(command.options_of_run(values, given), train), end="")
+    else:
+        command.train(values, given=given)
 
 
 @app.command()
@@ -210,12 +222,18 @@ def fit_mixture(
             "-k",
             "--components",
             metavar="K",
-            help="How many, such as 10; of several, 1-10 or 2,3,5, the one of least BIC is kept.",
+            help="How many, such as 10; of several, 1-10 or 2,3,5, the best is kept.",
         ),
     ] = "10",
     covariance: Annotated[
-        options.MixtureCovariance, typer.Option(help="What the components' covariances may be.")
+        options.MixtureCovariance,
+        typer.Option(
+            help="What the components' covariances may be; all: each type, the best kept."
+        ),
     ] = options.MixtureCovariance.full,
+    criterion: Annotated[
+        options.Criterion, typer.Option(help="Of several fits the one of the least is kept.")
+    ] = options.Criterion.bic,
     starts: Annotated[int, typer.Option(help="Of which the best is kept.", **within(1))] = 1,
     max_iter: Annotated[int, typer.Option(help="Iterations at most.", **within(1))] = 200,
     tolerance: Annotated[
@@ -245,6 +263,7 @@ def fit_mixture(
         command.Options(
             data, components, covariance.value, starts, max_iter, tolerance, reg_covar, seed,
             output, overwrite, split.value, threads, _values(reading), picture_format.value,
+            criterion.value,
         )
     )  # fmt: skip
 

@@ -69,10 +69,3 @@ def write_array(path: Path, array: np.ndarray) -> None:
     import numpy as np
 
     write_by(path, lambda file: np.save(file, array))
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write a ``.npz`` file."""
-    import numpy as np
-
-    write_by(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]

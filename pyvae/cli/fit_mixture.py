@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.errors import UserError
-from pyvae.cli.files import every_form, write_array, write_arrays, write_picture
-from pyvae.cli.mixture_folder import ARRAYS, STORED, SUMMARY, points_of
+from pyvae.cli.files import every_form, write_array, write_picture
+from pyvae.cli.mixture_folder import EARLIER, MIXTURE, SUMMARY, points_of
+from pyvae.cli.mixture_selection import ALL, SELECTION_FILES, show_selection, write_selection
 from pyvae.cli.reading import current_rules, load_data, say_notes
 from pyvae.cli.run_folder import absolute
-from pyvae.cli.terminal import output, say, show, table
+from pyvae.cli.terminal import output, say, show, steps, table
 from pyvae.cli.threads import use_threads
 from pyvae.storage.lock import locked
 from pyvae.storage.writing import write_atomically
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pyvae.data import Data
-    from pyvae.mixture import GaussianMixture
+    from pyvae.mixture import GaussianMixture, MixtureSelection
 
-_FILES = (SUMMARY, ARRAYS, "labels.npy", *every_form("mixture", "bic"))
+_FILES = (SUMMARY, MIXTURE, EARLIER, "labels.npy", *every_form("mixture"), *SELECTION_FILES)
 _LISTED = 30  # components of the table
 _COLUMNS = 6  # features of it
+_VARIANCES = ("diag", "spherical", "tied_diag", "tied_spherical")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Options:
     threads: int | None
     reading: dict[str, Any]
     picture_format: str = "png"
+    criterion: str = "bic"
 
 
 def fit_mixture(options: Options) -> None:
@@ -66,23 +69,27 @@ def fit_mixture(options: Options) -> None:
     say_notes(console, data)
     _say_labels(console, data)
     d = data.num_features
-    use_threads(
+    threads = use_threads(
         options.threads,
-        2.0 * len(data) * max(counts) * d * (d if options.covariance in ("full", "tied") else 1),
+        2.0 * len(data) * max(counts) * d * (1 if options.covariance in _VARIANCES else d),
     )
     x = points_of(data)
-    fitted = {count: _fit(console, options, count, x) for count in counts}
-    criterion = {count: float(mixture.bic(x)) for count, mixture in fitted.items()}
-    best = min(criterion, key=lambda count: criterion[count])
-    if len(counts) > 1:
-        _show_counts(console, fitted, criterion, best)
-    labels = fitted[best].predict(x)
-    _show_components(console, fitted[best], labels, data.columns)
+    found, count = None, max(counts)
+    if min(counts) < count or options.covariance == ALL:
+        with steps(console, hidden=not console.is_terminal) as begin:
+            begin("fitting mixtures")
+            found = _select(options, counts, x, threads)
+        show_selection(console, found)
+    mixture = _fit(console, options, count, x) if found is None else found.best_
+    labels = mixture.predict(x)
+    _show_components(console, mixture, labels, data.columns)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         for name in _FILES:
             (folder / name).unlink(missing_ok=True)
-        _write(folder, options, data, fitted[best], labels, criterion)
+        if found is not None:
+            write_selection(folder, found, options.picture_format)
+        _write(folder, options, data, mixture, labels, _bic(found, mixture, x))
     say(console, f"wrote {', '.join(n for n in _FILES if (folder / n).exists())} in {folder}")
 
 
@@ -124,6 +131,42 @@ def _folder(options: Options) -> Path:
     return folder
 
 
+def _settings(options: Options) -> dict[str, Any]:
+    return {
+        "n_init": options.starts,
+        "max_iter": options.max_iter,
+        "tol": options.tolerance,
+        "reg_covar": options.reg_covar,
+        "random_state": options.seed,
+        "missing_values": options.reading["missing"],
+    }
+
+
+def _select(
+    options: Options, counts: tuple[int, ...], x: np.ndarray, threads: int
+) -> MixtureSelection:
+    """Fit all that is asked for, as many at a time as there are threads."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from pyvae.mixture import select_mixture
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the table tells
+        return select_mixture(
+            x, counts, options.covariance, options.criterion, n_jobs=threads, **_settings(options)
+        )
+
+
+def _bic(
+    found: MixtureSelection | None, mixture: GaussianMixture, x: np.ndarray
+) -> dict[int, float]:
+    """Give the BIC by number of components, of the type of covariance that is kept."""
+    if found is None:
+        return {mixture.n_components: float(mixture.bic(x))}
+    kept = mixture.covariance_type
+    return {row.n_components: row.bic for row in found.table if row.covariance_type == kept}
+
+
 def _fit(console: Console, options: Options, count: int, x: np.ndarray) -> GaussianMixture:
     from sklearn.exceptions import ConvergenceWarning
 
@@ -132,14 +175,9 @@ def _fit(console: Console, options: Options, count: int, x: np.ndarray) -> Gauss
     mixture = GaussianMixture(
         count,
         covariance_type=options.covariance,
-        n_init=options.starts,
-        max_iter=options.max_iter,
-        tol=options.tolerance,
-        reg_covar=options.reg_covar,
-        random_state=options.seed,
-        missing_values=options.reading["missing"],
         verbose=int(console.is_terminal),
         verbose_interval=options.max_iter + 1,
+        **_settings(options),
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
@@ -147,19 +185,6 @@ def _fit(console: Console, options: Options, count: int, x: np.ndarray) -> Gauss
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         say(console, f"{count} components: {message}")
     return mixture
-
-
-def _show_counts(
-    console: Console, fitted: dict[int, GaussianMixture], criterion: dict[int, float], best: int
-) -> None:
-    columns = ("components", "iterations", "nats a point", "BIC")
-    grid = table(console, "Numbers of components", *columns, "", numbers=columns)
-    for count, mixture in fitted.items():
-        mark = "least BIC" if count == best else ""
-        row = (str(count), str(mixture.n_iter_), f"{mixture.lower_bound_:.4f}")
-        grid.add_row(*row, f"{criterion[count]:,.1f}", mark)
-    show(console, grid)
-    say(console, "")
 
 
 def _say_labels(console: Console, data: Data) -> None:
@@ -222,7 +247,7 @@ def _write(
     data: Data,
     mixture: GaussianMixture,
     labels: np.ndarray,
-    criterion: dict[int, float],
+    bic: dict[int, float],
 ) -> None:
     import numpy as np
 
@@ -239,13 +264,12 @@ def _write(
         "converged": bool(mixture.converged_),
         "iterations": mixture.n_iter_,
         "log_likelihood_per_point": float(mixture.lower_bound_),
-        "bic": {str(count): value for count, value in criterion.items()},
+        "bic": {str(count): value for count, value in bic.items() if math.isfinite(value)},
         "seed": options.seed,
         "scale": data.scale,
         "options": {**_read_by(options), "data": absolute(options.data)},
     }
-    arrays = {name: getattr(mixture, f"{name}_") for name in STORED}
-    write_arrays(folder / ARRAYS, arrays)
+    mixture.save(folder / MIXTURE)
     write_array(folder / "labels.npy", labels)
     matrices = mixture.covariance_matrices_
     name = f"mixture.{options.picture_format}"
@@ -258,8 +282,5 @@ def _write(
     if not seen.all():
         told = f"{seen.sum():,} of {len(x):,} points, which have no missing values"
         say(output(), f"{name} shows {told}" if seen.any() else "no point to draw is complete")
-    if len(criterion) > 1:
-        curve = plots.information_criterion(list(criterion), list(criterion.values()), "BIC")
-        write_picture(folder / f"bic.{options.picture_format}", curve)
     text = json.dumps(summary, indent=2) + "\n"
     write_atomically(folder / SUMMARY, text.encode())

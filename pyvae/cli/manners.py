@@ -18,10 +18,10 @@ _CLICK_ERROR: Any = next(
 )
 
 
-def application() -> typer.Typer:
-    """Start a command line without commands."""
+def application(*, completion: bool = False) -> typer.Typer:
+    """Start a command line without commands; ``completion`` is of what is installed by a name."""
     return typer.Typer(
-        add_completion=False,
+        add_completion=completion,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

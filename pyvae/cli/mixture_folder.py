@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyvae.cli.reading import FORMS
 from pyvae.cli.run_folder import MOST_JSON
-from pyvae.errors import NotFound, WrongValue
+from pyvae.errors import WrongValue
 from pyvae.storage.form import Fields, Maybe, Place, Plain, Real, Rows, Text
 from pyvae.storage.reading import read_json
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pyvae.data import Data
     from pyvae.mixture import GaussianMixture
 
-SUMMARY, ARRAYS = "mixture.json", "mixture.npz"
-STORED = ("weights", "means", "covariances")
+SUMMARY, MIXTURE = "mixture.json", "mixture.safetensors"
+EARLIER = "mixture.npz"  # which earlier folders have in its place
 _FORM = Fields(
     {"covariance": Text(("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical"))},
     {
@@ -43,27 +43,38 @@ def load_mixture(folder: Path) -> tuple[GaussianMixture, dict[str, Any]]:
     FileNotFoundError, ValueError
         If a file is missing, damaged, or holds other numbers than a mixture's.
     """
-    from pyvae.data.arrays import read_arrays
     from pyvae.mixture import GaussianMixture
 
     summary = _FORM.taken(read_json(folder / SUMMARY, MOST_JSON), Place(folder / SUMMARY))
     # Earlier folders name the data as they were typed.
     summary.setdefault("options", {"data": summary["data"]} if "data" in summary else {})
-    path = folder / ARRAYS
-    if not path.exists():
-        raise NotFound(f"{path} is missing; `pyvae fit-mixture` writes it")
-    weights, means, covariances = read_arrays(path, *STORED)
-    mixture = GaussianMixture(
-        max(1, means.shape[0]),
-        covariance_type=summary["covariance"],
-        missing_values=summary["options"].get("missing", "refuse"),
+    path = folder / MIXTURE
+    mixture = (
+        GaussianMixture.load(path)
+        if path.exists() or not (folder / EARLIER).exists()
+        else _earlier(folder / EARLIER, summary["covariance"])
     )
+    if mixture.covariance_type != summary["covariance"]:
+        raise WrongValue(
+            f"{path} holds {mixture.covariance_type} covariances, and {SUMMARY} beside it is of "
+            f"{summary['covariance']} ones: they are of different fits"
+        )
+    mixture.missing_values = summary["options"].get("missing", "refuse")
+    return mixture, summary
+
+
+def _earlier(path: Path, covariance: str) -> GaussianMixture:
+    from pyvae.data.arrays import read_arrays
+    from pyvae.mixture import GaussianMixture
+
+    weights, means, covariances = read_arrays(path, "weights", "means", "covariances")
+    mixture = GaussianMixture(max(1, means.shape[0]), covariance_type=covariance)
     mixture.weights_, mixture.means_, mixture.covariances_ = weights, means, covariances
     try:
         mixture.n_features_in_ = mixture.covariance_matrices_.shape[1]  # looks at all of them
     except WrongValue as error:
         raise WrongValue(f"{path}: holds no mixture: {error}") from error
-    return mixture, summary
+    return mixture
 
 
 def points_of(data: Data, rows: slice = slice(None)) -> np.ndarray:

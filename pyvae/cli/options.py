@@ -45,6 +45,15 @@ class MixtureCovariance(str, Enum):
     spherical = "spherical"
     tied_diag = "tied_diag"
     tied_spherical = "tied_spherical"
+    all = "all"
+
+
+class Criterion(str, Enum):
+    """``--criterion`` of ``fit-mixture``."""
+
+    bic = "bic"
+    aic = "aic"
+    icl = "icl"
 
 
 class Device(str, Enum):
@@ -127,6 +136,19 @@ Threads = Annotated[
     ),
 ]
 
+Config = Annotated[
+    str | None,
+    _option(
+        "--config",
+        "File of options, as --print-config prints one, or a run's folder, to do the like of it; "
+        "options given here go before those of the file.",
+        _RUN,
+        metavar="FILE",
+    ),
+]
+PrintConfig = Annotated[
+    bool, _flag("--print-config", "Print the options of the run as such a file, and end.", _RUN)
+]
 Output = Annotated[
     str | None,
     _option("--output", "Folder of the run; runs/DATA-MODEL if left out.", _RUN, metavar="DIR"),

@@ -88,6 +88,8 @@ def _merges(model: LatentVariableModel, data: Data) -> Figure | None:
     classifier = model.classifier if isinstance(model, GMVAE) else None
     if not isinstance(classifier, Classifier) or data.image_shape is None:
         return None
+    if len(classifier.members) == classifier.num_clusters:
+        return None  # none was merged
     parts = [slice(start, start + _BATCH) for start in range(0, len(data), _BATCH)]
     shares = torch.cat([classifier.overclusters(data.rows(part)) for part in parts])
     found = shares.argmax(1)

@@ -40,9 +40,15 @@ _SCORES = {
 
 
 def opening(
-    console: Console, data: Data, model: LatentVariableModel, device: str, threads: int
+    console: Console,
+    data: Data,
+    model: LatentVariableModel,
+    device: str,
+    threads: int,
+    *,
+    clustered: bool,
 ) -> None:
-    """Say what is trained on what."""
+    """Say what is trained on what; ``clustered`` is a model whose clusters are yet to be found."""
     from pyvae.ops import build_info
 
     size = sum(p.numel() for p in model.parameters())
@@ -51,7 +57,7 @@ def opening(
         f"data   {data.name}: {len(data):,} examples of {data.num_features:,} features",
         *_labels(data),
         f"model  {type(model).__name__} {model.config['likelihood']}{_networks(model)}, "
-        f"{size:,} parameters",
+        f"{size:,} parameters{' and those of its clusters' * clustered}",
         f"device {where}, {threads} thread{'s' * (threads != 1)}",
     ]
     for line in lines + _units(data, model):

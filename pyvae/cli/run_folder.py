@@ -28,7 +28,8 @@ _FILES = (
 )  # fmt: skip
 MOST_JSON = 1 << 24  # bytes of a file of the folder: thousands, and names of columns
 _BASELINE_EXAMPLES = "baseline_examples"  # as pyvae.training.evaluate calls it
-_FOLDERS = ("model", "tensorboard", "clusters")
+_SEARCH = "clusters"
+_FOLDERS = ("model", "tensorboard", _SEARCH)
 
 
 class RunFolder:
@@ -52,6 +53,11 @@ class RunFolder:
     def holds_checkpoint(self) -> bool:
         """Whether there is something to go on from."""
         return (self.path / _CHECKPOINTS[0]).exists()
+
+    @property
+    def holds_search(self) -> bool:
+        """Whether a search for clusters has come somewhere."""
+        return any((self.path / _SEARCH).glob("*.safetensors"))
 
     def check_free(self, *, overwrite: bool) -> None:
         """Say why a new run cannot have the folder, if so; nothing is touched."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyvae.cli.reading import FORMS
+from pyvae.cli.reading import EARLIER, FORMS
 from pyvae.cli.settings import OPTIONS, Option
 from pyvae.errors import WrongValue
+from pyvae.settings import NEVER
 from pyvae.settings.kinds import OneOf
 from pyvae.storage.form import (
     Fields,
@@ -22,6 +23,10 @@ from pyvae.storage.form import (
     Truth,
 )
 
+# What older runs lack, with what they were made by.
+EARLIER_OPTIONS: dict[str, Any] = {
+    name: option.before for name, option in OPTIONS.items() if option.before is not NEVER
+} | {"pseudo_inputs": 0, **EARLIER}
 # Of the command itself; the others are described where the settings are.
 _OWN: dict[str, Form] = {
     "data": Text(),

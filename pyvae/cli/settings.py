@@ -86,9 +86,31 @@ def check(values: Mapping[str, Any]) -> None:
     What settings say of one another the home checks, when it is built.
     """
     for option in OPTIONS.values():
-        value = _parsed(option, values[option.name])
-        if value is not None:
-            option.about.kind.checked(option.argument, value, option.home.WORDING)
+        check_option(option, values[option.name])
+
+
+def check_option(option: Option, found: Any) -> None:
+    """Raise what the kind of one option would raise for its value."""
+    value = _parsed(option, found)
+    if value is not None:
+        option.about.kind.checked(option.argument, value, option.home.WORDING)
+
+
+def no_use(name: str, values: Mapping[str, Any]) -> str:
+    """Return why an option of that name changes nothing beside the others; empty where it does."""
+    if name == "channels" and "conv" not in (values.get("encoder"), values.get("decoder")):
+        return "--channels has no use without --encoder conv or --decoder conv"
+    if name not in OPTIONS:
+        return ""
+    option = OPTIONS[name]
+    needs, model = option.about.needs, values["model"]
+    if needs is not None and not needs.met_by(values):
+        wanted = flag(needs.name) if needs.value is None else f"{flag(needs.name)} {needs.value}"
+        return f"{option.flag} has no use without {wanted}"
+    if option.model not in ("", model):
+        why = {"gmvae": "a vae has no mixture", "vae": "a gmvae's mixture is its prior"}
+        return f"{option.flag} belongs to --model {option.model}; {why[option.model]}"
+    return ""
 
 
 def flag(name: str) -> str:

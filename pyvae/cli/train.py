@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from pyvae.cli.errors import Interrupted, RunFailed, UserError
 from pyvae.cli.evaluate import about
 from pyvae.cli.reading import (
-    EARLIER,
     as_trained_on,
     current_rules,
     load_data,
     require_complete,
 )
 from pyvae.cli.run_folder import RunFolder, absolute, default_output
-from pyvae.cli.settings import OPTIONS, arguments, check, flag
+from pyvae.cli.run_form import EARLIER_OPTIONS
+from pyvae.cli.settings import OPTIONS, arguments, check, flag, no_use
 from pyvae.cli.terminal import output, say, steps
 from pyvae.cli.threads import use_threads, work_of
-from pyvae.settings import NEVER, GMVAEOptions, TrainerSettings, VAEOptions, changeable
+from pyvae.settings import GMVAEOptions, TrainerSettings, VAEOptions, changeable
 from pyvae.storage.lock import locked
 
 if TYPE_CHECKING:
@@ -32,10 +32,22 @@ if TYPE_CHECKING:
 _PATHS = ("data", "labels")
 # What belongs to one call and not to the run: a resumed run takes them anew.
 _OF_THE_CALL = ("output", "resume", "overwrite", "quiet", "baselines", "pictures", "picture_format")
-# What older runs lack, with what they were made by.
-_EARLIER = {
-    name: option.before for name, option in OPTIONS.items() if option.before is not NEVER
-} | {"pseudo_inputs": 0, **EARLIER}
+
+
+def options_of_run(options: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    """Return the options of the run that :func:`train` makes of these, or raise as it does.
+
+    Nothing is read but the description of a run that is resumed.
+    """
+    if options["resume"]:
+        folder = _folder_of(options)
+        _check_resumable(folder, options)
+        options = _resumed(folder, options, given)
+    else:
+        _check_belongs(options, given)
+        check(options)
+    require_complete(options)
+    return options
 
 
 def train(options: dict[str, Any], given: set[str]) -> None:
@@ -46,19 +58,17 @@ def train(options: dict[str, Any], given: set[str]) -> None:
     options
         Every option of the command by its name.
     given
-        Names of the options that stood on the command line.
+        Names of the options that stood on the command line, or in a file of options.
     """
-    folder = RunFolder(options["output"] or default_output(options["data"], options["model"]))
+    folder = _folder_of(options)
     try:
         with ExitStack() as held:
             if options["resume"]:
                 _check_resumable(folder, options)
                 held.enter_context(locked(folder.path))
-                options = _resumed(folder, options, given)
+                options = options_of_run(options, given)
             else:
-                _check_belongs(options, given)
-                check(options)
-                options = {**options, "reading_rules": current_rules()}
+                options = {**options_of_run(options, given), "reading_rules": current_rules()}
                 folder.check_free(overwrite=options["overwrite"])
                 if folder.holds_run:  # told now, and not after the data were read
                     held.enter_context(locked(folder.path))
@@ -67,10 +77,13 @@ def train(options: dict[str, Any], given: set[str]) -> None:
         raise Interrupted(_way_on(folder)) from None
 
 
+def _folder_of(options: dict[str, Any]) -> RunFolder:
+    return RunFolder(options["output"] or default_output(options["data"], options["model"]))
+
+
 def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     console = output(quiet=options["quiet"])
     device = choose_device(options["device"])
-    require_complete(options)
     data = load_data(options)
     if options["resume"]:
         data = as_trained_on(data, folder.read_settings())
@@ -78,9 +91,9 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     model = _build_model(options, data, parts[0])
     # Only now, for it takes seconds: a mistake in the data is told before.
     from pyvae.cli import pictures, report
-    from pyvae.training import Trainer, TrainingDivergedError
+    from pyvae.training import CallbackError, Trainer, TrainingDivergedError
     from pyvae.training.batches import Batches
-    from pyvae.training.plan import plan
+    from pyvae.training.plan import begins_at_clusters, plan
 
     trainer = Trainer(
         **arguments(TrainerSettings, options),
@@ -95,14 +108,15 @@ def _train(folder: RunFolder, options: dict[str, Any], held: ExitStack) -> None:
     if not options["resume"]:
         held.enter_context(folder.begun(overwrite=options["overwrite"]))
         _record(folder, options, data)
-    report.opening(console, data, model, device, options["threads"])
+    clustered = begins_at_clusters(trainer.initialization, model)
+    report.opening(console, data, model, device, options["threads"], clustered=clustered)
     report.start(console, trainer.initialization, why)
     try:
         history = trainer.fit(model, *parts, resume="auto" if options["resume"] else False)
     except Exception as error:
-        if not folder.holds_checkpoint:
+        if not (folder.holds_checkpoint or folder.holds_search):
             folder.clear()  # nothing in it is worth keeping the next attempt out
-        if isinstance(error, TrainingDivergedError):
+        if isinstance(error, TrainingDivergedError | CallbackError):
             raise RunFailed(str(error)) from error
         raise
     _record(folder, options, data)  # once more: a resumed run may have been given more epochs
@@ -175,7 +189,7 @@ def _check_resumable(folder: RunFolder, options: dict[str, Any]) -> None:
 
 def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dict[str, Any]:
     """Return the options of the run in the folder, with those of this call."""
-    saved = {**_EARLIER, **folder.read_settings().get("options", {})}
+    saved = {**EARLIER_OPTIONS, **folder.read_settings().get("options", {})}
     missing = sorted(set(options) - set(saved) - set(_OF_THE_CALL))
     if missing:
         raise UserError(f"{folder.settings}: damaged, it lacks {', '.join(missing)}")
@@ -186,7 +200,7 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
     free = {*_OF_THE_CALL, "threads", *changeable(saved["schedule"])}
     for name in sorted(given - free):
         asked = absolute(options[name]) if name in _PATHS else options[name]
-        if asked != saved[name]:
+        if asked not in (saved[name], "auto"):  # which the run settled
             raise UserError(
                 f"{flag(name)} {options[name]}: the run in {folder} has {saved[name]}, and a "
                 "resumed run keeps its settings; leave the option out, or start another run"
@@ -197,20 +211,10 @@ def _resumed(folder: RunFolder, options: dict[str, Any], given: set[str]) -> dic
 def _check_belongs(options: dict[str, Any], given: set[str]) -> None:
     if options["early_stopping"] and not options["validation"]:
         raise UserError("--early-stopping watches the validation bound; add --validation 0.1, say")
-    if "channels" in given and "conv" not in (options["encoder"], options["decoder"]):
-        raise UserError("--channels has no use without --encoder conv or --decoder conv")
-    asked = [option for name, option in OPTIONS.items() if name in given]
-    for option in asked:
-        needs = option.about.needs
-        if needs is not None and not needs.met_by(options):
-            wanted = (
-                flag(needs.name) if needs.value is None else f"{flag(needs.name)} {needs.value}"
-            )
-            raise UserError(f"{option.flag} has no use without {wanted}")
-    for option in asked:
-        if option.model not in ("", options["model"]):
-            why = {"gmvae": "a vae has no mixture", "vae": "a gmvae's mixture is its prior"}
-            raise UserError(f"{option.flag} belongs to --model {option.model}; {why[option.model]}")
+    for name in OPTIONS:
+        reason = no_use(name, options) if name in given else ""
+        if reason:
+            raise UserError(reason)
 
 
 def _build_model(options: dict[str, Any], data: Data, train: Data | Dataset) -> LatentVariableModel:

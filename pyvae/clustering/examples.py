@@ -94,7 +94,7 @@ def _as_tensor(array: np.ndarray) -> Tensor:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Makes examples of a scale: a table's columns standard, an image's largest pixel one."""
+    """Makes examples of a scale: a table's columns standard, images' pixels from zero to one."""
 
     centre: Tensor
     scale: Tensor
@@ -103,15 +103,20 @@ class Scaling:
     def of(cls, x: Tensor) -> Scaling:
         """Learn it from examples; what does not vary, beyond rounding, is only centred."""
         if x.ndim == 4:
-            largest = x.abs().max()
-            return cls(torch.zeros_like(largest), _where_any(largest, 0.0 * largest))
+            smallest, largest = x.aminmax()
+            most = torch.maximum(smallest.abs(), largest.abs())
+            return cls(smallest, _where_any(largest - smallest, _rounding(most)))
         size = _where_any(x.abs().amax(0), torch.zeros_like(x[0]))  # whose square may be no number
         mean, deviation = x.mean(0), size * (x / size).std(0, correction=0)
-        return cls(mean, _where_any(deviation, _ROUNDING * torch.finfo(x.dtype).eps * mean.abs()))
+        return cls(mean, _where_any(deviation, _rounding(mean.abs())))
 
     def __call__(self, x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Apply it; the differences are in the dtype of x, the result in the one that is asked."""
         return ((x - self.centre.to(x)) / self.scale.to(x)).to(dtype)
+
+
+def _rounding(size: Tensor) -> Tensor:
+    return _ROUNDING * torch.finfo(size.dtype).eps * size
 
 
 def _where_any(scale: Tensor, rounding: Tensor) -> Tensor:

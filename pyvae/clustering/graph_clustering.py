@@ -183,7 +183,8 @@ class NeighborGraphClustering(ClassifyingClustering):
         labels = self._by_graph(examples, random)
         network = self._taught(examples, labels, int(random.randint(2**31 - 1)))
         members = torch.eye(self.n_clusters, device=x.device)
-        self.classifier_ = Classifier(network, members, scaling, tuple(given.shape[1:]))
+        shape = tuple(given.shape[1:])
+        self.classifier_ = Classifier(network, members, scaling, shape, self.information_)
         self.graph_labels_ = labels if isinstance(X, Tensor) else labels.cpu().numpy()
         self.labels_ = self.predict(X)
         return self

@@ -55,7 +55,8 @@ class InvariantClustering(ClassifyingClustering):
     views
         A function of examples and a ``torch.Generator``, such as :class:`ImageWarps` with other
         ranges; ``"auto"`` is ``ImageWarps()`` for images and ``TableNoise()`` for tables. Images
-        come to it as ``(B, C, H, W)``, divided by the largest pixel; tables are standardised.
+        come to it as ``(B, C, H, W)``, with pixels from 0, the smallest of all, to 1, the largest;
+        tables are standardised.
     n_neighbors, neighbor_share
         Nearest neighbours of an example, and how often one of them stands in for its second view;
         0 neighbours are none, and there are no more than other examples. Among more than 100,000

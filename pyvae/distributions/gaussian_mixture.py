@@ -14,6 +14,7 @@ from torch.distributions import Categorical, Distribution, MixtureSameFamily, co
 from pyvae import ops
 from pyvae.distributions.arguments import CONSTRAINTS, CORES, check_shapes
 from pyvae.distributions.components import gaussians, mixture_parameters
+from pyvae.distributions.coordinates import Coordinates
 from pyvae.distributions.implicit import reparameterized
 from pyvae.distributions.precision import outside_autocast
 from pyvae.distributions.sampling import draw
@@ -21,7 +22,7 @@ from pyvae.errors import WrongValue
 from pyvae.ops.folding import Folding, narrowed, shared_dimensions
 
 
-class GaussianMixture(Distribution):
+class GaussianMixture(Coordinates):
     """Mixture of K Gaussians in D dimensions, with diagonal, isotropic or full covariances.
 
     Densities are those of :func:`pyvae.mixture_log_prob` and :func:`pyvae.mixture_log_prob_tril`,
@@ -242,6 +243,14 @@ class GaussianMixture(Distribution):
         """Logarithms of the responsibilities log p(z | value), ``(*sample, *batch, K)``."""
         op = ops.mixture_posterior_tril if self.has_matrices else ops.mixture_posterior
         return self._at_points(lambda *given: op(*given).log_posterior, value, 1)
+
+    def _like(self, weights: Tensor, means: Tensor, spread: Tensor) -> GaussianMixture:
+        """Make a mixture of such covariances from parameters that have been checked."""
+        names = self._argument_names()
+        given = dict(zip(names, (weights, means, spread), strict=True))
+        new = GaussianMixture(**given, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
 
     def _at_points(self, op: Callable[..., Tensor], value: Tensor, trailing: int = 0) -> Tensor:
         arguments = self.arguments()

@@ -20,6 +20,7 @@ from pyvae.mixture.concentration import WEIGHTS, Weights
 from pyvae.mixture.covariance import Parameters
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
+from pyvae.mixture.gaussian_mixture import GaussianMixture
 from pyvae.mixture.points import Points
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.start import first_sums
@@ -38,16 +39,19 @@ _PRIORS = (
 _EVENLY = ("kmeans", "random")  # starts in which every point has its share
 
 
-class BayesianGaussianMixture(MixtureEstimator[VariationalEM]):
+class BayesianGaussianMixture(MixtureEstimator[VariationalEM, GaussianMixture]):
     """Mixture of Gaussians by variational Bayes, in place of scikit-learn's.
 
     That is ``sklearn.mixture.BayesianGaussianMixture``: same parameters, attributes and methods,
-    and what :class:`GaussianMixture` has beside them. The fit is a distribution of the weights,
-    means and precisions, and components that the points do not ask for stay at their prior. The E
-    step is one pass of :func:`pyvae.mixture_statistics`, which writes no ``(N, K)`` matrix.
+    and what :class:`GaussianMixture` has beside them, files and conversions excepted. The fit is a
+    distribution of the weights, means and precisions, and components that the points do not ask for
+    stay at their prior. The E step is one pass of :func:`pyvae.mixture_statistics`, which writes no
+    ``(N, K)`` matrix.
 
     Densities, responsibilities and clusters are scikit-learn's, of exp E[log p(x, z)]; samples are
-    of the mean weights and ``covariances_``.
+    of the mean weights and ``covariances_``. ``marginal`` and ``condition`` give a
+    :class:`GaussianMixture` of the same density, made to integrate to one, which
+    ``marginal(slice(None))`` is of all coordinates: to save, say.
 
     Parameters
     ----------
@@ -174,6 +178,10 @@ warm_start, verbose, verbose_interval
         self.missing_values = missing_values
         self.distributed = distributed
         self.total_samples = total_samples
+
+    @property
+    def _plain(self) -> type[GaussianMixture]:
+        return GaussianMixture
 
     @property
     def _weights(self) -> Weights:

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture import state
-from pyvae.mixture.arrays import Array, as_given, column_sums, read_weight
+from pyvae.mixture.arrays import Array, column_sums, read_weight
+from pyvae.mixture.coordinates import Coordinates, Plain
 from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.em import Ascent
-from pyvae.mixture.fitted import FittedMixture
 from pyvae.mixture.gaussian_em import GaussianEM
 from pyvae.mixture.missing import require_observed
 from pyvae.mixture.points import Points
@@ -56,7 +56,7 @@ RANGES: dict[str, Any] = {
 Model = TypeVar("Model", bound=GaussianEM)
 
 
-class MixtureEstimator(FittedMixture, Generic[Model]):
+class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
     """Base of the estimators. A subclass makes the model, and says how it ascends."""
 
     tol: float
@@ -233,11 +233,5 @@ class MixtureEstimator(FittedMixture, Generic[Model]):
         """Set what a fit to X has found, with parameters about an origin."""
         self.converged_, self.n_iter_ = ascent.converged, len(ascent.bounds)
         self.lower_bounds_, self.lower_bound_ = ascent.bounds, ascent.bound
-        self.n_samples_seen_, self.n_features_in_ = seen, len(origin)
-        p = model.parameters
-        cholesky = self._kind.precisions_cholesky(p.covariances)
-        self.weights_ = as_given(X, p.weights)
-        self.means_ = as_given(X, p.means + origin.double())
-        self.covariances_ = as_given(X, p.covariances)
-        self.precisions_cholesky_ = as_given(X, cholesky)
-        self.precisions_ = as_given(X, self._kind.precisions(cholesky))
+        self.n_samples_seen_ = seen
+        state.set_mixture(self, X, self._kind, model.parameters.about(-origin))

@@ -29,6 +29,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     missing_values: str
     random_state: int | np.random.RandomState | None
     n_features_in_: int
+    feature_names_in_: np.ndarray  # where the points of the fit had names
     weights_: Array
     means_: Array
     covariances_: Array
@@ -102,6 +103,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """Give what the public attributes say, which is all there is to say."""
         return state.parameters(self, self._kind)
 
+    def _fitted_parameters(self) -> Parameters:
+        check_is_fitted(self)
+        return self._parameters()
+
     def _matrices(self, p: Parameters) -> Tensor:
         return self._kind.matrices(p.covariances, *p.means.shape)
 
@@ -128,9 +133,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
             start += len(part)
         return arrays.as_given(X, found)
 
-    def _read(self, X: Array, *, dimension: int | None, least: int) -> Source:
+    def _read(
+        self, X: Array, *, dimension: int | None, least: int, allow_nan: bool = False
+    ) -> Source:
         """Check points; those of a new fit, of any dimension, say how many coordinates it has."""
-        allow_nan, fits = self.missing_values == "marginalize", dimension is None
+        allow_nan, fits = allow_nan or self.missing_values == "marginalize", dimension is None
         required = Required(type(self).__name__, least, allow_nan, dimension)
         if arrays.is_source(X):
             source = arrays.read(X, required)

@@ -171,6 +171,10 @@ class Covariance(ABC):
         """Give the same in the shape of the covariances again."""
 
     @abstractmethod
+    def block(self, covariances: Tensor, columns: Tensor | list[int]) -> Tensor:
+        """Covariances of some coordinates, by their numbers or a mask, in the same kind's shape."""
+
+    @abstractmethod
     def matrices(self, covariances: Tensor, k: int, d: int) -> Tensor:
         """Give every component's matrix, ``(K, D, D)``."""
 

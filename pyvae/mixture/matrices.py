@@ -75,6 +75,9 @@ class Matrices(Covariance):
     def compact(self, aligned: Tensor) -> Tensor:
         return aligned[0] if self.pooled else aligned
 
+    def block(self, covariances: Tensor, columns: Tensor | list[int]) -> Tensor:
+        return covariances[..., columns, :][..., columns]
+
     def matrices(self, covariances: Tensor, k: int, d: int) -> Tensor:
         return covariances.expand(k, d, d)
 

@@ -2,22 +2,23 @@
 """Points with coordinates that were not observed (NaN), integrated out exactly.
 
 What is missing is hidden, like the component: the E step completes the sums by its mean and
-covariance given the component and what was observed. With o observed, m missing and
-B = Sigma_mo Sigma_oo^-1, these are mu_m + B (x_o - mu_o) and Sigma_mm - B Sigma_om.
+covariance given the component and what was observed, which :mod:`pyvae.distributions.conditional`
+has the formulas of.
 
 Source: Ghahramani & Jordan (1994), "Supervised learning from incomplete data via an EM approach".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+from pyvae.distributions.conditional import Conditional, conditional
 from pyvae.errors import WrongValue
 from pyvae.mixture.covariance import LOG_2PI, Covariance, Parameters
+from pyvae.mixture.factors import Factors
 from pyvae.mixture.points import Points
 from pyvae.mixture.sums import Sums
 
@@ -28,10 +29,11 @@ def sums(kind: Covariance, x: Tensor, weight: Tensor | None, p: Parameters) -> S
     """E step over points of which some coordinates are NaN."""
     weight = x.new_ones(len(x)) if weight is None else weight
     p = p._replace(means=p.means.to(x.dtype).double())
+    factors = scale_tril(p) if kind.has_matrices else None
     parts = [
-        _completed(kind, x[rows][:, seen], weight[rows], p, seen)
-        if kind.has_matrices
-        else _masked_sums(kind, x[rows], weight[rows].double(), p)
+        _masked_sums(kind, x[rows], weight[rows].double(), p)
+        if factors is None
+        else _completed(kind, x[rows][:, seen], weight[rows], p, seen, factors)
         for rows, seen in _groups(kind, x, p)
     ]
     total = parts[0]
@@ -50,9 +52,9 @@ def posterior(kind: Covariance, x: Tensor, p: Parameters) -> tuple[Tensor, Tenso
             density = torch.logsumexp(joint, 1)
             found = joint - density[:, None], density
         elif seen.any():
-            found = kind.posterior(x[rows][:, seen], _seen(p, seen))
+            found = kind.posterior(x[rows][:, seen], _seen(kind, p, seen))
         else:
-            found = p.shares.log().expand(int(rows.sum()), -1), p.log_total
+            found = p.shares.log().expand(len(rows), -1), p.log_total
         log_shares[rows], log_prob[rows] = found[0].to(x.dtype), found[1].to(x.dtype)
     return log_shares, log_prob
 
@@ -60,16 +62,15 @@ def posterior(kind: Covariance, x: Tensor, p: Parameters) -> tuple[Tensor, Tenso
 def entropy(kind: Covariance, points: Points, p: Parameters) -> float:
     """Entropy of what is missing given the component and the rest, summed over the points."""
     found = 0.0
-    k, d = p.means.shape
-    matrices = kind.matrices(p.covariances, k, d)
+    scales = _unseen_scales(kind, p)
     for x, weight in points.chunks():
         shares = posterior(kind, x, p)[0].double().exp()
         shares = shares if weight is None else shares * weight.double()[:, None]
-        for rows, seen in _patterns(x):
+        for rows, seen in patterns(x):
             if not seen.all():
-                spread = torch.linalg.slogdet(_conditional(matrices, seen).rest)[1]
-                terms = spread + int((~seen).sum()) * (LOG_2PI + 1.0)
-                found += 0.5 * (shares[rows].sum(0) * terms).sum().item()
+                left = scales(seen)
+                terms = left.log().sum(1) + 0.5 * left.shape[1] * (LOG_2PI + 1.0)
+                found += (shares[rows].sum(0) * terms).sum().item()
     return found
 
 
@@ -90,34 +91,41 @@ def require_observed(observed: Tensor) -> None:
         )
 
 
-class _Conditional(NamedTuple):
-    """The missing given the seen: ``regression (K, m, o)`` and covariance ``rest (K, m, m)``."""
-
-    regression: Tensor
-    rest: Tensor
+def scale_tril(p: Parameters) -> Tensor:
+    """Cholesky factors of matrices, ``(K, D, D)``, or ``(1, D, D)`` of one for all."""
+    return Factors().of(p.covariances)
 
 
-def _conditional(matrices: Tensor, seen: Tensor) -> _Conditional:
-    missing = ~seen
-    inside, cross = matrices[:, seen][:, :, seen], matrices[:, missing][:, :, seen]
-    regression = torch.linalg.solve(inside, cross.mT).mT
-    return _Conditional(regression, matrices[:, missing][:, :, missing] - regression @ cross.mT)
+def unseen(factors: Tensor, seen: Tensor) -> Conditional:
+    """Give what is missing given what is seen, by a mask ``(D,)``."""
+    here, there = (part.nonzero()[:, 0].tolist() for part in (seen, ~seen))
+    return conditional(factors, here, there)
 
 
-def _completed(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters, seen: Tensor) -> Sums:
+def _unseen_scales(kind: Covariance, p: Parameters) -> Callable[[Tensor], Tensor]:
+    """Give what leads from a mask to ``(K, m)`` numbers: the root of a determinant is theirs."""
+    if not kind.has_matrices:
+        return lambda seen: _variances(kind, p)[:, ~seen].sqrt()
+    factors = scale_tril(p)
+    return lambda seen: torch.diagonal(unseen(factors, seen).rest, dim1=1, dim2=2)
+
+
+def _completed(
+    kind: Covariance, x: Tensor, weight: Tensor, p: Parameters, seen: Tensor, factors: Tensor
+) -> Sums:
     """Sums of points of one pattern: the op's of what is seen, and what follows of the rest."""
     k, d = p.means.shape
     if seen.all():
         return kind.sums(x, weight, p)
     if seen.any():
-        found = kind.sums(x, weight, _seen(p, seen))
+        found = kind.sums(x, weight, _seen(kind, p, seen))
     else:
         total = weight.double().sum()
         counts, nothing = total * p.shares, p.means.new_zeros(k, 0)
         second = p.means.new_zeros(1 if kind.pooled else k, 0, 0)
         found = Sums(total * p.log_total, total, counts, nothing, second, nothing)
-    regression, rest = _conditional(kind.aligned(p.covariances), seen)
-    rest = rest * kind.divisor(found.counts, d)[:, None, None]
+    _, regression, rest = unseen(factors, seen)
+    rest = rest @ rest.mT * kind.divisor(found.counts, d)[:, None, None]
     first = p.means.new_zeros(k, d)
     first[:, seen] = found.first
     first[:, ~seen] = (regression @ found.first[:, :, None]).squeeze(2)
@@ -131,9 +139,8 @@ def _completed(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters, seen:
     return Sums(found.log_likelihood, found.total, found.counts, first, second, p.means)
 
 
-def _seen(p: Parameters, seen: Tensor) -> Parameters:
-    inside = p.covariances[..., seen, :][..., seen]
-    return p._replace(means=p.means[:, seen], covariances=inside)
+def _seen(kind: Covariance, p: Parameters, seen: Tensor) -> Parameters:
+    return p._replace(means=p.means[:, seen], covariances=kind.block(p.covariances, seen))
 
 
 def _masked_sums(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters) -> Sums:
@@ -166,17 +173,16 @@ def _variances(kind: Covariance, p: Parameters) -> Tensor:
 def _groups(kind: Covariance, x: Tensor, p: Parameters) -> Iterator[tuple[Tensor, Tensor]]:
     """Give what is computed at once: the rows, and what is seen of all of them."""
     if kind.has_matrices:
-        yield from _patterns(x)
+        yield from patterns(x)
         return
     step = max(1, _ELEMENTS // max(1, p.means.numel()))
     everything = torch.ones(x.shape[1], dtype=torch.bool, device=x.device)
-    index = torch.arange(len(x), device=x.device)
-    for start in range(0, max(1, len(x)), step):
-        yield (index >= start) & (index < start + step), everything
+    for rows in torch.arange(len(x), device=x.device).split(step):
+        yield rows, everything
 
 
-def _patterns(x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give the rows of each pattern of observed coordinates, and the pattern."""
-    patterns, which = torch.unique(~x.isnan(), dim=0, return_inverse=True)
-    for index, seen in enumerate(patterns):
-        yield which == index, seen
+def patterns(x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give the numbers of the rows of each pattern of observed coordinates, and the pattern."""
+    found, which, counts = torch.unique(~x.isnan(), dim=0, return_inverse=True, return_counts=True)
+    rows = torch.argsort(which, stable=True).split(counts.tolist())
+    yield from zip(rows, found, strict=True)

@@ -73,6 +73,17 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
     return Parameters(weights, means, _covariances(estimator, kind, means))
 
 
+def set_mixture(estimator: Any, example: arrays.Array, kind: Covariance, p: Parameters) -> None:
+    """Set all attributes that say a mixture, as tensors or arrays as the example is one."""
+    cholesky = kind.precisions_cholesky(p.covariances)
+    estimator.weights_ = arrays.as_given(example, p.weights)
+    estimator.means_ = arrays.as_given(example, p.means)
+    estimator.covariances_ = arrays.as_given(example, p.covariances)
+    estimator.precisions_cholesky_ = arrays.as_given(example, cholesky)
+    estimator.precisions_ = arrays.as_given(example, kind.precisions(cholesky))
+    estimator.n_features_in_ = p.means.shape[1]
+
+
 def require_components(present: Parameters, n_components: int, way: str) -> Parameters:
     """Give the mixture that a fit goes on from, if it has as many components as asked for.
 

@@ -80,6 +80,9 @@ class Variances(Covariance):
         found = aligned.squeeze(1) if self._isotropic else aligned
         return found[0] if self.pooled else found
 
+    def block(self, covariances: Tensor, columns: Tensor | list[int]) -> Tensor:
+        return covariances if self._isotropic else covariances[..., columns]
+
     def matrices(self, covariances: Tensor, k: int, d: int) -> Tensor:
         return torch.diag_embed(self.aligned(covariances).expand(k, d))
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -121,6 +122,23 @@ class EstimatorClassifier(nn.Module):
         found = self.estimator.predict_proba(x.detach().flatten(1).cpu().numpy())
         return torch.as_tensor(found, device=x.device)
 
+    def clusters_among(self, num_features: int) -> int:
+        """Return K, as the estimator tells it of a row of so many numbers.
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, or to rows of another length.
+        """
+        try:
+            with torch.device("cpu"):  # also where a model is built without numbers
+                return np.shape(self.estimator.predict_proba(np.zeros((1, num_features))))[-1]
+        except ValueError as error:
+            raise WrongValue(
+                f"classifier cannot be asked of {num_features} features: {error}; fit it to rows "
+                f"(N, {num_features}) first"
+            ) from error
+
 
 def as_classifier(given: Any) -> nn.Module:
     """Return the module that gives an example's clusters.
@@ -161,6 +179,36 @@ def built_in_config(classifier: nn.Module) -> dict[str, Any] | None:
 
     found = classifier.config if isinstance(classifier, Classifier) else {"network": None}
     return found if found["network"] is not None else None
+
+
+def check_sizes(classifier: nn.Module, num_features: int, num_components: int) -> None:
+    """Refuse a classifier of other examples, or of another number of clusters.
+
+    What a module of the user's own takes and gives is seen where it is asked.
+
+    Raises
+    ------
+    ValueError
+        If it is one.
+    """
+    from pyvae.clustering.classifier import Classifier
+
+    if isinstance(classifier, Classifier):
+        features, clusters = math.prod(classifier.shape), classifier.num_clusters
+    elif isinstance(classifier, EstimatorClassifier):
+        features, clusters = num_features, classifier.clusters_among(num_features)
+    else:
+        return
+    if features != num_features:
+        raise WrongValue(
+            f"the classifier is of examples of {features} numbers, and the model has "
+            f"input_dim={num_features}; they must be equal"
+        )
+    if clusters != num_components:
+        raise WrongValue(
+            f"the classifier gives {clusters} clusters, and the model has "
+            f"num_components={num_components}; they must be equal"
+        )
 
 
 def anchors(count: int, dimension: int, separation: float = SEPARATION) -> Tensor:

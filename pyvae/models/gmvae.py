@@ -16,6 +16,7 @@ from pyvae.models.anchored_encoder import (
     AnchoredEncoder,
     as_classifier,
     built_in_config,
+    check_sizes,
 )
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.mlp import MLP
@@ -133,8 +134,8 @@ class GMVAE(LatentVariableModel):
         Raises
         ------
         TypeError, ValueError
-            If it is something else, gives another number of clusters than there are components,
-            or the model has an encoder of its own.
+            If it is something else, not fitted, or to examples of another size, gives another
+            number of clusters than there are components, or the model has an encoder of its own.
 
         Examples
         --------
@@ -152,12 +153,8 @@ class GMVAE(LatentVariableModel):
                 "an AnchoredEncoder as encoder, or leave out one of encoder and classifier"
             )
         found = as_classifier(classifier)
-        k, given = self.num_components, getattr(found, "num_clusters", None)
-        if given is not None and given != k:
-            raise WrongValue(
-                f"the classifier gives {given} clusters, and the model has num_components={k}; "
-                "they must be equal"
-            )
+        k = self.num_components
+        check_sizes(found, self.input_dim, k)
         network = make_encoder(
             self.built_in["encoder"], self.input_dim, self.image_shape, self.hidden,
             2 * self.latent_dim, extra=k, channels=self.channels,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from ._features import Features, even_scales, features_of
 from ._latent import MOST_POINTS, Panel, Plane, draw_plane, extent_with_contours, frame, project
-from .style import FILL, INK, color, dress, legend_above, new_figure, number
+from .style import FILL, INK, color, dress, legend_above, new_figure, number, plain
 
 _MOST_CURVES = 20
+_LINE_MARKERS = "os^DvP"
 _MOST_OBLONG = 4.0  # sides of a frame beyond which equal scales would leave it nearly empty
 
 
@@ -97,32 +99,56 @@ def _plane(
     return plane, parts
 
 
-def information_criterion(counts: Sequence[int], values: Sequence[float], name: str) -> Figure:
+def information_criterion(
+    counts: Sequence[int],
+    values: Sequence[float],
+    name: str,
+    groups: Sequence[str] | None = None,
+) -> Figure:
     """Draw a criterion over the number of components, with the least marked.
 
     Parameters
     ----------
     counts, values
-        Numbers of components, and the criterion of each fit.
+        Numbers of components, and the criterion of each fit; NaN where there is none.
     name
         Of the criterion, such as BIC.
+    groups
+        What tells fits of one number apart, such as their type of covariance: a line for each.
 
     Returns
     -------
     The figure; it belongs to no pyplot state.
     """
+    at, heights = np.asarray(counts), np.asarray(values, dtype=float)
+    kinds = np.array([""] * len(at) if groups is None else groups)
     figure = new_figure(6.4, 3.8, f"{name} over the number of components", "Lower is better.")
     axes = dress(figure.subplots(), "", "components", name)
-    axes.plot(counts, values, color=color(0), marker="o", markersize=4, linewidth=1.4)
-    best = int(np.argmin(values))
-    axes.plot(counts[best], values[best], "o", color=color(2), markersize=7)
+    lines = list(dict.fromkeys(kinds.tolist()))
+    for index, (kind, marker) in enumerate(zip(lines, cycle(_LINE_MARKERS), strict=False)):
+        mine = np.flatnonzero(kinds == kind)
+        mine = mine[np.argsort(at[mine], kind="stable")]
+        axes.plot(
+            at[mine], heights[mine], color=color(index), marker=marker,
+            markersize=4, linewidth=1.4, label=plain(kind),
+        )  # fmt: skip
+    best = int(np.nanargmin(heights))
+    mark = color(2) if len(lines) == 1 else INK
+    axes.plot(
+        at[best], heights[best], "o", markersize=9, markerfacecolor="none",
+        markeredgecolor=mark, markeredgewidth=1.8, zorder=5,
+    )  # fmt: skip
+    count = int(at[best])
+    of = f"{plain(kinds[best])}, " * (len(lines) > 1)
     axes.annotate(
-        f"{counts[best]} components", (counts[best], values[best]), xytext=(0, -17),
-        textcoords="offset points", ha="center", color=INK, fontsize=9,
+        f"{of}{count} component{'s' * (count != 1)}", (count, heights[best]),
+        xytext=(0, -17), textcoords="offset points", ha="center", color=INK, fontsize=9,
     )  # fmt: skip
     axes.margins(y=0.2)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}".replace("-", "−"))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(lines) > 1:
+        legend_above(axes)
     return figure
 
 

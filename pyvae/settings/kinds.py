@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -45,8 +45,39 @@ class Kind:
         """Return the value in its own type, or raise where it is none of this kind."""
         return value
 
+    def recorded(self, value: Any) -> Any:
+        """Return what stands for the value where only what JSON says can be kept."""
+        return value
+
 
 ANYTHING = Kind()
+
+
+def qualified_name(value: Any) -> str:
+    """Return the name of a function, or of an object's class, with its module's."""
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def factor_of(function: Callable[[float], Any], progress: float) -> float:
+    """Return a factor of the learning rate, or raise where the function gives none.
+
+    Raises
+    ------
+    ValueError
+        If it is no finite number >= 0.
+    """
+    found = function(progress)
+    try:
+        factor = float(found)
+    except (TypeError, ValueError):
+        factor = math.nan
+    if not (math.isfinite(factor) and factor >= 0):
+        raise WrongValue(
+            f"schedule {qualified_name(function)} is {found!r} at progress {progress:g}; expected "
+            "a finite factor >= 0 of the learning rate"
+        )
+    return factor
 
 
 @dataclass(frozen=True)
@@ -160,6 +191,53 @@ class WordOrEstimator(OneOf):
     def checked(self, name: str, value: Any, say: Wording) -> Any:  # noqa: D102
         clusters = not isinstance(value, type) and callable(getattr(value, "predict_proba", None))
         return value if clusters else super().checked(name, value, say)
+
+    def recorded(self, value: Any) -> str:  # noqa: D102
+        return value if isinstance(value, str) else qualified_name(value)
+
+
+@dataclass(frozen=True)
+class WordOrFactor(OneOf):
+    """One of a few words, or a function of the share of a run that is done, to a factor."""
+
+    def among(self, form: str) -> str:
+        """List the choices, each in that form, and the other one."""
+        return f"{super().among(form)}, or a function from progress in [0, 1] to a factor"
+
+    def checked(self, name: str, value: Any, say: Wording) -> Any:  # noqa: D102
+        if isinstance(value, type) or not callable(value):
+            return super().checked(name, value, say)
+        self._at_quarters(value)
+        return value
+
+    def recorded(self, value: Any) -> str:
+        """Return a word as it is; of a function its name, and factors that tell it from another."""
+        if isinstance(value, str):
+            return value
+        return f"{qualified_name(value)}: {', '.join(f'{f:.6g}' for f in self._at_quarters(value))}"
+
+    def _at_quarters(self, function: Callable[[float], Any]) -> list[float]:
+        return [factor_of(function, quarter / 4) for quarter in range(5)]
+
+
+@dataclass(frozen=True)
+class Objects(Kind):
+    """An object that has some methods, or several in a list; they come out as a tuple."""
+
+    words: str
+    methods: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:  # noqa: D102
+        return self.words
+
+    def checked(self, name: str, value: Any, say: Wording) -> tuple[Any, ...]:  # noqa: D102
+        found = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+        for one in found:
+            known = all(callable(getattr(one, method, None)) for method in self.methods)
+            if isinstance(one, type) or not known:
+                raise say.refusal(WrongType, name, one, self.expected)
+        return found
 
 
 @dataclass(frozen=True)

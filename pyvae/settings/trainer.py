@@ -3,12 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pyvae.errors import WrongValue
-from pyvae.settings.kinds import ANYTHING, Count, Flag, Number, OneOf, WordOrEstimator
+from pyvae.settings.kinds import (
+    ANYTHING,
+    Count,
+    Flag,
+    Number,
+    Objects,
+    OneOf,
+    WordOrEstimator,
+    WordOrFactor,
+)
 from pyvae.settings.setting import Home, Needs, setting, settings_of
 
 if TYPE_CHECKING:
@@ -16,6 +26,12 @@ if TYPE_CHECKING:
 
 CLUSTERINGS = ("invariant", "graph")  # by name; any that has predict_proba is another
 _STARTS = ("auto", *CLUSTERINGS, "em", "kmeans", "kmeans++", "none")
+_SCHEDULES = ("constant", "cosine", "linear")
+_CALLBACK = (
+    "on_fit_start", "on_epoch_start", "on_batch_end", "on_epoch_end", "on_checkpoint",
+    "on_fit_end", "on_exception",
+)  # fmt: skip
+_LOGGER = ("log_hyperparams", "log_metrics", "finalize")
 _MACHINE = "Machine"
 _NOT_NEGATIVE = Number("a number >= 0", least=0)
 
@@ -156,12 +172,17 @@ class TrainerSettings(Home):
         needs=Needs("prior_update", "em"),
         before=0.02,
     )
-    schedule: str = setting(
+    schedule: str | Callable[[float], float] = setting(
         "cosine",
-        OneOf(("constant", "cosine", "linear")),
+        WordOrFactor(_SCHEDULES),
         "Of the learning rate.",
+        option_kind=OneOf(_SCHEDULES),
         doc='Learning rate of joint training: ``"constant"``, or ``"cosine"`` or ``"linear"`` to '
-        "zero.",
+        "zero; or a function from the share of joint training that is done, in [0, 1], to the "
+        "factor of ``lr``. It must depend on nothing else: a resumed run calls it where it goes "
+        "on, and a checkpoint keeps its name and its factors at every quarter, to tell it from "
+        "others. Schedulers of torch's are no such functions: they belong to an optimizer and "
+        "count its steps; of ``LambdaLR`` pass the function.",
     )
     grad_clip: float | None = setting(
         None,
@@ -236,6 +257,28 @@ class TrainerSettings(Home):
         option=None,
         free=True,
     )
+    callbacks: Any = setting(
+        None,
+        Objects("a pyvae.training.Callback, or a list of them", _CALLBACK),
+        "What a run calls as it goes.",
+        doc="A :class:`pyvae.training.Callback`, or a list of them, which the run calls as it "
+        "goes.",
+        option=None,
+        free=True,
+        before=None,
+    )
+    logger: Any = setting(
+        None,
+        Objects("a logger of Lightning's interface, or a list of them", _LOGGER),
+        "What the rows of the history are told.",
+        doc="Any logger of Lightning's interface (``log_hyperparams``, ``log_metrics``, "
+        "``finalize``), as those of ``lightning_fabric.loggers``, or a list of them: told the "
+        "options of the model and the settings once, and the numbers of every row of the history, "
+        "with the epoch as their step.",
+        option=None,
+        free=True,
+        before=None,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -288,7 +331,7 @@ class TrainerSettings(Home):
         if clustered:
             values["initialization"] = "clusters"
         return {
-            name: values[name]
+            name: about.kind.recorded(values[name])
             for name, about in settings_of(TrainerSettings).items()
             if name not in free
             and (about.needs is None or about.needs.met_by(values))
@@ -296,7 +339,7 @@ class TrainerSettings(Home):
         }
 
 
-def changeable(schedule: str) -> set[str]:
+def changeable(schedule: object) -> set[str]:
     """Return names of what a resumed run may change: no number of a past epoch depends on it.
 
     Parameters

@@ -15,6 +15,7 @@ import torch
 
 from pyvae.errors import NotFound, UserError, WrongValue
 from pyvae.models import GMVAE
+from pyvae.models.anchored_encoder import as_classifier
 from pyvae.models.states import ANCHORED, UNITS
 from pyvae.settings import GMVAEOptions, TrainerSettings, VAEOptions, earlier
 from pyvae.storage.form import Place, said
@@ -117,12 +118,13 @@ def as_written(
     of the user's own. If what is done with it then fails, the model is as it was.
     """
     run, tensors = state.get("run"), state["model"]
+    tensors = tensors if isinstance(tensors, Mapping) else {}
     described = run.get("model") if isinstance(run, Mapping) else None
     described = described if isinstance(described, Mapping) else {}
     units, encoder, own = model.standardization, model.encoder, model.own_modules
     mixture = model.mixture_parameters if isinstance(model, GMVAE) else []
     values = [parameter.detach().clone() for parameter in mixture]
-    if "standardize" not in described and not any(str(n).startswith(UNITS) for n in tensors or ()):
+    if "standardize" not in described and not any(str(n).startswith(UNITS) for n in tensors):
         model.drop_standardization()
     try:
         if isinstance(model, GMVAE):
@@ -136,18 +138,31 @@ def as_written(
         raise
 
 
-def _anchor(model: GMVAE, config: Any, tensors: Any, clusters: Any, path: Path) -> None:
+def _anchor(
+    model: GMVAE, config: Any, tensors: Mapping[Any, Any], clusters: Any, path: Path
+) -> None:
     """Anchor a model where that of a checkpoint is, unless it is anchored already."""
-    if model.classifier is not None or not any(str(n).startswith(ANCHORED) for n in tensors or ()):
+    if model.classifier is not None or not any(str(n).startswith(ANCHORED) for n in tensors):
         return
     own = clusters is not None and not isinstance(clusters, str)
     if config is None and not own:
         return  # the encoder is one of the user's own, or is missed by the comparison of tensors
     try:
+        if config is not None:
+            _check_room(config, tensors)
         model.anchor(clusters if config is None else config)
     except UserError as error:
         place = Place(path).of("run").of("model").of("classifier")
         raise WrongValue(f"{place} does not fit: {error}") from error
+
+
+def _check_room(config: Any, tensors: Mapping[Any, Any]) -> None:
+    """Refuse a classifier of more numbers than there are, before it takes memory."""
+    with torch.device("meta"):
+        asked = sum(value.numel() for value in as_classifier(config).state_dict().values())
+    there = sum(value.numel() for value in tensors.values() if isinstance(value, torch.Tensor))
+    if asked > there:
+        raise WrongValue(f"it asks for {asked} numbers, and the file holds {there}")
 
 
 def check_same_run(path: Path, saved: Any, current: dict[str, Any]) -> None:

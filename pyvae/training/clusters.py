@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,16 @@ _MOST_NUMBERS = 2**28  # of the examples that clusters are found in: a gibibyte
 
 
 def find_clusters(
-    settings: TrainerSettings, clusters: int, train: Batches, device: torch.device
+    settings: TrainerSettings,
+    clusters: int,
+    train: Batches,
+    device: torch.device,
+    told: Callable[[str], None],
 ) -> Any:
     """Return the estimator that the settings name or hold, fitted to the training data.
 
-    Where the run has a folder, a search that was interrupted there goes on.
+    Where the run has a folder, a search that was interrupted there goes on. ``told`` is told in
+    words where not all of the data are looked at.
     """
     found = settings.initialization
     if isinstance(found, str):
@@ -39,8 +45,10 @@ def find_clusters(
     elif _is_fitted(found):
         return found
     x = _examples(train)
+    if len(x) < len(train):
+        told(f"clusters are looked for in {len(x):,} of the {len(train):,} examples")
     if not isinstance(found, ClassifyingClustering):
-        return found.fit(x.flatten(1).numpy())  # rows, which it will be asked of
+        return found.fit(x.flatten(1).cpu().numpy())  # rows, which it will be asked of
     if settings.output_dir is None or not isinstance(found, InvariantClustering):
         return found.fit(x.to(device))
     folder = Path(settings.output_dir).expanduser()

@@ -65,7 +65,7 @@ def evaluate(
     ``examples``; ``bound`` and its parts in nats per example, and ``log_likelihood``;
     ``effective_components``, ``smallest_share``, ``posterior_entropy``, ``active_units``;
     ``information``, I(K; K') in nats of the clusters that the model began at, where they are of
-    :class:`pyvae.clustering.InvariantClustering`; and where there are labels and components,
+    :mod:`pyvae.clustering`; and where there are labels and components,
     ``clustering`` and ``baselines``, each with ``clustering_accuracy``,
     ``normalized_mutual_information`` and ``adjusted_rand_index``, all over all examples;
     ``baseline_examples`` says how many the baselines were fitted to. A figure that is not finite is

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from pyvae.errors import WrongValue
 from pyvae.models import GMVAE
 from pyvae.settings import CLUSTERINGS, TrainerSettings
 
@@ -25,7 +26,8 @@ def plan(settings: Settings, model: LatentVariableModel, train: Batches) -> tupl
     Raises
     ------
     ValueError
-        If settings contradict the start that was asked for.
+        If settings contradict the start that was asked for, or it finds no place for so many
+        components.
     """
     start, why = settings.initialization, ""
     if not isinstance(model, GMVAE):
@@ -33,6 +35,11 @@ def plan(settings: Settings, model: LatentVariableModel, train: Batches) -> tupl
         return settings.completed(start, len(train), clustered=False), ""
     if isinstance(start, str) and start == "auto":
         start, why = _start(settings, model, train)
+    if isinstance(start, str) and start != "none" and model.num_components > len(train):
+        raise WrongValue(
+            f"num_components={model.num_components}: more than the {len(train):,} examples to "
+            "train on; ask for fewer"
+        )
     clustered = begins_at_clusters(start, model)
     return settings.completed(start, len(train), clustered=clustered), why
 

@@ -17,6 +17,7 @@ from pyvae.models import GMVAE, Elbo, LatentVariableModel
 from pyvae.models.standardization import measure
 from pyvae.storage.form import Integer, Place
 from pyvae.training.batch_statistics import batch_statistics
+from pyvae.training.callbacks import Callback, CallbackError, TrainingState
 from pyvae.training.checkpoint import (
     BEST_FILE,
     as_written,
@@ -30,6 +31,8 @@ from pyvae.training.clusters import find_clusters
 from pyvae.training.divergence import TrainingDivergedError, about_units, check_validation
 from pyvae.training.engine import Engine
 from pyvae.training.history import History
+from pyvae.training.hooks import Hooks
+from pyvae.training.loggers import Logging
 from pyvae.training.monitor import bound_figures, latent_figures, mean_bound
 from pyvae.training.objective import with_capacity
 from pyvae.training.plan import begins_at_clusters
@@ -65,11 +68,23 @@ class Run:
         self.total_epochs = self.pretrain_epochs + self.lengths.epochs
         self.clustered = begins_at_clusters(settings.initialization, model)
         self.engine = Engine(settings)
-        self.history = History()
+        self.state = TrainingState(settings, model, self.total_epochs)
+        self.hooks = Hooks(self.state, self._callbacks(), self.engine.device)
         self.best, self.stale_epochs = -math.inf, 0
         self.best_weights: dict[str, Tensor] | None = None
         self.best_is_new = False
         self.unfitted: dict[str, Any] | None = None  # the model, until units of this run are kept
+
+    @property
+    def history(self) -> History:
+        """What was logged."""
+        return self.state.history
+
+    def _callbacks(self) -> list[Callback]:
+        if self.engine.rank != 0:
+            return []
+        loggers = (*(self.settings.logger or ()), *(self.folder.loggers if self.folder else ()))
+        return [*(self.settings.callbacks or ()), *map(Logging, loggers)]
 
     def begin(self, why: str) -> None:
         """Start anew, and tell why the mixture starts as it does."""
@@ -81,7 +96,7 @@ class Run:
             found = None
             if self.engine.rank == 0:
                 clusters, device = self.model.num_components, self.engine.device
-                found = find_clusters(self.settings, clusters, self.train, device)
+                found = find_clusters(self.settings, clusters, self.train, device, report.say)
             self.model.anchor(self.engine.shared(found))
         self._set_up()
 
@@ -103,7 +118,7 @@ class Run:
         # All of it is known to fit: from here on nothing is refused, and nothing half-restored.
         self.model.load_state_dict(state["model"])
         self.engine.load_optimizer_state(state["optimizer"])
-        self.history = History(state["history"])
+        self.state.history = History(state["history"])
         self.best, self.stale_epochs = state["best"], state["stale_epochs"]
 
     def _checked(self, state: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -129,25 +144,38 @@ class Run:
 
     def complete(self) -> History:
         """Run the epochs that are left."""
-        with ProgressReport(self.settings.progress, self.total_epochs, len(self.history)) as report:
-            try:
-                self._fit_standardization()
-                while len(self.history) < self.total_epochs and not self._stops_early():
-                    row = self._epoch(len(self.history))
-                    if self.engine.rank == 0:
-                        report.epoch(row)
-                self._save()
-            except Exception:
-                if self.unfitted is not None:
-                    self.model.load_state_dict(self.unfitted)
-                raise
-            finally:
-                if self.folder is not None:
-                    self.folder.close()
-        self.model.eval()
-        if self.settings.early_stopping is not None and self.best_weights is not None:
-            self.model.load_state_dict(self.best_weights)
+        try:
+            self._run_epochs()
+            self._save()
+            self.model.eval()
+            if self.settings.early_stopping is not None and self.best_weights is not None:
+                self.model.load_state_dict(self.best_weights)
+            self.hooks.call("on_fit_end")
+        except BaseException as error:
+            if self.unfitted is not None:
+                self.model.load_state_dict(self.unfitted)
+            self.hooks.failed(error)
+            raise
         return self.history
+
+    def _run_epochs(self) -> None:
+        with ProgressReport(self.settings.progress, self.total_epochs, len(self.history)) as report:
+            self._fit_standardization()
+            self._call("on_fit_start")
+            while len(self.history) < self.total_epochs and not self._stops_early():
+                self._call("on_epoch_start")
+                row = self._epoch(len(self.history))
+                if self.engine.rank == 0:
+                    report.epoch(row)
+
+    def _call(self, hook: str, *args: Any) -> None:
+        """Call a hook between epochs: where it fails, what was trained so far is kept."""
+        try:
+            self.hooks.call(hook, *args)
+        except CallbackError:
+            if self.history:
+                self._write()
+            raise
 
     def _fit_standardization(self) -> None:
         """Take the units of the data from those that are trained on, unless they are known."""
@@ -207,7 +235,11 @@ class Run:
             with batch_statistics(self.model, len(batch), where):
                 loss, parts = engine.forward(batch, beta, pretrain, capacity)
             self._check_parts(parts, epoch, index, len(loader))
-            engine.step(loss, self._learning_rate(epoch, index / len(loader)), beta)
+            lr = self._learning_rate(epoch, index / len(loader))
+            engine.step(loss, lr, beta)
+            if self.hooks.heard("on_batch_end"):
+                figures = {**bound_figures(torch.tensor(parts, dtype=torch.float64)), "lr": lr}
+                self.hooks.call("on_batch_end", index, figures)
             sums += len(batch) * torch.tensor([*parts, 1.0], dtype=torch.float64)
         sums = engine.total(sums)
         return self._learning_rate(epoch, 0.0), sums[:-1] / sums[-1]
@@ -257,13 +289,17 @@ class Run:
             self.best_weights = {n: v.detach().clone() for n, v in self._weights().items()}
         elif warm:
             self.stale_epochs += 1
-        if self.folder is not None and self.engine.rank == 0:
-            self.folder.log(row)
-            if self.folder.due():
-                self._save()
+        self._call("on_epoch_end", dict(row))
+        if self.folder is not None and self.folder.due():
+            self._save()
 
     def _save(self) -> None:
-        if self.folder is None or self.engine.rank != 0:
+        if self.folder is not None and self.engine.rank == 0:
+            self._write()
+            self.hooks.call("on_checkpoint", self.folder.last)
+
+    def _write(self) -> None:
+        if self.folder is None:
             return
         state = {
             "run": self.description,
@@ -285,7 +321,8 @@ class Run:
 
     def _stops_early(self) -> bool:
         patience = self.settings.early_stopping
-        return patience is not None and self.stale_epochs >= patience
+        stale = patience is not None and self.stale_epochs >= patience
+        return stale or self.engine.shared(self.state.should_stop)
 
     def _check_parts(self, parts: list[float], epoch: int, batch: int, batches: int) -> None:
         if all(math.isfinite(part) for part in parts):

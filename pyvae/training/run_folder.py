@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from pyvae.errors import WrongValue
@@ -21,12 +22,13 @@ from pyvae.training.clusters import CLUSTERS
 if TYPE_CHECKING:
     from pyvae.settings import TrainerSettings
     from pyvae.training.history import History
+    from pyvae.training.loggers import Logger
 
 _BEGUN = (LAST_FILE, BEST_FILE)
 
 
 class RunFolder:
-    """The folder's last and best checkpoint, its history and its TensorBoard log.
+    """The folder's last and best checkpoint, its history, and the logger of TensorBoard, if any.
 
     Checkpoints are written at most every ``checkpoint_seconds``: any epoch's end is as good to
     resume from as another, so what a kill costs is time and never a different result.
@@ -38,7 +40,7 @@ class RunFolder:
             self._refuse_another_run()
         self._pause = settings.checkpoint_seconds
         self._written_at = -float("inf")
-        self._writer = _tensorboard(self.path, settings.tensorboard)
+        self.loggers = _tensorboard(self.path, settings.tensorboard)
 
     @property
     def last(self) -> Path:
@@ -66,19 +68,6 @@ class RunFolder:
         history.save(self.path)
         shutil.rmtree(self.path / CLUSTERS, ignore_errors=True)  # the checkpoint has them
         self._written_at = time.monotonic()
-
-    def log(self, row: dict[str, Any]) -> None:
-        """Write a row to TensorBoard."""
-        if self._writer is None:
-            return
-        for name, value in row.items():
-            if isinstance(value, int | float) and name != "epoch":
-                self._writer.add_scalar(name, value, row["epoch"])
-
-    def close(self) -> None:
-        """Close TensorBoard's file."""
-        if self._writer is not None:
-            self._writer.close()
 
     def _refuse_another_run(self) -> None:
         found = [name for name in _BEGUN if (self.path / name).exists()]
@@ -116,15 +105,14 @@ def run_folder(settings: TrainerSettings, *, resume: bool) -> Iterator[RunFolder
         yield RunFolder(settings, path, resume=resume)
 
 
-def _tensorboard(folder: Path, wanted: bool | None) -> Any:
+def _tensorboard(folder: Path, wanted: bool | None) -> tuple[Logger, ...]:
     installed = importlib.util.find_spec("tensorboard") is not None
     if wanted and not installed:
         raise WrongValue("tensorboard=True, but it is not installed; pip install tensorboard")
     if wanted is False or not installed:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
+        return ()
     log = folder / "tensorboard"
     if log.is_symlink():
         raise WrongValue(f"{log} is a symbolic link, which no run of pyvae made; delete it")
-    return SummaryWriter(str(log))
+    # Without a metric that is none, which its table of hyperparameters would need.
+    return (TensorBoardLogger(folder, name="", version=log.name, default_hp_metric=False),)

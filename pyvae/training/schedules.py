@@ -4,16 +4,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+
+from pyvae.settings.kinds import factor_of
 
 
-def learning_rate_scale(schedule: str, progress: float) -> float:
+def learning_rate_scale(schedule: str | Callable[[float], float], progress: float) -> float:
     """Return the factor of the learning rate where ``progress`` (0 to 1) of a phase is done.
 
     Examples
     --------
     >>> [learning_rate_scale("cosine", p) for p in (0.0, 0.5, 1.0)]
     [1.0, 0.5, 0.0]
+    >>> learning_rate_scale(lambda progress: 0.1**progress, 1.0)
+    0.1
     """
+    if not isinstance(schedule, str):
+        return factor_of(schedule, progress)
     if schedule == "cosine":
         return 0.5 + 0.5 * math.cos(math.pi * progress)
     if schedule == "linear":

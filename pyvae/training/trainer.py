@@ -75,6 +75,8 @@ class Trainer(TrainerSettings):
         ------
         TrainingDivergedError
             If a part of the bound or a parameter is no longer finite.
+        CallbackError
+            If a callback or a logger raises an exception.
         FileNotFoundError
             If there is no checkpoint to resume from.
         ValueError

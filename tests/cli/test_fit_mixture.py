@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -31,9 +32,10 @@ def test_writes_what_the_estimator_finds(cli: Cli, points: Path, tmp_path: Path,
     x = np.load(points)
     options = {"covariance_type": kind, "max_iter": 200, "tol": 1e-4, "random_state": 0}
     fitted = GaussianMixture(3, **options).fit(x)
-    stored = np.load(folder / "mixture.npz")
-    for name in ("weights", "means", "covariances"):
-        np.testing.assert_allclose(stored[name], getattr(fitted, f"{name}_"), rtol=1e-10)
+    stored = GaussianMixture.load(folder)
+    for name in ("weights_", "means_", "covariances_"):
+        np.testing.assert_allclose(getattr(stored, name), getattr(fitted, name), rtol=1e-10)
+    assert stored.get_params() == fitted.get_params()
     np.testing.assert_array_equal(np.load(folder / "labels.npy"), fitted.predict(x))
     summary = json.loads((folder / "mixture.json").read_text())
     assert summary["bic"] == {"3": pytest.approx(fitted.bic(x))}
@@ -51,8 +53,38 @@ def test_a_range_of_numbers(cli: Cli, tmp_path: Path, d: int) -> None:
     lines = [line.split() for line in result.out.splitlines()]
     chosen = next(line for line in lines if line[-2:] == ["least", "BIC"])
     assert chosen[0] == "3"
-    assert np.load(folder / "mixture.npz")["weights"].shape == (3,)
+    assert GaussianMixture.load(folder).weights_.shape == (3,)
     assert (folder / "bic.png").exists()
+
+
+def test_every_type_of_covariance(cli: Cli, points: Path, tmp_path: Path) -> None:
+    """The table as CSV and JSON, its picture, and the best mixture, as predict takes it."""
+    folder = tmp_path / "out"
+    every = ("-k", "1-3", "--covariance", "all", "--criterion", "icl", "--threads", 1)
+    result = cli("fit-mixture", points, *every, "--output", folder)
+    assert result.code == 0, result.err
+    lines = [line.split() for line in result.out.splitlines()]
+    chosen = next(line for line in lines if line[-2:] == ["least", "ICL"])
+    assert chosen[:2] == ["spherical", "3"]
+    told = json.loads((folder / "selection.json").read_text())
+    assert told["criterion"] == "icl"
+    assert [told["fits"][told["best"]][n] for n in ("covariance_type", "n_components")] == [
+        "spherical", 3
+    ]  # fmt: skip
+    with (folder / "selection.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(told["fits"]) == 18
+    for row, fit in zip(rows, told["fits"], strict=True):
+        assert float(row["icl"]) == fit["icl"]
+    x = np.load(points)
+    best = GaussianMixture(3, covariance_type="spherical", max_iter=200, tol=1e-4, random_state=0)
+    assert best.fit(x).icl(x) == pytest.approx(told["fits"][told["best"]]["icl"])
+    assert json.loads((folder / "mixture.json").read_text())["covariance"] == "spherical"
+    assert (folder / "icl.png").stat().st_size > 10_000
+    assert cli("predict", folder).code == 0
+    again = cli("fit-mixture", points, "-k", 2, "--output", folder, "--overwrite")
+    assert again.code == 0
+    assert not list(folder.glob("selection.*")) + list(folder.glob("icl.*"))
 
 
 def test_a_fit_that_does_not_converge_is_told(cli: Cli, points: Path, tmp_path: Path) -> None:
@@ -82,6 +114,7 @@ def test_folders_are_not_overwritten(cli: Cli, points: Path, tmp_path: Path) -> 
         (("-k", "many"), "--components: 'many'"),
         (("-k", "1000"), "--components: 1000 are more than the 300 points"),
         (("--covariance", "round"), "'round' is not one of 'full', 'tied', 'diag', 'spherical', "),
+        (("--criterion", "wic"), "'wic' is not one of 'bic', 'aic', 'icl'"),
     ],
 )
 def test_mistakes(

@@ -87,6 +87,16 @@ def test_a_mixture_of_fit_mixture(cli: Cli, tmp_path: Path, kind: str):
     options = {"covariance_type": kind, "max_iter": 200, "tol": 1e-4, "random_state": 0}
     fitted = GaussianMixture(3, **options).fit(points)
     np.testing.assert_allclose(table[:, 1:], fitted.predict_proba(points), rtol=1e-9, atol=1e-12)
+    told = cli("predict", folder).out
+    (folder / "mixture.safetensors").unlink()  # as earlier folders are
+    arrays = {name: getattr(fitted, f"{name}_") for name in ("weights", "means", "covariances")}
+    np.savez(folder / "mixture.npz", **arrays)
+    assert cli("predict", folder).out == told
+    other = "diag" if kind == "full" else "full"
+    GaussianMixture(2, covariance_type=other, random_state=0).fit(points).save(
+        folder / "mixture.safetensors"
+    )
+    is_mistake(cli("predict", folder), "they are of different fits")
 
 
 def test_files_are_not_overwritten(cli: Cli, tmp_path: Path, trained: Path):
@@ -134,7 +144,8 @@ def test_mistakes(cli: Cli, tmp_path: Path, trained: Path):
         ("mixture.json", b"{", "no JSON"),
         ("mixture.json", b'{"covariance": "round"}', "covariance is 'round'"),
         ("mixture.npz", b"PK", "damaged .npz"),
-        ("mixture.npz", None, "is missing"),
+        ("mixture.safetensors", None, "is missing"),
+        ("mixture.safetensors", b"PK", "no safetensors file"),
         ("mixture.npz", {"weights": np.ones(2)}, "no array 'means'"),
         ("mixture.npz", {"weights": np.ones(2), "means": np.ones(2), "covariances": np.ones(2)},
          "means_ has shape (2,)"),

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pyvae.mixture import GaussianMixture
+
 from .conftest import SMALL, Cli
 from .test_mistakes import is_mistake
 
@@ -25,7 +27,7 @@ def test_fit_mixture_fits_all_columns_in_their_precision(cli: Cli, tmp_path: Pat
     folder = tmp_path / "out"
     result = cli("fit-mixture", tmp_path / "a.csv", "-k", 2, "--output", folder)
     assert result.code == 0, result.err
-    means = np.sort(np.load(folder / "mixture.npz")["means"], axis=0)
+    means = np.sort(GaussianMixture.load(folder).means_, axis=0)
     np.testing.assert_allclose(means, [x[:40].mean(0), x[40:].mean(0)], rtol=0, atol=0.01)
     assert json.loads((folder / "mixture.json").read_text())["columns"] == ["x", "y"]
     lines = result.out.splitlines()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pyvae.cli.train import _EARLIER
+from pyvae.cli.run_form import EARLIER_OPTIONS
 from pyvae.models import from_pretrained
 from pyvae.training import Trainer, TrainingDivergedError
 
@@ -96,8 +96,10 @@ def test_a_run_from_before_there_were_more_options(cli: Cli, tmp_path: Path, tra
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
     settings = json.loads((folder / "run.json").read_text())
-    assert _EARLIER.items() >= {"capacity": None, "prior_lr": 0.02, "pseudo_inputs": 0}.items()
-    for name in _EARLIER:
+    assert (
+        EARLIER_OPTIONS.items() >= {"capacity": None, "prior_lr": 0.02, "pseudo_inputs": 0}.items()
+    )
+    for name in EARLIER_OPTIONS:
         del settings["options"][name]
     (folder / "run.json").write_text(json.dumps(settings))
     result = cli("train", "--output", folder, "--resume", "--no-pictures", "--no-baselines")

@@ -56,6 +56,7 @@ def test_a_table_and_what_is_kept_of_it() -> None:
     np.testing.assert_array_equal(found.labels_, found.graph_labels_)
     np.testing.assert_array_equal(found.predict(x[::-1])[::-1], found.labels_)
     np.testing.assert_allclose(found.predict_proba(x).sum(1), 1.0, rtol=1e-5)
+    assert float(found.classifier_.information) == pytest.approx(found.information_)
     assert len(found.informations_) == 10
     assert 1.05 < found.information_ == max(found.informations_) < np.log(3.0)
     assert found.n_features_in_ == 3

@@ -66,6 +66,23 @@ def test_data_say_that_their_rows_are_images() -> None:
     assert is_as_of(Data(TABLE), TABLE).n_features_in_ == 4
 
 
+@pytest.mark.parametrize(("offset", "unit"), [(1e6, 50.0), (-1.0, 2.0), (-1e-3, 1e-5), (0.0, 1e30)])
+def test_units_and_offset_of_pixels_do_not_matter(offset: float, unit: float) -> None:
+    """A contrast that is small beside its offset is all that there is to see."""
+    x = torch.from_numpy(PIXELS)[:, None].double() / 256
+    expected = examples.Scaling.of(x)(x)
+    assert (expected.min(), expected.max()) == (0.0, 1.0)
+    other = offset + unit * x
+    torch.testing.assert_close(examples.Scaling.of(other)(other), expected)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e6])
+def test_pixels_that_differ_by_rounding_are_all_dark(value: float) -> None:
+    x = torch.full((4, 1, 3, 3), value).double()
+    x[0] = np.nextafter(value, 2e6) if value else 0.0
+    assert examples.Scaling.of(x)(x).abs().max() < 1e-9
+
+
 @pytest.mark.parametrize("columns", [["a", "b", "c", "d"], [0, 1, 2, 3]])
 def test_frames(columns: list[Any]) -> None:
     frame = pytest.importorskip("pandas").DataFrame(TABLE, columns=columns)

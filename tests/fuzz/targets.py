@@ -22,10 +22,12 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save as safetensors_bytes
 
+from pyvae.cli import app, config
 from pyvae.cli.run_folder import RunFolder
 from pyvae.clustering import InvariantClustering
 from pyvae.data import load
 from pyvae.errors import UserError
+from pyvae.mixture import GaussianMixture
 from pyvae.models import from_pretrained
 from pyvae.storage.tensors import digest
 from pyvae.training.checkpoint import read_checkpoint
@@ -73,8 +75,10 @@ def make(folder: Path) -> None:
     found = InvariantClustering(2, n_steps=2, n_refining_steps=1, n_init=1, random_state=0).fit(X)
     found.save(folder / "clusters")
     options = {"data": "digits", "labels": None, "split": "train", "lr": 0.1, "hidden": "8"}
+    GaussianMixture(2, random_state=0).fit(X).save(folder / "mixture.safetensors")
     settings = {"format": "pyvae.run", "options": options, "image_shape": [2, 3]}
     (folder / "run" / "run.json").write_text(json.dumps(settings))
+    (folder / "run.toml").write_text('data = "x"\nlr = 1e-3\nhidden = [8, 8]\nquiet = true\n')
 
 
 def trainer(folder: Path, **changes: Any) -> Any:
@@ -161,7 +165,7 @@ def weights(draw: Draw, path: Path) -> None:
     write_tensors(path, state, text)
 
 
-def clustering(draw: Draw, path: Path) -> None:
+def headed_tensors(draw: Draw, path: Path) -> None:
     """Change tensors or what the header says, and make the digest anew."""
     state, text = read_tensors(path)
     if draw.random() < 0.7:
@@ -253,6 +257,11 @@ def read_clustering(path: Path) -> None:
     assert found.predict_proba(x).shape == (2, found.classifier_.num_clusters)
 
 
+def read_mixture(path: Path) -> None:
+    found = GaussianMixture.load(path)
+    assert np.isfinite(found.score_samples(found.means_)).all()
+
+
 def read_run(path: Path) -> None:
     """Resume, and train for one more epoch."""
     changes = {"prior_update": "em"} if path.parent.name == "em" else {}
@@ -263,6 +272,10 @@ def read_run(path: Path) -> None:
 
 def read_settings(path: Path) -> None:
     RunFolder(path.parent).read_settings()
+
+
+def read_options(path: Path) -> None:
+    config.read(path, app.train)
 
 
 def copied(source: Path, folder: Path) -> None:
@@ -288,10 +301,14 @@ TARGETS = (
     Target("run/model/model.safetensors", any_bytes, read_model),
     *[Target("run/model/model.safetensors", weights, read_model)] * 4,
     Target("clusters", any_bytes, read_clustering),
-    *[Target("clusters", clustering, read_clustering)] * 3,
+    *[Target("clusters", headed_tensors, read_clustering)] * 3,
+    Target("mixture.safetensors", any_bytes, read_mixture),
+    *[Target("mixture.safetensors", headed_tensors, read_mixture)] * 2,
     Target("run/last.ckpt", any_bytes, read_run),
     *[Target(name, checkpoint, read_run) for name in CHECKPOINTS] * 3,
     Target("run/run.json", json_file, read_settings),
     Target("run/run.json", any_bytes, read_settings),
+    Target("run/run.json", json_file, read_options),
+    Target("run.toml", any_bytes, read_options),
 )
 assert VALUES

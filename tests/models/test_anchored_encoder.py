@@ -189,6 +189,18 @@ def test_what_is_refused(tmp_path: Path) -> None:
         ("kmeans", TypeError, "classifier must be a module, a fitted estimator with predict_proba"),
         (GaussianMixture, TypeError, "pass an instance, not the class"),
         (clustering(x, 2), ValueError, "gives 2 clusters, and the model has num_components=3"),
+        (
+            GaussianMixture(2).fit(x),
+            ValueError,
+            "gives 2 clusters, and the model has num_components=3",
+        ),
+        (clustering(x[:, 1:]), ValueError, "of 11 numbers, and the model has input_dim=12"),
+        (
+            GaussianMixture(K).fit(x[:, 1:]),
+            ValueError,
+            "cannot be asked of 12 features: X has 12 features",
+        ),
+        (GaussianMixture(K), ValueError, "cannot be asked of 12 features: .*not fitted yet"),
         ({"network": 3}, ValueError, "the config of a Classifier"),
     ]
     for given, error, message in wrong:

@@ -21,6 +21,7 @@ from pyvae.models import GMVAE, VAE, from_pretrained
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.training import Trainer, evaluate, load_weights
 from pyvae.training.batches import Batches
+from pyvae.training.checkpoint import read_checkpoint, write_checkpoint
 from pyvae.training.clusters import NAMED
 from pyvae.training.plan import plan
 
@@ -100,6 +101,10 @@ def test_what_is_asked_for_is_done() -> None:
     assert planned(VAE(16, 2), many, objective="iwae")[2].warmup_epochs == 0
     with pytest.raises(ValueError, match="pretrain_epochs=3: pretraining would draw the codes"):
         planned(GMVAE(16, 2), many, initialization="invariant", pretrain_epochs=3)
+    for start in ("auto", "em", "kmeans", "graph"):  # told before anything is pretrained
+        with pytest.raises(ValueError, match="num_components=7: more than the 6 examples to train"):
+            planned(GMVAE(16, 2, num_components=7), many[:6], initialization=start)
+    assert planned(GMVAE(16, 2, num_components=7), many[:6], initialization="none")[0] == "none"
     for wrong in (own, GaussianMixture, 3, "magic"):
         with pytest.raises((TypeError, ValueError), match="or an estimator with predict_proba"):
             Trainer(initialization=wrong)
@@ -146,6 +151,17 @@ def test_by_name_it_is_the_librarys_clustering(monkeypatch: pytest.MonkeyPatch, 
     assert "start  invariant: the data are 120 images" in capfd.readouterr().out
     with pytest.raises(ValueError, match="the model has an encoder of its own"):
         Trainer(initialization="invariant", **QUIET).fit(model(encoder=nn.Linear(36, 4)), x)
+
+
+def test_a_search_in_a_part_of_the_data_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pyvae.training.clusters._MOST_NUMBERS", 40 * SIDE * SIDE)
+    x, _ = images()
+    given = clustering()
+    Trainer(initialization=given, **{**QUIET, "progress": "plain"}).fit(model(), x)
+    assert len(given.labels_) == 40
+    assert "clusters are looked for in 40 of the 120 examples" in capfd.readouterr().out
 
 
 def test_an_estimator_of_another_library_sees_rows() -> None:
@@ -233,6 +249,45 @@ def test_a_search_that_was_interrupted_goes_on(
     kept = InvariantClustering.load(tmp_path / "clusters.safetensors")
     assert kept.information_ == whole.information_
     assert kept.restarts_ == whole.restarts_
+
+
+def test_estimators_are_compared_with_the_model_before_it_changes() -> None:
+    x, _ = images()
+    own = model()
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    with pytest.raises(ValueError, match="gives 2 clusters, and the model has num_components=3"):
+        Trainer(initialization=GaussianMixture(2, reg_covar=1e-2), **QUIET).fit(own, x)
+    assert own.state_dict().keys() == before.keys()
+    assert all(torch.equal(own.state_dict()[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_overclusters": 2**18}, "asks for 34758557 numbers, and the file holds"),
+        ({"network": {"name": "convolutional", "width": 512, "hidden": 512}}, "asks for"),
+        ({"shape": [1, SIDE, SIDE + 1]}, "asks for|of 42 numbers, and the model has input_dim=36"),
+    ],
+)
+def test_a_crafted_classifier_takes_no_memory(
+    tmp_path: Path, found: InvariantClustering, change: dict[str, Any], words: str
+) -> None:
+    x, _ = images()
+    settings = {**QUIET, "epochs": 1, "output_dir": tmp_path}
+    Trainer(**settings, initialization=found).fit(model(), x)
+    state = read_checkpoint(tmp_path / "last.ckpt")
+    state["run"]["model"]["classifier"] |= change
+    write_checkpoint(tmp_path / "last.ckpt", state)
+    with pytest.raises(
+        ValueError, match=f"last.ckpt: run.model.classifier does not fit: .*{words}"
+    ):
+        load_weights(model(), tmp_path / "last.ckpt")
+
+
+def test_a_checkpoint_without_tensors(tmp_path: Path, found: InvariantClustering) -> None:
+    write_checkpoint(tmp_path / "x.ckpt", {"run": {"model": {}}, "model": 5})
+    with pytest.raises(ValueError, match="model is 5; expected names with values"):
+        load_weights(model(), tmp_path / "x.ckpt")
 
 
 def test_runs_on_few_images_are_what_they_were() -> None:

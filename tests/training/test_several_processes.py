@@ -16,11 +16,17 @@ RUN = """
 import sys
 import torch
 torch.set_num_threads(1)
+from pyvae.training import Callback
 from tests.training.helpers import blobs, small_model, small_trainer
 likelihood = "gaussian" if sys.argv[1] == "gradient" else "bernoulli"
 model = small_model(learn_weights=sys.argv[2] == "learnt", likelihood=likelihood)
-trainer = small_trainer(devices=2, prior_update=sys.argv[1], prior_lr=0.2)
-trainer.fit(model, blobs())
+class Stop(Callback):
+    def on_epoch_end(self, state, row):
+        with open(f"{sys.argv[3]}/calls", "a") as file:
+            print(torch.distributed.get_rank(), row["epoch"], file=file)
+        state.should_stop = row["epoch"] == 5
+trainer = small_trainer(devices=2, prior_update=sys.argv[1], prior_lr=0.2, callbacks=Stop())
+assert len(trainer.fit(model, blobs())) == 5
 rank = torch.distributed.get_rank()
 torch.save(model.state_dict(), f"{sys.argv[3]}/{rank}.pt")
 """
@@ -30,7 +36,10 @@ torch.save(model.state_dict(), f"{sys.argv[3]}/{rank}.pt")
     ("prior_update", "weights"), [("gradient", "uniform"), ("em", "uniform"), ("em", "learnt")]
 )
 def test_both_processes_end_with_one_model(tmp_path: Path, prior_update: str, weights: str) -> None:
-    """Also the counts of a uniform pi, which are no parameter's gradient that DDP would share."""
+    """Also the counts of a uniform pi, which are no parameter's gradient that DDP would share.
+
+    Callbacks are the first process's, and stop both.
+    """
     script = tmp_path / "run.py"  # a file, for the second process is started by it
     script.write_text(RUN, encoding="utf-8")
     command = [sys.executable, str(script), prior_update, weights, str(tmp_path)]
@@ -39,6 +48,7 @@ def test_both_processes_end_with_one_model(tmp_path: Path, prior_update: str, we
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
     )
     assert found.returncode == 0, found.stderr[-2000:]
+    assert (tmp_path / "calls").read_text() == "".join(f"0 {epoch}\n" for epoch in range(1, 6))
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     for name, value in first.items():
         assert torch.equal(value, second[name]), name

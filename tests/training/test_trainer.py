@@ -351,7 +351,7 @@ def test_data_that_do_not_fit(data, error, message):
 
 
 def test_more_components_than_examples():
-    with pytest.raises(ValueError, match="2 points are too few for 3 components"):
+    with pytest.raises(ValueError, match="num_components=3: more than the 2 examples to train on"):
         small_trainer().fit(small_model(), blobs()[:2])
 
 
