@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _FILES = (SUMMARY, MIXTURE, EARLIER, "labels.npy", *every_form("mixture"), *SELECTION_FILES)
 _LISTED = 30  # components of the table
 _COLUMNS = 6  # features of it
-_VARIANCES = ("diag", "spherical")
+_VARIANCES = ("diag", "spherical", "tied_diag", "tied_spherical")
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,7 @@ def fit_mixture(options: Options) -> None:
     d = data.num_features
     threads = use_threads(
         options.threads,
-        2.0
-        * len(data)
-        * max(counts)
-        * d
-        * (1 if options.covariance in ("diag", "spherical") else d),
+        2.0 * len(data) * max(counts) * d * (1 if options.covariance in _VARIANCES else d),
     )
     x = points_of(data)
     found, count = None, max(counts)

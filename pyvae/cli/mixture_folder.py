@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SUMMARY, MIXTURE = "mixture.json", "mixture.safetensors"
 EARLIER = "mixture.npz"  # which earlier folders have in its place
 _FORM = Fields(
-    {"covariance": Text(("full", "tied", "diag", "spherical"))},
+    {"covariance": Text(("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical"))},
     {
         "data": Text(),
         "options": Fields(

@@ -43,6 +43,8 @@ class MixtureCovariance(str, Enum):
     tied = "tied"
     diag = "diag"
     spherical = "spherical"
+    tied_diag = "tied_diag"
+    tied_spherical = "tied_spherical"
     all = "all"
 
 

@@ -108,15 +108,18 @@ def _clusterer(path: str, reading: dict[str, Any]) -> Clusterer:
 
     folder = Path(path).expanduser()
     if (folder / SUMMARY).exists():
+        from pyvae.mixture.covariance import COVARIANCES
+
         mixture, summary = load_mixture(folder)
         mixture.missing_values = reading.get("missing", mixture.missing_values)
         k, d = mixture.means_.shape
+        has_matrices = COVARIANCES[mixture.covariance_type].has_matrices
         return Clusterer(
             summary,
             False,
             d,
             k,
-            2.0 * _ROWS * k * d * (d if mixture.covariances_.ndim > 1 else 1),
+            2.0 * _ROWS * k * d * (d if has_matrices else 1),
             lambda data, rows: mixture.predict(_finite(data, rows)),
             lambda data, rows: mixture.predict_proba(_finite(data, rows)),
         )

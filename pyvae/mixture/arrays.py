@@ -163,8 +163,8 @@ def _let_go(part: np.memmap) -> None:
 
 
 def as_given(example: Array, result: Tensor) -> Array:
-    """Give a result as a tensor where the example is one, and as an array otherwise."""
-    return result if isinstance(example, Tensor) else result.cpu().numpy()
+    """Give a result as a tensor where the example is one, and as an array (a number) otherwise."""
+    return result if isinstance(example, Tensor) else result.cpu().numpy()[()]
 
 
 def like(source: Source) -> Tensor:

@@ -55,7 +55,9 @@ class BayesianGaussianMixture(MixtureEstimator[VariationalEM, GaussianMixture]):
 
     Parameters
     ----------
-    n_components, covariance_type, tol, reg_covar, max_iter, n_init, init_params, random_state, \
+    covariance_type
+        As :class:`GaussianMixture`'s: restrictions of the Wishart distributions.
+    n_components, tol, reg_covar, max_iter, n_init, init_params, random_state, \
 warm_start, verbose, verbose_interval
         As scikit-learn's; ``tol`` is of the whole bound, in nats. With ``reg_covar=0`` the M step
         is exact, and each iteration checks that the bound does not fall.
@@ -71,8 +73,9 @@ warm_start, verbose, verbose_interval
     degrees_of_freedom_prior
         nu_0 > D - 1 of the Wishart distributions; None is D.
     covariance_prior
-        The inverse of their scale: ``(D, D)``, of ``"diag"`` ``(D,)``, of ``"spherical"`` a number;
-        None is the covariance of X, in which what is missing stands at its coordinate's mean.
+        The inverse of their scale: ``(D, D)``, of ``"diag"`` and ``"tied_diag"`` ``(D,)``, of
+        ``"spherical"`` and ``"tied_spherical"`` a number; None is the covariance of X, in which
+        what is missing stands at its coordinate's mean.
     missing_values, distributed
         As :class:`GaussianMixture`'s.
     total_samples
@@ -84,8 +87,8 @@ warm_start, verbose, verbose_interval
         Of the process the parameters ``(K,)``, ``(K,)`` of the Beta distributions; of the
         distribution alpha, ``(K,)``.
     mean_precision_, means_, degrees_of_freedom_, covariances_
-        beta ``(K,)``, m ``(K, D)``, nu ``(K,)`` (one number, of ``"tied"``), and the inverse of the
-        mean precisions nu W.
+        beta ``(K,)``, m ``(K, D)``, nu ``(K,)`` (one number, of tied covariances), and the inverse
+        of the mean precisions nu W.
     weights_, precisions_, precisions_cholesky_, covariance_matrices_
         Mean weights, and the rest as :class:`GaussianMixture`'s.
     weight_concentration_prior_, mean_precision_prior_, mean_prior_

@@ -36,7 +36,7 @@ class ConditionalMixtures(NamedTuple):
         ``(N, K, Dy)``.
     covariances
         In the shape of the covariance type in Dy dimensions: ``(K, Dy, Dy)``, ``(Dy, Dy)``,
-        ``(K, Dy)`` or ``(K,)``.
+        ``(K, Dy)``, ``(K,)``, ``(Dy,)`` or ``()``.
     """
 
     weights: Array
@@ -48,12 +48,7 @@ def marginal(kind: Covariance, p: Parameters, columns: Sequence[int]) -> Paramet
     """Give the parameters of some coordinates: of a covariance that is its block."""
     require_some(columns, p.means.shape[1], "marginal")
     kept = list(columns)
-    covariances = p.covariances
-    if kind.has_matrices:
-        covariances = covariances[..., kept, :][..., kept]
-    elif covariances.ndim == 2:
-        covariances = covariances[:, kept]
-    return p._replace(means=p.means[:, kept], covariances=covariances)
+    return p._replace(means=p.means[:, kept], covariances=kind.block(p.covariances, kept))
 
 
 def given_values(values: Array, p: Parameters) -> tuple[Tensor, Parameters]:

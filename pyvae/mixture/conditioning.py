@@ -67,14 +67,11 @@ def working_dtype(kind: Covariance, p: Parameters, dtype: torch.dtype) -> torch.
 
 def _amplification(kind: Covariance, p: Parameters, step: Tensor | None = None) -> _Amplification:
     """Give V and A, weighed over the components."""
-    roots, variances = kind.precisions_cholesky(p.covariances), p.covariances
+    roots = kind.aligned(kind.precisions_cholesky(p.covariances))
+    variances, precisions = kind.aligned(p.covariances), roots.square()
     if kind.has_matrices:
-        precisions = roots.square().sum(-1)
+        precisions = precisions.sum(-1)
         variances = torch.diagonal(variances, dim1=-2, dim2=-1)
-    else:
-        precisions = roots.square()
-    if kind.shape(*p.means.shape) == (len(p.weights),):  # one variance a component
-        precisions, variances = precisions[:, None], variances[:, None]
     shares = p.weights / p.weights.sum()
     summed = variances if step is None else variances + step.square()
     found = (

@@ -9,6 +9,7 @@ from typing import Any
 import sklearn.mixture
 import torch
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
 from pyvae.distributions import GaussianMixture as Distribution
@@ -20,6 +21,7 @@ from pyvae.mixture.factors import Factors, IllDefined
 _MIXTURE = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 _FACTS = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
 _NAMES = "feature_names_in_"
+_REPEATED = {"tied_diag": "diag", "tied_spherical": "spherical"}  # as scikit-learn has these
 
 
 def as_distribution(
@@ -29,8 +31,8 @@ def as_distribution(
     if kind.has_matrices:
         name, spread = "scale_tril", Factors().of(p.covariances)
     else:
-        logvars = p.covariances.log()
-        name, spread = "logvars", logvars[:, None] if logvars.ndim == 1 else logvars
+        logvars = kind.aligned(p.covariances).log()
+        name, spread = "logvars", logvars.expand(len(p.means), -1)
     given = {"log_weights": p.log_weights, "means": p.means, name: spread}
     given = {name: part.to(dtype) for name, part in given.items()}
     return Distribution(**given, validate_args=True)
@@ -39,13 +41,8 @@ def as_distribution(
 def of_distribution(kind: Covariance, mixture: Distribution) -> Parameters:
     """Give the parameters of one mixture, or of a batch that has its covariances in common."""
     log_weights, means, spread = mixture.arguments()
-    if kind.has_matrices:
-        covariances = spread @ spread.mT
-        covariances = covariances.squeeze(-3) if kind.pooled else covariances
-    else:
-        covariances = spread.exp()
-        isotropic = kind.shape(*means.shape[-2:]) == means.shape[-2:-1]
-        covariances = covariances.squeeze(-1) if isotropic else covariances
+    aligned = spread @ spread.mT if kind.has_matrices else spread.exp()
+    covariances = kind.compact(aligned[:1] if kind.pooled else aligned)
     return Parameters(log_weights.exp(), means, covariances)
 
 
@@ -89,15 +86,26 @@ def read_distribution(mixture: Any, caller: str) -> tuple[Covariance, Parameters
 def as_sklearn(estimator: Any, p: Parameters) -> sklearn.mixture.GaussianMixture:
     """Give scikit-learn's fitted estimator, with arrays and what settings both have."""
     kind: Any = sklearn.mixture.GaussianMixture
-    theirs = kind(**_shared(estimator, kind) | {"n_components": len(p.weights)})
-    covariance, held = COVARIANCES[estimator.covariance_type], vars(estimator)
-    cholesky = covariance.precisions_cholesky(p.covariances)
-    spreads = p.covariances, covariance.precisions(cholesky), cholesky
+    own, k, held = COVARIANCES[estimator.covariance_type], len(p.weights), vars(estimator)
+    covariance, covariances = COVARIANCES[_REPEATED.get(own.name, own.name)], p.covariances
+    settings = _shared(estimator, kind) | {"n_components": k, "covariance_type": covariance.name}
+    if covariance is not own:
+        covariances, start = _repeated(own, covariances, k), settings["precisions_init"]
+        if start is not None:
+            settings["precisions_init"] = _repeated(own, numbers(start), k).cpu().numpy()
+    theirs = kind(**settings)
+    cholesky = covariance.precisions_cholesky(covariances)
+    spreads = covariances, covariance.precisions(cholesky), cholesky
     for name, part in zip(_MIXTURE, (p.weights, p.means, *spreads), strict=True):
         setattr(theirs, name, part.cpu().numpy())
     theirs.n_features_in_ = p.means.shape[1]
     vars(theirs).update({name: held[name] for name in (*_FACTS, _NAMES) if name in held})
     return theirs
+
+
+def _repeated(kind: Covariance, variances: Tensor, k: int) -> Tensor:
+    """Give the variances, or precisions, that components share once for each of them."""
+    return COVARIANCES[_REPEATED[kind.name]].compact(kind.aligned(variances).repeat(k, 1))
 
 
 def of_sklearn(kind: type, theirs: Any, caller: str) -> Any:

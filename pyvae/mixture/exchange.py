@@ -71,7 +71,8 @@ class Exchange(FittedMixture):
     def to_distribution(self, dtype: torch.dtype = torch.float64) -> Distribution:
         """Give the mixture as a distribution of torch's kind, on the device of its parameters.
 
-        Its ``to_mixture()`` is torch's own ``MixtureSameFamily``.
+        Its ``to_mixture()`` is torch's own ``MixtureSameFamily``. Variances that components share
+        are there repeated, so that :meth:`from_distribution` gives diag or spherical ones.
 
         Raises
         ------
@@ -129,6 +130,9 @@ class Exchange(FittedMixture):
 
     def to_sklearn(self) -> sklearn.mixture.GaussianMixture:
         """Give the mixture as scikit-learn's fitted estimator, with the settings that it has too.
+
+        One of tied_diag or tied_spherical is there diag or spherical, with the same variances for
+        each component: densities are the same, and ``bic`` and ``aic`` charge for all of these.
 
         Raises
         ------

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from pyvae.mixture.arrays import Array
@@ -33,8 +35,11 @@ class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Exchange)
 
     Parameters
     ----------
-    n_components, covariance_type, tol, reg_covar, max_iter, n_init, init_params, weights_init, \
-means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
+    covariance_type
+        ``"full"``, ``"tied"``, ``"diag"`` or ``"spherical"``, as scikit-learn's; of all components
+        ``"tied_diag"``, one variance a coordinate, ``(D,)``, or ``"tied_spherical"``, one number.
+    n_components, tol, reg_covar, max_iter, n_init, init_params, weights_init, means_init, \
+precisions_init, random_state, warm_start, verbose, verbose_interval
         As scikit-learn's. With ``reg_covar=0`` the M step is exact, and each iteration checks that
         the free energy does not fall.
     missing_values
@@ -82,16 +87,20 @@ means_init, precisions_init, random_state, warm_start, verbose, verbose_interval
     >>> mixture.means_[mixture.predict([[0.0, 0.0], [12.0, 3.0]])].round(3)
     array([[ 1.,  2.],
            [10.,  2.]])
+    >>> GaussianMixture(2, covariance_type="tied_diag", random_state=0).fit(X).covariances_.round(2)
+    array([0.  , 2.67])
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **RANGES,
         "weights_init": ["array-like", Tensor, None],
         "means_init": ["array-like", Tensor, None],
-        "precisions_init": ["array-like", Tensor, None],
+        "precisions_init": [
+            Interval(Real, 0.0, None, closed="neither"), "array-like", np.ndarray, Tensor, None,
+        ],
         "reseed": ["boolean"],
         "prior": [ConjugatePrior, None],
-    }
+    }  # fmt: skip
 
     def __init__(
         self,

@@ -12,11 +12,10 @@ from pyvae.mixture.factors import IllDefined
 
 def second_sums(kind: Covariance, covariances: Tensor, reg_covar: float, divisor: Tensor) -> Tensor:
     """Give the second sums of which these covariances are the M step."""
+    found = kind.aligned(covariances)
     if not kind.has_matrices:
-        variances = covariances - reg_covar
-        return divisor[:, None] * (variances[:, None] if variances.ndim == 1 else variances)
-    matrices = covariances[None] if kind.pooled else covariances
-    return (matrices - reg_covar * _identity(matrices)) * divisor[:, None, None]
+        return (found - reg_covar) * divisor[:, None]
+    return (found - reg_covar * _identity(found)) * divisor[:, None, None]
 
 
 def from_precisions_cholesky(kind: Covariance, cholesky: Tensor) -> Tensor:
@@ -30,7 +29,7 @@ def from_precisions_cholesky(kind: Covariance, cholesky: Tensor) -> Tensor:
     if not kind.has_matrices:
         kind.precisions_cholesky(cholesky)  # refuses what is not positive
         return cholesky.square().reciprocal()
-    factors = cholesky[None] if kind.pooled else cholesky
+    factors = kind.aligned(cholesky)
     positive = (torch.diagonal(factors, dim1=-2, dim2=-1) > 0).all(1)
     upper = (factors.tril(-1) == 0.0).all(-1).all(-1)
     lower = (factors.triu(1) == 0.0).all(-1).all(-1)
@@ -38,8 +37,7 @@ def from_precisions_cholesky(kind: Covariance, cholesky: Tensor) -> Tensor:
     if wrong.any():
         raise IllDefined(wrong.nonzero()[:, 0])
     inverse = torch.linalg.inv(factors)
-    found = inverse.mT @ inverse
-    return found[0] if kind.pooled else found
+    return kind.compact(inverse.mT @ inverse)
 
 
 def misfit(kind: Covariance, covariances: Tensor, cholesky: Tensor) -> float:

@@ -52,7 +52,7 @@ def posterior(kind: Covariance, x: Tensor, p: Parameters) -> tuple[Tensor, Tenso
             density = torch.logsumexp(joint, 1)
             found = joint - density[:, None], density
         elif seen.any():
-            found = kind.posterior(x[rows][:, seen], _seen(p, seen))
+            found = kind.posterior(x[rows][:, seen], _seen(kind, p, seen))
         else:
             found = p.shares.log().expand(len(rows), -1), p.log_total
         log_shares[rows], log_prob[rows] = found[0].to(x.dtype), found[1].to(x.dtype)
@@ -118,15 +118,14 @@ def _completed(
     if seen.all():
         return kind.sums(x, weight, p)
     if seen.any():
-        found = kind.sums(x, weight, _seen(p, seen))
+        found = kind.sums(x, weight, _seen(kind, p, seen))
     else:
         total = weight.double().sum()
         counts, nothing = total * p.shares, p.means.new_zeros(k, 0)
-        second = p.means.new_zeros(1 if p.covariances.ndim == 2 else k, 0, 0)
+        second = p.means.new_zeros(1 if kind.pooled else k, 0, 0)
         found = Sums(total * p.log_total, total, counts, nothing, second, nothing)
     _, regression, rest = unseen(factors, seen)
-    shares = found.counts.sum() if kind.pooled else found.counts[:, None, None]
-    rest = rest @ rest.mT * shares
+    rest = rest @ rest.mT * kind.divisor(found.counts, d)[:, None, None]
     first = p.means.new_zeros(k, d)
     first[:, seen] = found.first
     first[:, ~seen] = (regression @ found.first[:, :, None]).squeeze(2)
@@ -140,9 +139,8 @@ def _completed(
     return Sums(found.log_likelihood, found.total, found.counts, first, second, p.means)
 
 
-def _seen(p: Parameters, seen: Tensor) -> Parameters:
-    inside = p.covariances[..., seen, :][..., seen]
-    return p._replace(means=p.means[:, seen], covariances=inside)
+def _seen(kind: Covariance, p: Parameters, seen: Tensor) -> Parameters:
+    return p._replace(means=p.means[:, seen], covariances=kind.block(p.covariances, seen))
 
 
 def _masked_sums(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters) -> Sums:
@@ -155,8 +153,7 @@ def _masked_sums(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters) -> 
     unseen = shares.T @ (~seen).double() * variances
     first = torch.einsum("nk,nkd->kd", shares, gaps)
     second = torch.einsum("nk,nkd->kd", shares, gaps.square()) + unseen
-    if p.covariances.ndim == 1:
-        second = second.sum(1, keepdim=True)
+    second = second.sum_to_size(kind.aligned(p.covariances).shape)
     return Sums((weight * log_prob).sum(), weight.sum(), shares.sum(0), first, second, p.means)
 
 

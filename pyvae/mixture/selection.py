@@ -111,7 +111,7 @@ def select_mixture(
     n_components
         Numbers to try.
     covariance_types
-        Types to try; ``"all"`` is all four.
+        Types to try; ``"all"`` is all six.
     criterion
         ``"bic"``, ``"aic"`` or ``"icl"``, of which the least is best: the estimator's methods.
     n_jobs

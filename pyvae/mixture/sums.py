@@ -27,8 +27,8 @@ class Sums:
     first
         sum_n r_nk (x_n - reference_k), ``(K, D)``.
     second
-        sum_n r_nk (x_n - reference_k)^2, ``(K, D)``, or ``(K, 1)`` summed over D; of the outer
-        products ``(K, D, D)``, or ``(1, D, D)`` summed over K.
+        sum_n r_nk (x_n - reference_k)^2, ``(K, D)``; of the outer products ``(K, D, D)``. An axis
+        of size one is summed over: of K, or of D in the former.
     reference
         ``(K, D)``.
     """
@@ -54,16 +54,13 @@ class Sums:
         """Give the same sums about other references."""
         shift = reference - self.reference
         first = self.first - self.counts[:, None] * shift
-        if self.second.shape == self.first.shape:
+        if self.second.ndim == 2:
             change = shift * (self.first + first)
-        elif self.second.ndim == 2:
-            change = (shift * (self.first + first)).sum(1, keepdim=True)
         else:
             change = shift[:, :, None] * self.first[:, None, :]
             change = change + first[:, :, None] * shift[:, None, :]
-            if len(self.second) == 1:
-                change = change.sum(0, keepdim=True)
-        return replace(self, first=first, second=self.second - change, reference=reference)
+        second = self.second - change.sum_to_size(self.second.shape)
+        return replace(self, first=first, second=second, reference=reference)
 
     def flat(self) -> Tensor:
         """Give all that is added in one vector, for a reduction over processes."""

@@ -2,9 +2,10 @@
 """Variational Bayes for a Gaussian mixture: the prior of its parameters, and their posterior.
 
 A priori the precisions are Wishart, each mean is normal given its component's, and the weights are
-Dirichlet or from a Dirichlet process. The posterior q is of the same family, in which four kinds
-of covariance are four restrictions of the Wishart distributions: none, one for all components
-(``tied``), a diagonal scale (``diag``), and a scale in proportion to the identity (``spherical``).
+Dirichlet or from a Dirichlet process. The posterior q is of the same family, in which the kinds of
+covariance are restrictions of the Wishart distributions: none, one for all components (``tied``),
+a diagonal scale (``diag``), a scale in proportion to the identity (``spherical``), and either of
+these for all components (``tied_diag``, ``tied_spherical``).
 
 Source: Bishop (2006), section 10.2, and appendix B for the distributions; docs/theory.md has the
 restrictions.

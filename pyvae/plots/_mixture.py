@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from ._latent import MOST_POINTS, Panel, Plane, draw_plane, extent_with_contours
 from .style import FILL, INK, color, dress, legend_above, new_figure, number, plain
 
 _MOST_CURVES = 20
-_LINE_MARKERS = "os^D"
+_LINE_MARKERS = "os^DvP"
 _MOST_OBLONG = 4.0  # sides of a frame beyond which equal scales would leave it nearly empty
 
 
@@ -124,11 +125,11 @@ def information_criterion(
     figure = new_figure(6.4, 3.8, f"{name} over the number of components", "Lower is better.")
     axes = dress(figure.subplots(), "", "components", name)
     lines = list(dict.fromkeys(kinds.tolist()))
-    for index, kind in enumerate(lines):
+    for index, (kind, marker) in enumerate(zip(lines, cycle(_LINE_MARKERS), strict=False)):
         mine = np.flatnonzero(kinds == kind)
         mine = mine[np.argsort(at[mine], kind="stable")]
         axes.plot(
-            at[mine], heights[mine], color=color(index), marker=_LINE_MARKERS[index % 4],
+            at[mine], heights[mine], color=color(index), marker=marker,
             markersize=4, linewidth=1.4, label=plain(kind),
         )  # fmt: skip
     best = int(np.nanargmin(heights))

@@ -10,7 +10,8 @@ import numpy as np
 import sklearn.mixture
 from sklearn.exceptions import ConvergenceWarning
 
-KINDS = ("full", "tied", "diag", "spherical")
+KINDS = ("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical")
+THEIRS = KINDS[:4]  # scikit-learn's
 
 
 def clusters(count: int = 300, d: int = 4, seed: int = 0) -> np.ndarray:
@@ -22,7 +23,10 @@ def clusters(count: int = 300, d: int = 4, seed: int = 0) -> np.ndarray:
 
 def same_start(x: np.ndarray, kind: str, k: int = 3, seed: int = 0) -> dict[str, Any]:
     """Constructor arguments of both libraries' estimators that leave no choice of a start."""
-    theirs = sklearn.mixture.GaussianMixture(k, covariance_type=kind, random_state=seed, max_iter=1)
+    untied = kind if kind in THEIRS else kind.removeprefix("tied_")
+    theirs = sklearn.mixture.GaussianMixture(
+        k, covariance_type=untied, random_state=seed, max_iter=1
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         theirs.fit(x)
@@ -31,5 +35,5 @@ def same_start(x: np.ndarray, kind: str, k: int = 3, seed: int = 0) -> dict[str,
         "covariance_type": kind,
         "weights_init": theirs.weights_,
         "means_init": theirs.means_,
-        "precisions_init": theirs.precisions_,
+        "precisions_init": theirs.precisions_ if kind in THEIRS else theirs.precisions_.mean(0),
     }

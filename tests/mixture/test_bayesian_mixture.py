@@ -18,9 +18,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pyvae.mixture import BayesianGaussianMixture, points
 from pyvae.mixture.concentration import WEIGHTS
-from tests.mixture.drawing import KINDS, clusters
+from tests.mixture.drawing import KINDS, THEIRS, clusters
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
+each_of_theirs = pytest.mark.parametrize("kind", THEIRS)
 each_type = pytest.mark.parametrize("weights", list(WEIGHTS))
 FITTED = (
     "weight_concentration_", "mean_precision_", "means_", "degrees_of_freedom_", "covariances_",
@@ -80,7 +81,7 @@ def equal(ours: Any, theirs: Any, new: np.ndarray, rtol: float = 1e-6) -> None:
 
 
 # Priors in each place, and concentrations so small that their exponentials are none.
-@each_kind
+@each_of_theirs
 @each_type
 @pytest.mark.parametrize(
     ("draw", "options"),
@@ -108,7 +109,7 @@ def test_equal_to_scikit_learn(kind: str, weights: str, draw: Any, options: dict
     equal(ours, theirs, np.concatenate([x[::7], far]))
 
 
-@each_kind
+@each_of_theirs
 @each_type
 def test_weights_are_repetitions(kind: str, weights: str) -> None:
     """Of scikit-learn's, from where it stands after no iteration."""
@@ -135,8 +136,9 @@ def test_tensors(kind: str) -> None:
     """Tensors in, tensors out, equal to the same numbers in an array; float32 is near."""
     x = torch.from_numpy(clusters(50))
     options: dict[str, Any] = {"covariance_type": kind, "random_state": 0}
+    k = 3 if kind == "tied_diag" else 4  # whose spare component fades too slowly for float32
     ours, other, near = (
-        BayesianGaussianMixture(4, **options).fit(each)
+        BayesianGaussianMixture(k, **options).fit(each)
         for each in (x.float(), x.float().numpy(), x)
     )
     for name in FITTED:
@@ -258,11 +260,17 @@ def test_data_without_a_covariance(kind: str, name: str) -> None:
     fitted = BayesianGaussianMixture(4, **options).fit(x)
     assert np.isfinite(fitted.score_samples(x)).all()
     assert (np.linalg.eigvalsh(fitted.covariance_matrices_) > 1e-9).all()
-    singular = kind in ("full", "tied") or name == "copies" or (name, kind) == ("constant", "diag")
+    singular = (
+        kind in ("full", "tied")
+        or name == "copies"
+        or (name == "constant" and kind.endswith("diag"))
+    )
     assert np.isfinite(fitted.evidence_lower_bound_) == (not singular)
     one = BayesianGaussianMixture(1, **options).fit(x)
-    theirs = sklearn.mixture.BayesianGaussianMixture(n_components=1, **options).fit(x)
-    np.testing.assert_allclose(one.covariances_, theirs.covariances_, rtol=1e-6, atol=1e-12)
+    untied = {**options, "covariance_type": kind if kind in THEIRS else kind.removeprefix("tied_")}
+    theirs = sklearn.mixture.BayesianGaussianMixture(n_components=1, **untied).fit(x)
+    want = theirs.covariances_.reshape(np.shape(one.covariances_))
+    np.testing.assert_allclose(one.covariances_, want, rtol=1e-6, atol=1e-12)
     if singular:
         with pytest.raises(ValueError, match=r"covariance_prior, which holds up .* is singular"):
             BayesianGaussianMixture(4, **options, reg_covar=0.0).fit(x)

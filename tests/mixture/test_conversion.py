@@ -20,9 +20,11 @@ from torch.distributions import (
 
 from pyvae.distributions import GaussianMixture as Distribution
 from pyvae.mixture import ConjugatePrior, GaussianMixture
-from tests.mixture.drawing import KINDS, clusters
+from tests.mixture.drawing import KINDS, THEIRS, clusters
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
+# What a distribution, or scikit-learn, has of a kind whose variances are shared.
+REPEATED = {"tied_diag": "diag", "tied_spherical": "spherical"}
 MIXTURE = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 X = clusters(50)
 
@@ -52,9 +54,11 @@ def test_a_distribution_and_back(kind: str, k: int, d: int) -> None:
             got = getattr(again, name)
             np.testing.assert_allclose(got, getattr(mixture, name), rtol=1e-8, atol=1e-10)
     # Of one component tied is full, and of one dimension spherical is diag, with equal densities.
-    assert again.covariance_type == kind or min(k, d) == 1
+    assert again.covariance_type == REPEATED.get(kind, kind) or min(k, d) == 1
+    np.testing.assert_allclose(again.covariance_matrices_, mixture.covariance_matrices_, rtol=1e-8)
     np.testing.assert_allclose(again.score_samples(x), want, rtol=1e-10)
-    assert again.n_parameters_ == mixture.n_parameters_
+    once = np.size(mixture.covariances_) if kind in REPEATED else 0
+    assert again.n_parameters_ == mixture.n_parameters_ + (k - 1) * once
     assert again.partial_fit(x).n_iter_ == 2
 
 
@@ -103,7 +107,7 @@ def test_what_is_no_mixture_of_gaussians() -> None:
         GaussianMixture().to_distribution()
 
 
-@each_kind
+@pytest.mark.parametrize("kind", THEIRS)
 def test_scikit_learns(kind: str) -> None:
     options = {"covariance_type": kind, "random_state": 0, "tol": 1e-4, "n_init": 2}
     theirs = sklearn.mixture.GaussianMixture(3, **options).fit(X)
@@ -124,6 +128,28 @@ def test_scikit_learns(kind: str) -> None:
     assert back.n_iter_ == theirs.n_iter_
     tensors = fitted(kind, torch.from_numpy(X))  # type: ignore[arg-type]
     assert isinstance(tensors.to_sklearn().means_, np.ndarray)
+
+
+@pytest.mark.parametrize("kind", REPEATED)
+@pytest.mark.parametrize("tensors", [False, True])
+def test_kinds_that_scikit_learn_does_not_have(kind: str, tensors: bool) -> None:
+    """Each component has the variances of all there, exactly; a new fit starts from them too."""
+    d = {"tied_diag": (4,), "tied_spherical": ()}[kind]
+    given: Any = torch.full(d, 0.5) if tensors else np.full(d, 0.5)
+    ours = fitted(kind, torch.from_numpy(X) if tensors else X, precisions_init=given)  # type: ignore[arg-type]
+    theirs = ours.to_sklearn()
+    assert theirs.covariance_type == REPEATED[kind]
+    for name in ("covariances_", "precisions_", "precisions_cholesky_"):
+        got = getattr(theirs, name)
+        assert isinstance(got, np.ndarray)
+        np.testing.assert_array_equal(got, np.broadcast_to(getattr(ours, name), got.shape))
+    np.testing.assert_array_equal(theirs.covariances_.shape, (3, *d))
+    np.testing.assert_allclose(theirs.score_samples(X), ours.score_samples(X), rtol=1e-12)
+    np.testing.assert_allclose(theirs.predict_proba(X), ours.predict_proba(X), atol=1e-12)
+    again = GaussianMixture.from_sklearn(theirs)
+    np.testing.assert_array_equal(again.covariance_matrices_, ours.covariance_matrices_)
+    np.testing.assert_array_equal(theirs.precisions_init, np.full((3, *d), 0.5))
+    assert theirs.fit(X).converged_
 
 
 def test_what_is_not_scikit_learns_fitted_mixture() -> None:

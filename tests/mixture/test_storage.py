@@ -91,6 +91,8 @@ def test_parameters(stored: Callable[[np.ndarray], Any], kind: str) -> None:
     first = GaussianMixture(3, covariance_type=kind, random_state=0).fit(x)
 
     def given(value: np.ndarray) -> Any:
+        if np.ndim(value) == 0:
+            return stored(np.array([[value]]))[0, 0]
         return stored(value[:, None])[:, 0] if value.ndim == 1 else stored(value)
 
     names = ("weights", "means", "precisions")

@@ -33,3 +33,11 @@ def test_a_line_for_each_type() -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["full", r"a\$b\$"]
     figure.canvas.draw()
+
+
+def test_types_are_told_apart() -> None:
+    """By colour and by marker, as many as there are types of covariance."""
+    figure = plots.information_criterion([1] * 6, range(6), "BIC", list("abcdef"))
+    lines = figure.axes[0].lines[:6]
+    assert len({line.get_color() for line in lines}) == 6
+    assert len({line.get_marker() for line in lines}) == 6

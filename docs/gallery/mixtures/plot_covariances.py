@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 r"""
-The four covariances
-====================
+Types of covariance
+===================
 
 A mixture of two components on two stretched clouds, with each ``covariance_type``. *Spherical* has
-one variance a component, *diag* one a coordinate, *tied* one matrix for all components, *full* a
-matrix each. What a type cannot say is found as something else.
+one variance a component, *diag* one a coordinate, *full* a matrix each; of the *tied* types, below,
+all components share one. What a type cannot say is found as something else.
 """
 
 import matplotlib.pyplot as plt
@@ -24,8 +24,9 @@ X = np.concatenate([stretched, upright])
 # holds 86 % of its component. The log-likelihood, in nats a point, always favours the richer type;
 # the Bayesian information criterion charges for its parameters, and lower is better.
 
-figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), sharex=True, sharey=True, layout="constrained")
-for ax, kind in zip(axes, ("spherical", "diag", "tied", "full"), strict=True):
+figure, axes = plt.subplots(2, 3, figsize=(10, 6.6), sharex=True, sharey=True, layout="constrained")
+kinds = ("spherical", "diag", "full", "tied_spherical", "tied_diag", "tied")
+for ax, kind in zip(axes.flat, kinds, strict=True):
     mixture = GaussianMixture(2, covariance_type=kind, n_init=3, random_state=0).fit(X)
     ax.scatter(*X.T, c=mixture.predict(X), cmap="coolwarm", s=6, alpha=0.6)
     for mean, covariance in zip(mixture.means_, mixture.covariance_matrices_, strict=True):
