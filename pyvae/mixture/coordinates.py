@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -29,8 +30,8 @@ class Coordinates(FittedMixture, Generic[Plain]):
     """
 
     @property
-    def _plain(self) -> Callable[..., Plain]:
-        raise NotImplementedError
+    @abstractmethod
+    def _plain(self) -> Callable[..., Plain]: ...
 
     def marginal(self, columns: Columns) -> Plain:
         """Mixture of some coordinates, whatever the others are, as a ``GaussianMixture``.

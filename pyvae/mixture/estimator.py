@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
@@ -126,6 +127,7 @@ class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
             self._step(X, sample_weight)
         return self
 
+    @abstractmethod
     def _model(
         self,
         points: Points,
@@ -139,8 +141,8 @@ class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
 
         ``batch`` tells whether the points are one of a ``partial_fit``, of which there are more.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _ascend(
         self,
         model: Model,
@@ -150,7 +152,6 @@ class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
         told: Callable[[int, float, float], None],
     ) -> Ascent:
         """Fit the model."""
-        raise NotImplementedError
 
     def _fit(self, X: Array, sample_weight: Array | None) -> None:
         processes = Processes(self.distributed)
