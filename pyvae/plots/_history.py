@@ -25,6 +25,7 @@ _PHASES: dict[str, tuple[str, dict[str, Any]]] = {
         {"facecolor": "none", "edgecolor": "#c4c4c4", "hatch": "////", "linewidth": 0},
     ),
 }
+_LEAST = 1e-3  # nats that a scale is made for: below are rounding and what nobody reads
 _PARTS = {
     "log_prob_w": ("log p(w|z)", PALETTE[0]),
     "entropy_w": ("entropy of q(w|x)", PALETTE[1]),
@@ -124,7 +125,8 @@ def _use(axes: Axes, rows: Sequence[Mapping[str, Any]], epochs: NDArray) -> None
         dress(right, "", "", "nats")
         right.grid(False)
         right.spines["right"].set(visible=True, color=FAINT)
-        right.set_ylim(0, 1.06 * np.nanmax(doubt) or 1.0)
+        most = np.nanmax(doubt)
+        right.set_ylim(0, 1.06 * most if most > _LEAST else 1.0)
     if lines:
         legend_above(axes, lines)
 
@@ -147,7 +149,7 @@ def _zoom(axes: Axes, epochs: NDArray, *curves: NDArray) -> None:
     if not settled.size:
         return
     low, high = settled.min(), settled.max()
-    pad = 0.06 * (high - low) or 1.0
+    pad = 0.06 * (high - low) if high - low > _LEAST else 1.0
     cut = None
     if everything.min() < low - (high - low):
         cut = everything.min()

@@ -49,6 +49,18 @@ def test_history_draws_every_part_of_every_length(epochs):
     assert not overlaps(figure)
 
 
+@pytest.mark.parametrize("least", [0.0, 1e-22, 1e-7])
+def test_history_makes_no_scale_for_rounding(least):
+    """Of clusters far apart the entropy of q(z) is nothing, and a bound may stand still."""
+    settled = [
+        dict(row, posterior_entropy=least * e, bound=-30.0 - least * e, reconstruction=-20.0)
+        for e, row in enumerate(rows(40))
+    ]
+    figure = plots.history(settled)
+    assert not overlaps(figure)
+    assert not any("e−" in text or "e-" in text for text in texts(figure))
+
+
 def test_history_leaves_out_what_was_not_measured():
     bare = [{"epoch": 1, "bound": -3.0, "val_bound": None}, {"epoch": 2, "bound": float("nan")}]
     figure = plots.history(bare)
