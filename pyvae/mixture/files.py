@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A fitted mixture in a file of safetensors: three arrays, and in the header all that is not.
+"""A fitted mixture in a file of safetensors: its arrays, and in the header all that is not.
 
 Nothing in it is executed. What the header says is compared with its form, and the arrays' shapes
 and types with it, before a number is read; then the numbers with their digest, and with a mixture.
@@ -8,6 +8,7 @@ and types with it, before a number is read; then the numbers with their digest, 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from numbers import Integral, Real
 from pathlib import Path
@@ -19,7 +20,8 @@ from torch import Tensor
 
 from pyvae.errors import NotFound, WrongValue
 from pyvae.mixture import state
-from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
+from pyvae.mixture.covariance import NAMES, Covariance, Parameters, covariance_of
+from pyvae.mixture.matrices import Matrices
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.start import METHODS
 from pyvae.storage import form, tensors
@@ -30,7 +32,6 @@ from pyvae.storage.writing import write_atomically
 NAME = "mixture.safetensors"  # in a folder of fit-mixture
 _WRITER = "GaussianMixture.save"
 _FORMAT, _VERSION = "pyvae.mixture", 1
-_STORED = ("weights", "means", "covariances")
 _MOST_HEADER = 1 << 24  # characters: some hundreds, and names of columns
 _MOST_NUMBERS = 1 << 59  # of covariances, as torch can say their size in bytes
 _NUMBER = form.Real()
@@ -45,7 +46,7 @@ _PRIOR = Fields(
 )
 # Of the constructor; where a fit starts and who takes part in it are its own affair.
 _SETTINGS = {
-    "covariance_type": Text(tuple(COVARIANCES)),
+    "covariance_type": Text(NAMES),
     "tol": form.Real(0.0),
     "reg_covar": form.Real(0.0),
     "max_iter": Integer(0),
@@ -57,6 +58,7 @@ _SETTINGS = {
     "reseed": Truth(),
     "prior": Maybe(_PRIOR),
 }
+_LATER = {"rank": Maybe(Integer(1))}  # which earlier files do not have
 _FACTS = {
     "converged_": Truth(),
     "n_iter_": Integer(0),
@@ -68,7 +70,7 @@ _FORM = Fields(
     {
         "format": Exactly(_FORMAT),
         "version": Integer(1),
-        "settings": Fields(_SETTINGS),
+        "settings": Fields(_SETTINGS, _LATER),
         "facts": Fields(optional=_FACTS),
         "feature_names": Maybe(Rows(lambda _: Text())),
     }
@@ -83,16 +85,18 @@ def save(estimator: Any, path: Path) -> None:
     sklearn.exceptions.NotFittedError, ValueError
         If its attributes are no mixture.
     """
-    p = state.parameters(estimator, COVARIANCES[estimator.covariance_type])
+    kind = covariance_of(estimator.covariance_type, estimator.rank)
+    p = state.parameters(estimator, kind)
     names = vars(estimator).get("feature_names_in_")
     said = {
         "format": _FORMAT,
         "version": _VERSION,
-        "settings": {name: plain(getattr(estimator, name)) for name in _SETTINGS},
+        "settings": {name: plain(getattr(estimator, name)) for name in (*_SETTINGS, *_LATER)},
         "facts": {name: plain(vars(estimator)[name]) for name in _FACTS if name in vars(estimator)},
         "feature_names": None if names is None else [str(name) for name in names],
     }
-    arrays = tensors.plain({name: getattr(p, name) for name in _STORED})
+    parts = {"weights": p.weights, "means": p.means, **kind.parts(p.covariances)}
+    arrays = tensors.plain(parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, tensors.content(arrays, json.dumps(said)))
 
@@ -111,10 +115,19 @@ def load(kind: Any, path: Path) -> Any:
     with tensors.opened(path) as file:
         header, declared = tensors.header(path, file, _WRITER), tensors.declared(file)
         said = _said(path, header["config"])
-        covariance = COVARIANCES[said["settings"]["covariance_type"]]
+        covariance = _kind(path, said["settings"])
         _check(path, covariance, declared)
         found = tensors.read(path, file, header["sha256"], declared)
-    return _restored(kind, path, covariance, said, Parameters(**found))
+    covariances = covariance.of_parts(found)
+    p = Parameters(found["weights"], found["means"], covariances)
+    return _restored(kind, path, covariance, said, p)
+
+
+def _kind(path: Path, settings: dict[str, Any]) -> Covariance:
+    try:
+        return covariance_of(settings["covariance_type"], settings.get("rank"))
+    except WrongValue as error:
+        raise WrongValue(f"{path} is damaged: {error}") from None
 
 
 def _said(path: Path, text: str) -> dict[str, Any]:
@@ -136,7 +149,9 @@ def _check(path: Path, kind: Covariance, declared: dict[str, tensors.Declared]) 
     k, d = means if len(means) == 2 else (0, 0)
     if not 0 < k * d * d < _MOST_NUMBERS:
         raise WrongValue(f"{path}: means has shape {means}; expected (K, D)")
-    shapes = {"weights": (k,), "means": (k, d), "covariances": kind.shape(k, d)}
+    shapes = {"weights": (k,), "means": (k, d), **kind.part_shapes(k, d)}
+    if max(map(math.prod, shapes.values())) >= _MOST_NUMBERS:
+        raise WrongValue(f"{path} is damaged: {kind.name} of a size that no file can hold")
     expected = {
         name: torch.empty(shape, dtype=torch.float64, device="meta")
         for name, shape in shapes.items()
@@ -157,10 +172,11 @@ def _restored(
     if prior is not None and prior["mean"] is not None and len(prior["mean"]) != d:
         raise WrongValue(f"{path}: the prior's mean has {len(prior['mean'])} coordinates, not {d}")
     new = kind(k, **settings, prior=None if prior is None else ConjugatePrior(**prior))
-    for name in _STORED:
-        setattr(new, f"{name}_", getattr(p, name).numpy())
+    parts = {"weights": p.weights, "means": p.means, **covariance.parts(p.covariances)}
+    for name, part in parts.items():
+        setattr(new, f"{name}_", part.numpy())
     try:
-        if covariance.has_matrices:
+        if isinstance(covariance, Matrices):
             _require_symmetric(p.covariances)
         state.set_mixture(new, new.means_, covariance, state.parameters(new, covariance))
     except WrongValue as error:

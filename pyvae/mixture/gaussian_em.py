@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyvae.mixture import missing
 from pyvae.mixture.conditioning import UNIT, rounding, working_dtype
-from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.covariance import Covariance, Moments, Parameters
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
@@ -114,8 +114,9 @@ class GaussianEM:
 
     def sums_behind(self, total: float) -> Sums:
         """Give the sums of so many points of which the present parameters are the M step."""
-        prior = ConjugatePrior() if self.prior is None else self.prior  # that one is flat
-        return prior.sums_behind(self.kind, self.parameters, total, self.reg_covar)
+        if self.prior is None:
+            return self.kind.sums_behind(self.parameters, total, self.reg_covar)
+        return self.prior.sums_behind(_moments(self.kind), self.parameters, total, self.reg_covar)
 
     def free_energy(self, q: Posterior) -> float:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
@@ -137,10 +138,12 @@ class GaussianEM:
     def _maximum(self, sums: Sums) -> Parameters:
         if self.prior is None:
             return m_step(self.kind, sums, self.reg_covar)
-        return self.prior.m_step(self.kind, sums, self.reg_covar)
+        return self.prior.m_step(_moments(self.kind), sums, self.reg_covar)
 
     def _log_prior(self) -> float:
-        return 0.0 if self.prior is None else self.prior.log_density(self.kind, self.parameters)
+        if self.prior is None:
+            return 0.0
+        return self.prior.log_density(_moments(self.kind), self.parameters)
 
     def _chunks(self, data: Points) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Give the points in a dtype that has digits enough for the present covariances."""
@@ -166,5 +169,10 @@ def m_step(kind: Covariance, sums: Sums, reg_covar: float) -> Parameters:
     """
     weights, means = kind.weights_and_means(sums)
     covariances = kind.covariances(sums.about(means), reg_covar)
-    kind.precisions_cholesky(covariances)  # refuses what is none
+    kind.require(covariances)
     return Parameters(weights, means, covariances)
+
+
+def _moments(kind: Covariance) -> Moments:
+    assert isinstance(kind, Moments)  # others have no conjugate prior
+    return kind

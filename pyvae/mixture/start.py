@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture.arrays import Array, numbers
-from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.covariance import Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_em import m_step
 from pyvae.mixture.points import Points
@@ -48,6 +48,12 @@ class Given(NamedTuple):
             If one has another shape, weights are not in [0, 1] or do not sum to one, or precisions
             are not positive definite.
         """
+        if self.precisions is not None and not isinstance(kind, Moments):
+            raise WrongValue(
+                f"precisions_init with covariance_type={kind.name!r}: precisions do not tell "
+                "factors from noise. Leave it out, or set weights_, means_, factors_ and "
+                "noise_variances_ and fit with warm_start=True"
+            )
         k, d = num_components, len(origin)
         shapes = (k,), (k, d), kind.shape(k, d)
         weights, means, precisions = (
@@ -62,7 +68,10 @@ class Given(NamedTuple):
                 f"{weights.sum()}"
             )
         means = None if means is None else means - origin.double()
-        return weights, means, None if precisions is None else _covariances(kind, precisions)
+        if precisions is None:
+            return weights, means, None
+        assert isinstance(kind, Moments)
+        return weights, means, _covariances(kind, precisions)
 
 
 def start(
@@ -95,13 +104,19 @@ def first_sums(
     random: np.random.RandomState,
 ) -> Sums:
     """Give the sums of first responsibilities, of a sample where there are very many points."""
-    return _sums(kind, _parts(points, num_components, method, random))
+    # One point has no factors, and a component without them would get none.
+    whole = isinstance(kind, LowRank)
+    parts = _parts(points, num_components, method, random, whole)
+    counts = torch.stack([share.sum() for _, share in parts])
+    tiny = torch.finfo(torch.float64).tiny
+    means = torch.stack([share @ x for x, share in parts]) / counts.clamp_min(tiny)[:, None]
+    return kind.first_sums(parts, counts, means, random)
 
 
 def _parts(
-    points: Points, num_components: int, method: str, random: np.random.RandomState
+    points: Points, num_components: int, method: str, random: np.random.RandomState, whole: bool
 ) -> list[tuple[Tensor, Tensor]]:
-    """Give the points of every component, and its shares in them."""
+    """Give the points of every component, and its shares in them; ``whole`` leaves none out."""
     rows, weight = points.sample(_most_rows(len(points), points.dimension, num_components))
     rows = rows.nan_to_num(nan=0.0) if rows.isnan().any() else rows
     weight = rows.new_ones(len(rows)) if weight is None else weight
@@ -111,6 +126,8 @@ def _parts(
         x, shares = rows.double(), shares * weight.double()[:, None]
         return [(x, share) for share in shares.T]
     labels, chosen = _labels(rows, weight, num_components, method, random)
+    if whole and not isinstance(chosen, slice):
+        labels, chosen = torch.cdist(rows, rows[chosen]).argmin(1), slice(None)
     x, w = rows[chosen].double(), weight[chosen].double()
     order = torch.argsort(labels)
     sizes = torch.bincount(labels, minlength=num_components).tolist()
@@ -139,7 +156,7 @@ def shaped(name: str, value: Array, shape: tuple[int, ...], device: torch.device
     return found
 
 
-def _covariances(kind: Covariance, precisions: Tensor) -> Tensor:
+def _covariances(kind: Moments, precisions: Tensor) -> Tensor:
     message = f"The parameter '{kind.name} precision' should be positive"
     try:
         kind.precisions_cholesky(precisions)
@@ -170,16 +187,3 @@ def _labels(
         kmeans = KMeans(k, init=centres, n_init=1)  # type: ignore[arg-type]
         kmeans.fit(rows.cpu().numpy(), sample_weight=weight.cpu().numpy())
     return torch.from_numpy(kmeans.labels_).long().to(rows.device), slice(None)
-
-
-def _sums(kind: Covariance, parts: list[tuple[Tensor, Tensor]]) -> Sums:
-    """Sums about the means, of every component's points and shares in them."""
-    counts = torch.stack([share.sum() for _, share in parts])
-    tiny = torch.finfo(torch.float64).tiny
-    means = torch.stack([share @ x for x, share in parts]) / counts.clamp_min(tiny)[:, None]
-    second = [kind.second(x - m, share) for (x, share), m in zip(parts, means, strict=True)]
-    second = torch.stack(second)
-    if kind.pooled:
-        second = second.sum(0, keepdim=True)
-    zero = means.new_zeros(())
-    return Sums(zero, counts.sum(), counts, torch.zeros_like(means), second, means)

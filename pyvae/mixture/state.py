@@ -3,7 +3,8 @@
 
 They may be set by hand, reordered, or come from a file: all that is computed is computed from them.
 Densities are those of ``precisions_cholesky_``, as scikit-learn's are; ``covariances_`` stand for
-them where they agree, for their digits, and where there are no others.
+them where they agree, for their digits, and where there are no others. Of low_rank they are those
+of ``factors_`` and ``noise_variances_``, which it has in place of these.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture import arrays
-from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.covariance import Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.inverses import from_precisions_cholesky, misfit
 
 _SPREADS = ("precisions_cholesky_", "covariances_", "precisions_")
+_FACTORS = ("factors_", "noise_variances_")
 _ROUNDING = 1e-6  # within which covariances_ and precisions_cholesky_ agree
 _ANOTHER = 1e-2  # beyond which they are not of the same mixture
 
@@ -43,7 +45,8 @@ def unchanged_on_failure(estimator: object) -> Iterator[None]:
 def is_mixture(estimator: object) -> bool:
     """Tell whether the attributes say all of a mixture, whoever set them."""
     held = vars(estimator)
-    return {"weights_", "means_"} <= held.keys() and any(name in held for name in _SPREADS)
+    some = any(name in held for name in _SPREADS) or set(_FACTORS) <= held.keys()
+    return {"weights_", "means_"} <= held.keys() and some
 
 
 def parameters(estimator: object, kind: Covariance) -> Parameters:
@@ -56,12 +59,18 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
     ValueError
         If they do not fit each other or the kind of covariance, or are no numbers of a mixture.
     """
-    if not is_mixture(estimator):
-        missing = [name for name in ("weights_", "means_") if name not in vars(estimator)]
-        named = missing or [" or ".join(_SPREADS)]
+    held = vars(estimator)
+    missing = [name for name in ("weights_", "means_") if name not in held]
+    if isinstance(kind, LowRank):
+        needed = "factors_ and noise_variances_"
+        missing += [name for name in _FACTORS if name not in held]
+    else:
+        needed = "precisions_cholesky_"
+        missing += [" or ".join(_SPREADS)] * (not any(name in held for name in _SPREADS))
+    if missing:
         raise NotFittedError(
-            f"This {type(estimator).__name__} instance has no {', '.join(named)}: call fit(), or "
-            "set weights_, means_ and precisions_cholesky_"
+            f"This {type(estimator).__name__} instance has no {', '.join(missing)}: call fit(), or "
+            f"set weights_, means_ and {needed}"
         )
     means = _finite(estimator, "means_", None)
     if means.ndim != 2:
@@ -75,12 +84,18 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
 
 def set_mixture(estimator: Any, example: arrays.Array, kind: Covariance, p: Parameters) -> None:
     """Set all attributes that say a mixture, as tensors or arrays as the example is one."""
-    cholesky = kind.precisions_cholesky(p.covariances)
-    estimator.weights_ = arrays.as_given(example, p.weights)
-    estimator.means_ = arrays.as_given(example, p.means)
-    estimator.covariances_ = arrays.as_given(example, p.covariances)
-    estimator.precisions_cholesky_ = arrays.as_given(example, cholesky)
-    estimator.precisions_ = arrays.as_given(example, kind.precisions(cholesky))
+    said = {"weights_": p.weights, "means_": p.means}
+    if isinstance(kind, Moments):
+        cholesky = kind.precisions_cholesky(p.covariances)
+        said |= {"covariances_": p.covariances, "precisions_cholesky_": cholesky}
+        said["precisions_"] = kind.precisions(cholesky)
+    else:
+        kind.require(p.covariances)
+        said |= {f"{name}_": part for name, part in kind.parts(p.covariances).items()}
+    for name in (*_SPREADS, *_FACTORS):  # of an earlier fit of another kind
+        vars(estimator).pop(name, None)
+    for name, value in said.items():
+        setattr(estimator, name, arrays.as_given(example, value.contiguous()))
     estimator.n_features_in_ = p.means.shape[1]
 
 
@@ -104,7 +119,7 @@ def require_components(present: Parameters, n_components: int, way: str) -> Para
 def covariances_are_others(estimator: object, kind: Covariance) -> bool:
     """Tell whether ``covariances_`` and ``precisions_cholesky_`` are of different mixtures."""
     held = vars(estimator)
-    if not {"covariances_", "precisions_cholesky_"} <= held.keys():
+    if not {"covariances_", "precisions_cholesky_"} <= held.keys() or not isinstance(kind, Moments):
         return False
     covariances = arrays.numbers(held["covariances_"])
     cholesky = arrays.numbers(held["precisions_cholesky_"], covariances.device)
@@ -114,6 +129,9 @@ def covariances_are_others(estimator: object, kind: Covariance) -> bool:
 def _covariances(estimator: object, kind: Covariance, means: Tensor) -> Tensor:
     k, d = means.shape
     reason = f"covariance_type={kind.name!r} of {k} components in {d} dimensions"
+    if isinstance(kind, LowRank):
+        return _of_factors(estimator, kind, means)
+    assert isinstance(kind, Moments)
     held, shape = vars(estimator), kind.shape(k, d)
     name = next(name for name in _SPREADS if name in held)
     found = shaped(estimator, name, shape, reason, means.device)
@@ -136,7 +154,26 @@ def _covariances(estimator: object, kind: Covariance, means: Tensor) -> Tensor:
         ) from None
 
 
-def _agree(kind: Covariance, covariances: Tensor, cholesky: Tensor, tolerance: float) -> bool:
+def _of_factors(estimator: object, kind: LowRank, means: Tensor) -> Tensor:
+    k, d = means.shape
+    reason = f"covariance_type={kind.name!r} and rank={kind.rank}"
+    reason += f" of {k} components in {d} dimensions"
+    parts = {
+        name: shaped(estimator, f"{name}_", shape, reason, means.device)
+        for name, shape in kind.part_shapes(k, d).items()
+    }
+    found = kind.of_parts(parts)
+    try:
+        kind.require(found)
+    except IllDefined as error:
+        raise WrongValue(
+            f"noise_variances_ of components {error.components} are not all above zero: set those "
+            "of such a mixture, or call fit()"
+        ) from None
+    return found
+
+
+def _agree(kind: Moments, covariances: Tensor, cholesky: Tensor, tolerance: float) -> bool:
     if covariances.shape != cholesky.shape:
         return False
     try:
