@@ -26,7 +26,7 @@ PYTHON: dict[str, set[str]] = {
     "plots": {"errors"},
     "settings": {"errors"},
     "models": {"errors", "examples", "storage", "ops", "settings", "clustering"},
-    "mixture": {"errors", "distributions", "ops", "progress", "storage"},
+    "mixture": {"errors", "distributions", "examples", "ops", "progress", "storage"},
     "clustering": {"errors", "examples", "progress", "storage"},
     "distributions": {"errors", "ops"},
     "inference": {"errors", "distributions", "models", "ops"},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the estimator is given, as tensors: arrays, tensors, mapped files, and their checks."""
+"""What the estimator is given, as rows of tensors: arrays, mapped files, streams; their checks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
 
 from pyvae.errors import WrongValue
+from pyvae.mixture.streams import Stream
+from pyvae.mixture.tensors import Array, as_tensor, numbers
 
-Array = Any  # whatever scikit-learn takes as an array, or a torch tensor
-Source = Tensor | np.memmap
+__all__ = ["Array", "Source", "as_tensor", "numbers"]
+Source = Tensor | np.memmap | Stream
 _ROWS = 2**16  # looked at at a time
 
 
@@ -45,11 +47,11 @@ def is_source(X: Array) -> TypeGuard[Source]:
     """Tell whether points are read as they are; scikit-learn makes an array of all others."""
     if isinstance(X, np.memmap):
         return X.dtype in (np.float32, np.float64) and X.ndim == 2
-    return isinstance(X, Tensor)
+    return isinstance(X, Tensor | Stream)
 
 
 def read(X: Source, required: Required) -> Source:
-    """Check points, and give them as a tensor, or as they are where they are mapped from a file.
+    """Check points, and give them as a tensor, or as they are where they are read by chunks.
 
     Raises
     ------
@@ -63,32 +65,6 @@ def read(X: Source, required: Required) -> Source:
     for at in range(0, len(X), _ROWS):
         _require_finite(rows(X, slice(at, at + _ROWS)), required.allow_nan, at)
     return X
-
-
-def as_tensor(values: Array) -> Tensor:
-    """Give numbers as a tensor: the one door from arrays to torch.
-
-    The tensor has the array's memory where torch can have it. Memory that must not be written to,
-    runs backwards, is not aligned (a field of a packed record) or is of another byte order is
-    copied.
-    """
-    if isinstance(values, Tensor):
-        return values.detach()
-    array = np.asarray(values)
-    strides_fit = all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)
-    flags, native = array.flags, array.dtype.isnative
-    if not (flags.writeable and flags.aligned and native and strides_fit):
-        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-    return torch.from_numpy(array)
-
-
-def numbers(values: Array, device: torch.device | None = None) -> Tensor:
-    """Give parameters, however they are stored, in float64 and one after the other in memory."""
-    if isinstance(values, Tensor):
-        return values.detach().to(device, torch.float64).contiguous()
-    if isinstance(values, tuple) and any(isinstance(value, Tensor) for value in values):
-        return torch.stack([numbers(value, device) for value in values])
-    return as_tensor(np.asarray(values, dtype=np.float64)).to(device).contiguous()
 
 
 def require_size(X: Source | np.ndarray, required: Required) -> None:
@@ -117,8 +93,7 @@ def column_sums(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
     Of the rows that have a weight, each once.
     """
-    device = source.device if isinstance(source, Tensor) else None
-    total = torch.zeros(source.shape[1], dtype=torch.float64, device=device)
+    total = torch.zeros(source.shape[1], dtype=torch.float64, device=like(source).device)
     observed = torch.zeros_like(total)
     for at in range(0, len(source), _ROWS):
         part = rows(source, slice(at, at + _ROWS)).double()
@@ -131,6 +106,8 @@ def column_sums(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def rows(source: Source, index: slice | Tensor) -> Tensor:
     """Give some rows, one after the other in memory, however they are stored."""
+    if isinstance(source, Stream):
+        return source.rows(index)
     if isinstance(source, Tensor):
         found = source[index.to(source.device) if isinstance(index, Tensor) else index]
         return found.contiguous()
@@ -163,14 +140,17 @@ def _let_go(part: np.memmap) -> None:
 
 
 def as_given(example: Array, result: Tensor) -> Array:
-    """Give a result as a tensor where the example is one, and as an array (a number) otherwise."""
-    return result if isinstance(example, Tensor) else result.cpu().numpy()[()]
+    """Give a result as a tensor where the example has such, and as an array (a number) if not."""
+    tensors = isinstance(example, Tensor) or (isinstance(example, Stream) and example.has_tensors)
+    return result if tensors else result.cpu().numpy()[()]
 
 
 def like(source: Source) -> Tensor:
     """Give an empty tensor of the same dtype on the same device."""
     if isinstance(source, Tensor):
         return source.new_empty(0)
+    if isinstance(source, Stream):
+        return torch.empty(0, dtype=source.dtype, device=source.device)
     return torch.from_numpy(np.empty(0, dtype=source.dtype))
 
 
@@ -184,6 +164,8 @@ def read_weight(weight: Array | None, source: Source) -> Tensor | None:
     """
     if weight is None:
         return None
+    if isinstance(source, Stream):
+        source.keep_order("sample_weight")
     if isinstance(weight, Tensor):
         found = weight.detach()
         if found.shape != (len(source),):

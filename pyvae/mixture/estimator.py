@@ -29,6 +29,7 @@ from pyvae.mixture.points import Points
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.start import METHODS
 from pyvae.mixture.stepwise import step
+from pyvae.mixture.streams import batches_once, is_batches, opened
 from pyvae.progress import FitProgress
 
 if TYPE_CHECKING:
@@ -78,8 +79,10 @@ class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
         Parameters
         ----------
         X
-            Points ``(N, D)``: an array, a tensor, or an array mapped from a file
-            (``np.load(path, mmap_mode="r")``), which is read in one pass an iteration.
+            Points ``(N, D)``: an array, a tensor, or what is read in one pass an iteration, of
+            which little is held in memory: an array mapped from a file
+            (``np.load(path, mmap_mode="r")``), or batches that can be read again, of a DataLoader,
+            a Dataset, pyarrow's tables, Parquet files and datasets, or any other iterable.
         y
             Ignored.
         sample_weight
@@ -110,7 +113,8 @@ class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
         That is from the last fit or batch, or what was set by hand; without any, the batch is what
         the first starts from. The sums behind the parameters become (1 - eta) of themselves and
         eta of the batch's, with eta = (t + 2)^-0.6 after t batches; ``n_samples_seen_`` points
-        count as so many batches of this size (where it was not set, ``n_iter_`` batches).
+        count as so many batches of this size (where it was not set, ``n_iter_`` batches). Of
+        a DataLoader or any other iterable each batch is one step.
 
         Returns
         -------
@@ -124,7 +128,15 @@ class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
         """
         self._validate_params()
         with state.unchanged_on_failure(self):
-            self._step(X, sample_weight)
+            if not is_batches(X):
+                self._step(X, sample_weight)
+                return self
+            if sample_weight is not None:
+                raise WrongValue(
+                    "sample_weight is for one batch; call partial_fit for each of X's with its own"
+                )
+            for batch in batches_once(X):
+                self._step(batch, None)
         return self
 
     @abstractmethod
@@ -155,6 +167,7 @@ class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
 
     def _fit(self, X: Array, sample_weight: Array | None) -> None:
         processes = Processes(self.distributed)
+        X = opened(X)
         present = self._present("warm_start=True") if self.warm_start else None
         points = self._points(X, sample_weight, present)
         processes.agree(points.dimension, points.origin.device)

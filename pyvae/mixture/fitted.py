@@ -19,6 +19,7 @@ from pyvae.mixture.arrays import Array, Required, Source
 from pyvae.mixture.conditioning import working_dtype
 from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
 from pyvae.mixture.points import Points
+from pyvae.mixture.streams import Stream, opened
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -118,7 +119,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _by_point(self, X: Array, function: Any) -> Array:
         """Apply a function to all points, some at a time."""
         check_is_fitted(self)
-        p = self._parameters()
+        p, X = self._parameters(), opened(X)
+        if isinstance(X, Stream):
+            X.keep_order("what is said of each point")
         source = self._read(X, dimension=p.means.shape[1], least=1)
         p = p.to(arrays.like(source).device)
         points = Points(source, None, p.centre().to(arrays.like(source)))
@@ -141,9 +144,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         required = Required(type(self).__name__, least, allow_nan, dimension)
         if arrays.is_source(X):
             source = arrays.read(X, required)
-            if fits:
-                self.n_features_in_ = source.shape[1]
-                vars(self).pop("feature_names_in_", None)  # of an earlier fit
+            self._agree(source, fits)
             return source
         # scikit-learn keeps the number and the names of the columns on the estimator itself.
         checked: Any = validate_data(
@@ -156,6 +157,22 @@ class FittedMixture(DensityMixin, BaseEstimator):
         )
         arrays.require_size(checked, required)
         return arrays.as_tensor(checked)
+
+    def _agree(self, source: Source, fits: bool) -> None:
+        """Keep number and names of a fit's columns; refuse other names than these."""
+        names = source.feature_names if isinstance(source, Stream) else None
+        if fits:
+            self.n_features_in_ = source.shape[1]
+            vars(self).pop("feature_names_in_", None)  # of an earlier fit
+            if names is not None:
+                self.feature_names_in_ = np.array(names, dtype=object)
+            return
+        known = vars(self).get("feature_names_in_")
+        if names is not None and known is not None and names != list(known):
+            raise WrongValue(
+                f"X has columns {', '.join(names)}; {type(self).__name__} is expecting "
+                f"{', '.join(known)}, in this order"
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

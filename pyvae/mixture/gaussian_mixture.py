@@ -24,6 +24,7 @@ from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.start import Given, start
+from pyvae.mixture.streams import opened
 
 
 class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Exchange):
@@ -145,10 +146,12 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
 
     def aic(self, X: Array) -> float:
         """Akaike's information criterion on X: lower is better."""
+        X = opened(X)
         return -2.0 * self.score(X) * len(X) + 2.0 * self.n_parameters_
 
     def bic(self, X: Array) -> float:
         """Bayesian information criterion on X: lower is better."""
+        X = opened(X)
         return -2.0 * self.score(X) * len(X) + self.n_parameters_ * math.log(len(X))
 
     def icl(self, X: Array) -> float:
@@ -170,6 +173,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         >>> round(mixture.icl(X) - mixture.bic(X), 6)
         0.0
         """
+        X = opened(X)
         entropy = self._by_point(
             X, lambda x, p: torch.special.entr(self._posterior(x, p)[0].exp()).sum(1)
         )

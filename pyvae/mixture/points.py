@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,12 +33,12 @@ class Points:
         ``(D,)``, in the dtype of the source.
     """
 
-    source: Tensor | np.memmap
+    source: arrays.Source
     weight: Tensor | None
     origin: Tensor
 
     @staticmethod
-    def about_their_mean(source: Tensor | np.memmap, weight: Tensor | None) -> Points:
+    def about_their_mean(source: arrays.Source, weight: Tensor | None) -> Points:
         """Take the mean of the rows as the origin; a coordinate that none has is zero there."""
         total, observed = arrays.column_sums(source, weight)
         mean = total / observed.clamp_min(1.0)
