@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pyvae.arrow import is_arrow, record_batches
 from pyvae.errors import WrongValue
 from pyvae.examples import batches_of
-from pyvae.mixture.arrow import is_arrow, record_batches
 from pyvae.mixture.tensors import as_tensor
 
 _READ_AGAIN = (
