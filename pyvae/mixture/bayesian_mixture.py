@@ -36,7 +36,7 @@ _PRIORS = (
     "degrees_of_freedom",
     "covariance",
 )
-_EVENLY = ("kmeans", "random")  # starts in which every point has its share
+_EVENLY = ("kmeans", "trimmed_kmeans", "random")  # starts in which every point has its share
 
 
 class BayesianGaussianMixture(MixtureEstimator[VariationalEM, GaussianMixture]):

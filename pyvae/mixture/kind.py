@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -75,6 +76,26 @@ class Covariance(ABC):
         total = float(len(x)) if weight is None else weight.double().sum()
         total = torch.as_tensor(total, dtype=torch.float64, device=x.device)
         return Sums(found[0], total, *found[1:], means.double())
+
+    def only(self, p: Parameters, chosen: slice) -> Parameters:
+        """Give the parameters of some components, their weights as they are."""
+        covariances = p.covariances if self.pooled else p.covariances[chosen]
+        scores = None if p.scores is None else p.scores[chosen]
+        return Parameters(p.weights[chosen], p.means[chosen], covariances, scores)
+
+    def together(self, parts: Sequence[Sums]) -> Sums:
+        """Give the sums of components that have points of their own, of those of each."""
+        joined = {
+            name: torch.cat([getattr(part, name) for part in parts])
+            for name in ("counts", "first", "second", "reference")
+        }
+        if self.pooled:
+            joined["second"] = joined["second"].sum(0, keepdim=True)
+        log_likelihood, total = (
+            torch.stack([getattr(part, name) for part in parts]).sum()
+            for name in ("log_likelihood", "total")
+        )
+        return Sums(log_likelihood, total, **joined)
 
     def weights_and_means(self, sums: Sums) -> tuple[Tensor, Tensor]:
         """M step of these two; a component without points keeps its mean."""
