@@ -129,6 +129,24 @@ def column_sums(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     return total, observed
 
 
+def column_ranges(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Give every coordinate's least and largest observed value, ``(D,)`` in float64.
+
+    Of the rows that have a weight; infinite where there is none.
+    """
+    device = source.device if isinstance(source, Tensor) else None
+    largest = torch.full((source.shape[1],), -torch.inf, dtype=torch.float64, device=device)
+    least = -largest
+    for at in range(0, len(source), _ROWS):
+        part = rows(source, slice(at, at + _ROWS)).double()
+        if weight is not None:
+            part = part[weight[at : at + _ROWS] > 0]
+        if len(part):
+            least = torch.minimum(least, part.nan_to_num(nan=torch.inf).amin(0))
+            largest = torch.maximum(largest, part.nan_to_num(nan=-torch.inf).amax(0))
+    return least, largest
+
+
 def rows(source: Source, index: slice | Tensor) -> Tensor:
     """Give some rows, one after the other in memory, however they are stored."""
     if isinstance(source, Tensor):

@@ -20,6 +20,7 @@ from torch import Tensor
 from pyvae.errors import NotFound, WrongValue
 from pyvae.mixture import state
 from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
+from pyvae.mixture.noise import noise_of
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.start import METHODS
 from pyvae.storage import form, tensors
@@ -57,6 +58,8 @@ _SETTINGS = {
     "reseed": Truth(),
     "prior": Maybe(_PRIOR),
 }
+# Written where they are not left out, so that files without them are as before.
+_OPTIONAL = {"noise": Text(("uniform",))}
 _FACTS = {
     "converged_": Truth(),
     "n_iter_": Integer(0),
@@ -64,14 +67,16 @@ _FACTS = {
     "lower_bounds_": Rows(lambda _: form.Real(finite=False)),
     "n_samples_seen_": form.Real(0.0),
 }
+_NOISE = Fields({"weight": form.Real(0.0), "box": Rows(lambda _: Rows(lambda _: _NUMBER), 2)})
 _FORM = Fields(
     {
         "format": Exactly(_FORMAT),
         "version": Integer(1),
-        "settings": Fields(_SETTINGS),
+        "settings": Fields(_SETTINGS, _OPTIONAL),
         "facts": Fields(optional=_FACTS),
         "feature_names": Maybe(Rows(lambda _: Text())),
-    }
+    },
+    {"noise": _NOISE},
 )
 
 
@@ -85,13 +90,17 @@ def save(estimator: Any, path: Path) -> None:
     """
     p = state.parameters(estimator, COVARIANCES[estimator.covariance_type])
     names = vars(estimator).get("feature_names_in_")
+    optional = [name for name in _OPTIONAL if getattr(estimator, name) is not None]
     said = {
         "format": _FORMAT,
         "version": _VERSION,
-        "settings": {name: plain(getattr(estimator, name)) for name in _SETTINGS},
+        "settings": {name: plain(getattr(estimator, name)) for name in (*_SETTINGS, *optional)},
         "facts": {name: plain(vars(estimator)[name]) for name in _FACTS if name in vars(estimator)},
         "feature_names": None if names is None else [str(name) for name in names],
     }
+    noise = noise_of(estimator, p.means.shape[1])
+    if noise is not None:
+        said["noise"] = {"weight": noise.weight.item(), "box": noise.box.tolist()}
     arrays = tensors.plain({name: getattr(p, name) for name in _STORED})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, tensors.content(arrays, json.dumps(said)))
@@ -160,6 +169,8 @@ def _restored(
     for name in _STORED:
         setattr(new, f"{name}_", getattr(p, name).numpy())
     try:
+        if "noise" in said:
+            _restore_noise(new, d, **said["noise"])
         if covariance.has_matrices:
             _require_symmetric(p.covariances)
         state.set_mixture(new, new.means_, covariance, state.parameters(new, covariance))
@@ -169,6 +180,13 @@ def _restored(
     if names is not None:
         new.feature_names_in_ = np.array(names, dtype=object)
     return new
+
+
+def _restore_noise(new: Any, d: int, weight: float, box: list[list[float]]) -> None:
+    if any(len(corner) != d for corner in box):
+        raise WrongValue(f"the noise's box has corners of other than {d} coordinates")
+    new.noise_weight_, new.noise_box_ = weight, np.array(box)
+    noise_of(new, d)  # refuses what is none
 
 
 def _require_symmetric(covariances: Tensor) -> None:

@@ -102,6 +102,8 @@ class GaussianEM:
         weight = x.new_ones(len(x)) if weight is None else weight
         rows = [(labels.component == k).nonzero()[:, 0] for k in range(len(self.parameters.means))]
         found = self._by_component([(x[some], weight[some]) for some in rows])
+        chosen = torch.where(found.counts > 0, found.counts * self.parameters.log_weights, 0.0)
+        found = replace(found, log_likelihood=found.log_likelihood + chosen.sum())
         unknown, graded = (labels.component == group for group in (UNKNOWN, GRADED))
         if unknown.any():
             found = found + self._unlabelled(x[unknown], weight[unknown])
@@ -177,11 +179,12 @@ class GaussianEM:
         return self._sums(x, weight, self.parameters)
 
     def _by_component(self, parts: Sequence[tuple[Tensor, Tensor]]) -> Sums:
-        """Give the sums of points, and their weights, of which each component has its own."""
+        """Give the sums of points, and their weights, of which each component has its own.
+
+        Their log-likelihood is that of the points given the components.
+        """
         kind, p = self.kind, self.parameters
-        return kind.together(
-            [self._sums(*part, kind.only(p, slice(k, k + 1))) for k, part in enumerate(parts)]
-        )
+        return kind.together([self._sums(*part, kind.alone(p, k)) for k, part in enumerate(parts)])
 
     def _graded(self, x: Tensor, weight: Tensor, log_evidence: Tensor) -> Sums:
         """Give the sums of points of which each has evidence ``(N, K)`` of its own."""

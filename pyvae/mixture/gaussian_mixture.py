@@ -10,23 +10,27 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from pyvae.mixture.arrays import Array
+from pyvae.mixture.arrays import Array, as_given
 from pyvae.mixture.covariance import Parameters
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
 from pyvae.mixture.exchange import Exchange
 from pyvae.mixture.gaussian_em import GaussianEM
+from pyvae.mixture.noise import Noise
+from pyvae.mixture.noise_em import NoiseEM
+from pyvae.mixture.noisy import NoisyMixture
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.start import Given, start
+from pyvae.mixture.trimming import TRIMMED, trimmed_method
 
 
-class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Exchange):
+class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], NoisyMixture, Exchange):
     """Mixture of Gaussians fitted by EM, in place of ``sklearn.mixture.GaussianMixture``.
 
     Same parameters, attributes and methods; beside these, weights of points, points of which
@@ -40,8 +44,9 @@ class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Exchange)
         ``"tied_diag"``, one variance a coordinate, ``(D,)``, or ``"tied_spherical"``, one number.
     n_components, tol, reg_covar, max_iter, n_init, init_params, weights_init, means_init, \
 precisions_init, random_state, warm_start, verbose, verbose_interval
-        As scikit-learn's. With ``reg_covar=0`` the M step is exact, and each iteration checks that
-        the free energy does not fall.
+        As scikit-learn's; ``init_params`` may be ``"trimmed_kmeans"`` too, k-means without the
+        tenth of the points that is farthest. With ``reg_covar=0`` the M step is exact, and each
+        iteration checks that the free energy does not fall.
     missing_values
         ``"refuse"`` NaN, or ``"marginalize"``: NaN stands for what was not observed, and is
         integrated out exactly.
@@ -51,6 +56,10 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         EM has ``max_iter`` iterations from there, and what is said of how it went is of these.
     prior
         A :class:`pyvae.mixture.ConjugatePrior` on the parameters: the fit is its posterior's mode.
+    noise
+        ``"uniform"`` adds a component of noise, uniform in the box of X, for points that are of no
+        cluster. ``init_params="kmeans"`` then leaves out the tenth of the points that is farthest,
+        as ``"trimmed_kmeans"`` does; a start at single points is refused.
     distributed
         Whether each process of torch's default group has other points, and all fit one mixture:
         one reduction of the sums an iteration. The start is that of rank 0, from its points, so
@@ -61,6 +70,9 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
     weights_, means_, covariances_, precisions_, precisions_cholesky_
         The mixture, in float64, in scikit-learn's shapes: tensors on X's device after a fit of a
         tensor, arrays otherwise.
+    noise_weight_, noise_box_, noise_log_volume_
+        With noise its weight, which ``weights_`` leave of one, the corners of its box ``(2, D)``,
+        and the logarithm of the box's volume.
     covariance_matrices_
         The same covariances as matrices ``(K, D, D)``, whatever their type.
     converged_, n_iter_, lower_bound_, lower_bounds_
@@ -100,6 +112,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         ],
         "reseed": ["boolean"],
         "prior": [ConjugatePrior, None],
+        "noise": [StrOptions({"uniform"}), None],
     }  # fmt: skip
 
     def __init__(
@@ -122,6 +135,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         missing_values: str = "refuse",
         reseed: bool = True,
         prior: ConjugatePrior | None = None,
+        noise: str | None = None,
         distributed: bool = False,
     ) -> None:
         self.n_components = n_components
@@ -141,6 +155,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         self.missing_values = missing_values
         self.reseed = reseed
         self.prior = prior
+        self.noise = noise
         self.distributed = distributed
 
     def aic(self, X: Array) -> float:
@@ -177,9 +192,12 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
 
     @property
     def n_parameters_(self) -> int:
-        """Number of free parameters: of weights, means and covariances."""
+        """Number of free parameters: of weights, means and covariances.
+
+        Noise has two, its weight and its volume.
+        """
         k, d = self._parameters().means.shape
-        return self._kind.parameters(k, d) + k * d + k - 1
+        return self._kind.parameters(k, d) + k * d + k - 1 + 2 * self._has_noise
 
     @property
     def _plain(self) -> type[GaussianMixture]:
@@ -195,15 +213,20 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         batch: bool,
     ) -> GaussianEM:
         begin = self._start(points, random, present)
-        return GaussianEM(
-            self._kind,
-            Parameters(*processes.of_the_first(begin[:3])),
-            dtype=points.origin.dtype,
-            reg_covar=float(self.reg_covar),
-            prior=None if self.prior is None else self.prior.about(points.origin),
-            incomplete=self.missing_values == "marginalize",
-            processes=processes,
-        )
+        begin = Parameters(*processes.of_the_first(begin[:3]))
+        options: dict[str, Any] = {
+            "dtype": points.origin.dtype,
+            "reg_covar": float(self.reg_covar),
+            "prior": None if self.prior is None else self.prior.about(points.origin),
+            "incomplete": self.missing_values == "marginalize",
+            "processes": processes,
+        }
+        if self.noise is None:
+            return GaussianEM(self._kind, begin, **options)
+        before = None if present is None else self._noise(present)
+        weight = TRIMMED if before is None else before.weight.item()
+        noise = Noise.about(points, weight, processes, before if batch else None)
+        return NoiseEM(self._kind, begin, noise=noise, **options)
 
     def _start(
         self, points: Points, random: np.random.RandomState, present: Parameters | None
@@ -213,6 +236,8 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
             return present.to(points.origin.device).about(points.origin)
         given = Given(self.weights_init, self.means_init, self.precisions_init)
         method, reg_covar = self.init_params, float(self.reg_covar)
+        if self.noise is not None:
+            method = trimmed_method(method)
         return start(given, self._kind, points, self.n_components, method, random, reg_covar)
 
     def _ascend(
@@ -228,3 +253,13 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
             reseeding = Reseeding(model, points, random)
             return reseeding.ascend(max_iter=max_iter, tol=tol, start=start, told=told)
         return ascend(model, points, max_iter=max_iter, tol=tol, start=start, told=told)
+
+    def _keep(
+        self, X: Array, origin: Tensor, ascent: Ascent, model: GaussianEM, seen: float
+    ) -> None:
+        super()._keep(X, origin, ascent, model, seen)
+        if isinstance(model, NoiseEM):
+            self.noise_weight_ = model.noise.weight.item()
+            self.noise_box_ = as_given(X, model.noise.box)
+        elif self._has_noise:
+            del self.noise_weight_, self.noise_box_

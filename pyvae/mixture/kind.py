@@ -42,12 +42,12 @@ class Parameters(NamedTuple):
     @property
     def shares(self) -> Tensor:
         """Responsibilities for a point of which nothing is known, ``(K,)``."""
-        return self.weights if self.scores is None else self.scores.softmax(0)
+        return self.log_weights.softmax(0)
 
     @property
     def log_total(self) -> Tensor:
-        """Log-density of such a point, ``()``: zero, of weights."""
-        return self.weights.new_zeros(()) if self.scores is None else self.scores.logsumexp(0)
+        """Log-density of such a point, ``()``: zero, of weights that sum to one."""
+        return self.log_weights.logsumexp(0)
 
     def to(self, device: torch.device) -> Parameters:
         """Give the parameters on a device."""
@@ -77,11 +77,11 @@ class Covariance(ABC):
         total = torch.as_tensor(total, dtype=torch.float64, device=x.device)
         return Sums(found[0], total, *found[1:], means.double())
 
-    def only(self, p: Parameters, chosen: slice) -> Parameters:
-        """Give the parameters of some components, their weights as they are."""
-        covariances = p.covariances if self.pooled else p.covariances[chosen]
-        scores = None if p.scores is None else p.scores[chosen]
-        return Parameters(p.weights[chosen], p.means[chosen], covariances, scores)
+    def alone(self, p: Parameters, component: int) -> Parameters:
+        """Give the parameters of one component, with a weight of one."""
+        only = slice(component, component + 1)
+        covariances = p.covariances if self.pooled else p.covariances[only]
+        return Parameters(torch.ones_like(p.weights[only]), p.means[only], covariances)
 
     def together(self, parts: Sequence[Sums]) -> Sums:
         """Give the sums of components that have points of their own, of those of each."""

@@ -16,9 +16,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyvae.errors import WrongValue
+
 TRIMMED = 0.1  # of the points, by their weights
 _STARTS, _MOST_STEPS = 10, 30
 _ELEMENTS = 2**22  # distances at a time
+
+
+def trimmed_method(method: str) -> str:
+    """Give the start beside noise that stands for one without it.
+
+    Raises
+    ------
+    ValueError
+        If that starts at single points: beside these everything is noise.
+    """
+    if method in ("k-means++", "random_from_data"):
+        raise WrongValue(
+            f"init_params={method!r} starts at single points, beside which all others are noise; "
+            'with noise="uniform" expected "kmeans", "trimmed_kmeans" or "random"'
+        )
+    return "trimmed_kmeans" if method == "kmeans" else method
 
 
 def trimmed_kmeans(
