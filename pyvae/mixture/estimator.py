@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the estimators of Gaussian mixtures share: how one is fitted, in passes or in batches."""
+"""What the estimators of mixtures share: how one is fitted, in passes or in batches."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from torch import Tensor
 from pyvae.errors import WrongValue
 from pyvae.mixture import state
 from pyvae.mixture.arrays import Array, column_sums, read_weight
-from pyvae.mixture.coordinates import Coordinates, Plain
 from pyvae.mixture.covariance import COVARIANCES, Parameters
 from pyvae.mixture.em import Ascent
+from pyvae.mixture.fitted import FittedMixture
 from pyvae.mixture.gaussian_em import GaussianEM
 from pyvae.mixture.labelled_start import require_labels_of_the_first
 from pyvae.mixture.labels import read_labels, require_possible
@@ -59,7 +59,7 @@ RANGES: dict[str, Any] = {
 Model = TypeVar("Model", bound=GaussianEM)
 
 
-class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
+class MixtureEstimator(FittedMixture, Generic[Model]):
     """Base of the estimators. A subclass makes the model, and says how it ascends."""
 
     tol: float
@@ -241,7 +241,7 @@ class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
 
     def _present(self, way: str) -> Parameters | None:
         """Give the mixture to go on from, None where there is none yet."""
-        if not state.is_mixture(self):
+        if not self._is_mixture():
             return None
         return state.require_components(self._parameters(), self.n_components, way)
 
@@ -273,4 +273,10 @@ class MixtureEstimator(Coordinates[Plain], Generic[Model, Plain]):
         self.converged_, self.n_iter_ = ascent.converged, len(ascent.bounds)
         self.lower_bounds_, self.lower_bound_ = ascent.bounds, ascent.bound
         self.n_samples_seen_ = seen
-        state.set_mixture(self, X, self._kind, model.parameters.about(-origin))
+        self._set_mixture(X, model.parameters.about(-origin))
+
+    def _is_mixture(self) -> bool:
+        return state.is_mixture(self)
+
+    def _set_mixture(self, X: Array, p: Parameters) -> None:
+        state.set_mixture(self, X, self._kind, p)

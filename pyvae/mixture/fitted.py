@@ -145,7 +145,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
     ) -> Source:
         """Check points; those of a new fit, of any dimension, say how many coordinates it has."""
         allow_nan, fits = allow_nan or self.missing_values == "marginalize", dimension is None
-        required = Required(type(self).__name__, least, allow_nan, dimension)
+        name, marginalizes = type(self).__name__, "missing_values" in self.get_params(deep=False)
+        required = Required(name, least, allow_nan, dimension, marginalizes)
         if arrays.is_source(X):
             source = arrays.read(X, required)
             if fits:
