@@ -42,6 +42,7 @@ class Criteria(FittedMixture):
         Examples
         --------
         >>> import numpy as np
+        >>> from pyvae.mixture import GaussianMixture
         >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
         >>> mixture = GaussianMixture(2, random_state=0).fit(X)
         >>> round(mixture.icl(X) - mixture.bic(X), 6)

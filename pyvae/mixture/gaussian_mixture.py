@@ -27,7 +27,7 @@ from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.start import Given, start
-from pyvae.mixture.trimming import TRIMMED, trimmed_method
+from pyvae.mixture.trimming import SHARES, trimmed_method
 
 
 class GaussianMixture(
@@ -51,8 +51,9 @@ class GaussianMixture(
     n_components, tol, reg_covar, max_iter, n_init, init_params, weights_init, means_init, \
 precisions_init, random_state, warm_start, verbose, verbose_interval
         As scikit-learn's; ``init_params`` may be ``"trimmed_kmeans"`` too, k-means without the
-        tenth of the points that is farthest. With ``reg_covar=0`` the M step is exact, and each
-        iteration checks that the free energy does not fall.
+        tenth of the points that is farthest, or without more where more are far away. With
+        ``reg_covar=0`` the M step is exact, and each iteration checks that the free energy does not
+        fall.
     missing_values
         ``"refuse"`` NaN, or ``"marginalize"``: NaN stands for what was not observed, and is
         integrated out exactly.
@@ -64,8 +65,8 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         A :class:`pyvae.mixture.ConjugatePrior` on the parameters: the fit is its posterior's mode.
     noise
         ``"uniform"`` adds a component of noise, uniform in the box of X, for points that are of no
-        cluster. ``init_params="kmeans"`` then leaves out the tenth of the points that is farthest,
-        as ``"trimmed_kmeans"`` does; a start at single points is refused.
+        cluster. ``init_params="kmeans"`` then stands for ``"trimmed_kmeans"``, and a start at
+        single points is refused.
     distributed
         Whether each process of torch's default group has other points, and all fit one mixture:
         one reduction of the sums an iteration. The start is that of rank 0, from its points, so
@@ -198,7 +199,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         if self.noise is None:
             return GaussianEM(self._kind, begin, **options)
         before = None if present is None else self._noise(present)
-        weight = TRIMMED if before is None else before.weight.item()
+        weight = SHARES[0] if before is None else before.weight.item()
         noise = Noise.about(points, weight, processes, before if batch else None)
         return NoiseEM(self._kind, begin, noise=noise, **options)
 

@@ -187,7 +187,7 @@ def _kmeans(rows: Tensor, weight: Tensor, centres: Tensor) -> Tensor:
 # Clusters about centres, of the starts that move these.
 _CLUSTERS: dict[str, Clusters] = {
     "kmeans": _kmeans,
-    "trimmed_kmeans": lambda rows, weight, centres: trimmed_clusters(rows, weight, centres)[0],
+    "trimmed_kmeans": trimmed_clusters,
 }
 
 

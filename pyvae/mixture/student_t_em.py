@@ -95,8 +95,8 @@ class StudentTEM(GaussianEM):
     def sums_behind(self, total: float) -> Sums:
         """Give the sums of so many points of which the present parameters are the M step.
 
-        There sum_n r_nk E[u_nk] is sum_n r_nk, since (nu + D) / (nu + delta) times nu + delta is
-        nu + D and the mean of E[u] delta is D (Kent, Tyler & Vardi, 1994).
+        Where EM has ended sum_n r_nk E[u_nk] is sum_n r_nk, since E[u] (nu + delta) is nu + D, and
+        the mean of E[u] delta is D (Kent, Tyler & Vardi, 1994).
         """
         p, half, zero = self.parameters, 0.5 * self.degrees, self.degrees.new_zeros(())
         points = p.weights / p.weights.sum() * total

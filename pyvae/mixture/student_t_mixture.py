@@ -54,8 +54,8 @@ class StudentTMixture(MixtureEstimator[StudentTEM], Criteria):
     tol, reg_covar, max_iter, n_init, random_state, warm_start, verbose, verbose_interval
         As :class:`GaussianMixture`'s.
     init_params
-        As :class:`GaussianMixture`'s. The default is k-means that leaves out the tenth of the
-        points that is farthest: k-means gives outliers clusters of their own.
+        As :class:`GaussianMixture`'s. The default is k-means that leaves out the points that are
+        farthest: k-means gives outliers clusters of their own.
     weights_init, means_init, precisions_init
         Where a fit starts; precisions are inverses of scale matrices.
     distributed
@@ -94,7 +94,7 @@ class StudentTMixture(MixtureEstimator[StudentTEM], Criteria):
     >>> X = np.random.default_rng(0).normal(size=(200, 2))
     >>> X[:20] += 100.0  # a tenth is somewhere else
     >>> StudentTMixture(degrees_of_freedom=2.0).fit(X).means_.round(1) + 0.0
-    array([[0.1, 0. ]])
+    array([[ 0. , -0.1]])
     """
 
     missing_values = "refuse"
