@@ -84,7 +84,13 @@ def read_labels(
     """
     if labels is None:
         return None
-    found = as_tensor(labels).to(like(source).device)
+    try:
+        found = as_tensor(labels).to(like(source).device)
+    except (TypeError, ValueError) as error:  # of text or objects, or of no shape
+        raise WrongValue(
+            f"labels is no array of numbers ({error}); expected integers, {UNKNOWN} for unknown, "
+            f"or probabilities (N, {num_components})"
+        ) from None
     count = len(source)
     if found.shape == (count,):
         read = Labels(_components(found, num_components))

@@ -209,6 +209,8 @@ def test_minibatches() -> None:
         (np.full(120, 3), r"labels holds 3 in row 0 .* expected 0 to 2"),
         (np.full(120, -2), "labels holds -2 in row 0"),
         (np.full(120, 0.0), "labels is of torch.float64; expected integers"),
+        (np.full(120, "a"), "labels is no array of numbers"),
+        ([None] * 120, "labels is no array of numbers"),
         (np.full(120, True), "labels is of torch.bool; expected integers"),
         (np.full((120, 3), 0.5), "labels holds no probabilities in row 0"),
         (np.tile([1.2, -0.2, 0.0], (120, 1)), "labels holds no probabilities in row 0"),
