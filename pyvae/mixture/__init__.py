@@ -9,6 +9,7 @@ from pyvae.mixture.gaussian_mixture import GaussianMixture
 from pyvae.mixture.initialization import InitialMixture, initial_mixture
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.selection import Candidate, MixtureSelection, select_mixture
+from pyvae.mixture.student_t_mixture import StudentTMixture
 
 __all__ = [
     "Ascent",
@@ -22,6 +23,7 @@ __all__ = [
     "InitialMixture",
     "LatentVariableEM",
     "MixtureSelection",
+    "StudentTMixture",
     "ascend",
     "initial_mixture",
     "select_mixture",

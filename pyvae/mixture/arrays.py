@@ -35,12 +35,15 @@ class Required:
         Whether NaN stands for what was not observed.
     dimension
         D of the fit; None at the fit itself, which takes any from one on.
+    marginalizes
+        Whether the estimator has a setting by which it allows NaN.
     """
 
     estimator: str
     least: int
     allow_nan: bool
     dimension: int | None
+    marginalizes: bool = True
 
 
 def is_source(X: Array) -> TypeGuard[Source]:
@@ -63,7 +66,7 @@ def read(X: Source, required: Required) -> Source:
         return _tensor(X, required)
     require_size(X, required)
     for at in range(0, len(X), _ROWS):
-        _require_finite(rows(X, slice(at, at + _ROWS)), required.allow_nan, at)
+        _require_finite(rows(X, slice(at, at + _ROWS)), required, at)
     return X
 
 
@@ -102,6 +105,24 @@ def column_sums(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         total += part.nansum(0)
         observed += (~part.isnan()).sum(0)
     return total, observed
+
+
+def column_ranges(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Give every coordinate's least and largest observed value, ``(D,)`` in float64.
+
+    Of the rows that have a weight; infinite where there is none.
+    """
+    device = like(source).device
+    largest = torch.full((source.shape[1],), -torch.inf, dtype=torch.float64, device=device)
+    least = -largest
+    for at in range(0, len(source), _ROWS):
+        part = rows(source, slice(at, at + _ROWS)).double()
+        if weight is not None:
+            part = part[weight[at : at + _ROWS] > 0]
+        if len(part):
+            least = torch.minimum(least, part.nan_to_num(nan=torch.inf).amin(0))
+            largest = torch.maximum(largest, part.nan_to_num(nan=-torch.inf).amax(0))
+    return least, largest
 
 
 def rows(source: Source, index: slice | Tensor) -> Tensor:
@@ -194,16 +215,16 @@ def _tensor(X: Tensor, required: Required) -> Tensor:
         X = X.double()
     elif X.dtype not in (torch.float32, torch.float64):
         X = X.float()
-    _require_finite(X, required.allow_nan, 0)
+    _require_finite(X, required, 0)
     return X
 
 
-def _require_finite(part: Tensor, allow_nan: bool, first: int) -> None:
-    wrong = part.isinf() if allow_nan else ~part.isfinite()
+def _require_finite(part: Tensor, required: Required, first: int) -> None:
+    wrong = part.isinf() if required.allow_nan else ~part.isfinite()
     if wrong.any():
         row = first + int(wrong.any(1).int().argmax())
-        way_out = "" if allow_nan else '; missing_values="marginalize" takes NaN for unobserved'
+        way_out = '; missing_values="marginalize" takes NaN for unobserved'
         raise WrongValue(
-            f"X holds {'infinity' if allow_nan else 'NaN or infinity'} in row {row} (counted from "
-            f"0){way_out}"
+            f"X holds {'infinity' if required.allow_nan else 'NaN or infinity'} in row {row} "
+            f"(counted from 0){way_out * (required.marginalizes and not required.allow_nan)}"
         )

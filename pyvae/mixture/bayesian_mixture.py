@@ -17,6 +17,7 @@ from pyvae.errors import WrongValue
 from pyvae.mixture import state
 from pyvae.mixture.arrays import Array, as_given
 from pyvae.mixture.concentration import WEIGHTS, Weights
+from pyvae.mixture.coordinates import Coordinates
 from pyvae.mixture.covariance import Parameters
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
@@ -36,10 +37,10 @@ _PRIORS = (
     "degrees_of_freedom",
     "covariance",
 )
-_EVENLY = ("kmeans", "random")  # starts in which every point has its share
+_EVENLY = ("kmeans", "trimmed_kmeans", "random")  # starts in which every point has its share
 
 
-class BayesianGaussianMixture(MixtureEstimator[VariationalEM, GaussianMixture]):
+class BayesianGaussianMixture(MixtureEstimator[VariationalEM], Coordinates[GaussianMixture]):
     """Mixture of Gaussians by variational Bayes, in place of scikit-learn's.
 
     That is ``sklearn.mixture.BayesianGaussianMixture``: same parameters, attributes and methods,

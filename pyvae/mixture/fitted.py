@@ -77,24 +77,31 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ValueError
             If ``n_samples`` is below one.
         """
+        points, labels = self._drawn(*self._ready_to_draw(n_samples))
+        return arrays.as_given(self.means_, points), arrays.as_given(self.means_, labels)
+
+    def _ready_to_draw(self, n_samples: int) -> tuple[np.random.RandomState, int, Parameters]:
         check_is_fitted(self)
         if n_samples < 1:
             raise WrongValue(f"n_samples={n_samples}; expected at least 1 for sample()")
-        random = check_random_state(self.random_state)
         p = self._parameters()
         if state.covariances_are_others(self, self._kind):
             warnings.warn(
                 "covariances_ are of another mixture than precisions_cholesky_, which the points "
                 "are drawn by: set both, or del precisions_cholesky_",
-                stacklevel=2,
+                stacklevel=3,
             )
+        return check_random_state(self.random_state), n_samples, p
+
+    def _drawn(
+        self, random: np.random.RandomState, n_samples: int, p: Parameters
+    ) -> tuple[Tensor, Tensor]:
         k, d = p.means.shape
         factors = torch.linalg.cholesky(self._matrices(p))
         counts = random.multinomial(n_samples, p.weights.cpu().numpy())
         labels = torch.from_numpy(np.repeat(np.arange(k), counts)).to(p.means.device)
         noise = torch.from_numpy(random.standard_normal((n_samples, d))).to(p.means)
-        drawn = p.means[labels] + (factors[labels] @ noise[:, :, None]).squeeze(2)
-        return arrays.as_given(self.means_, drawn), arrays.as_given(self.means_, labels)
+        return p.means[labels] + (factors[labels] @ noise[:, :, None]).squeeze(2), labels
 
     @property
     def _kind(self) -> Covariance:
@@ -141,7 +148,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
     ) -> Source:
         """Check points; those of a new fit, of any dimension, say how many coordinates it has."""
         allow_nan, fits = allow_nan or self.missing_values == "marginalize", dimension is None
-        required = Required(type(self).__name__, least, allow_nan, dimension)
+        name, marginalizes = type(self).__name__, "missing_values" in self.get_params(deep=False)
+        required = Required(name, least, allow_nan, dimension, marginalizes)
         if arrays.is_source(X):
             source = arrays.read(X, required)
             self._agree(source, fits)

@@ -8,7 +8,7 @@ them where they agree, for their digits, and where there are no others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,8 @@ from pyvae.mixture.covariance import Covariance, Parameters
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.inverses import from_precisions_cholesky, misfit
 
-_SPREADS = ("precisions_cholesky_", "covariances_", "precisions_")
+SPREADS = ("precisions_cholesky_", "covariances_", "precisions_")
+SCALES = "scales_"  # of Student t distributions
 _ROUNDING = 1e-6  # within which covariances_ and precisions_cholesky_ agree
 _ANOTHER = 1e-2  # beyond which they are not of the same mixture
 
@@ -40,14 +41,14 @@ def unchanged_on_failure(estimator: object) -> Iterator[None]:
         raise
 
 
-def is_mixture(estimator: object) -> bool:
+def is_mixture(estimator: object, spreads: Sequence[str] = SPREADS) -> bool:
     """Tell whether the attributes say all of a mixture, whoever set them."""
     held = vars(estimator)
-    return {"weights_", "means_"} <= held.keys() and any(name in held for name in _SPREADS)
+    return {"weights_", "means_"} <= held.keys() and any(name in held for name in spreads)
 
 
-def parameters(estimator: object, kind: Covariance) -> Parameters:
-    """Give the mixture that an estimator's attributes describe.
+def parameters(estimator: object, kind: Covariance, spreads: Sequence[str] = SPREADS) -> Parameters:
+    """Give the mixture that an estimator's attributes describe, of the first spread that it has.
 
     Raises
     ------
@@ -56,12 +57,12 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
     ValueError
         If they do not fit each other or the kind of covariance, or are no numbers of a mixture.
     """
-    if not is_mixture(estimator):
+    if not is_mixture(estimator, spreads):
         missing = [name for name in ("weights_", "means_") if name not in vars(estimator)]
-        named = missing or [" or ".join(_SPREADS)]
+        named = missing or [" or ".join(spreads)]
         raise NotFittedError(
             f"This {type(estimator).__name__} instance has no {', '.join(named)}: call fit(), or "
-            "set weights_, means_ and precisions_cholesky_"
+            f"set weights_, means_ and {spreads[0]}"
         )
     means = _finite(estimator, "means_", None)
     if means.ndim != 2:
@@ -70,7 +71,7 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
     weights = shaped(estimator, "weights_", shape, reason, means.device)
     if not (weights >= 0).all() or not weights.sum() > 0:
         raise WrongValue("weights_ must not be negative, nor all zero")
-    return Parameters(weights, means, _covariances(estimator, kind, means))
+    return Parameters(weights, means, _covariances(estimator, kind, means, spreads))
 
 
 def set_mixture(estimator: Any, example: arrays.Array, kind: Covariance, p: Parameters) -> None:
@@ -111,14 +112,16 @@ def covariances_are_others(estimator: object, kind: Covariance) -> bool:
     return not _agree(kind, covariances, cholesky, _ANOTHER)
 
 
-def _covariances(estimator: object, kind: Covariance, means: Tensor) -> Tensor:
+def _covariances(
+    estimator: object, kind: Covariance, means: Tensor, spreads: Sequence[str]
+) -> Tensor:
     k, d = means.shape
     reason = f"covariance_type={kind.name!r} of {k} components in {d} dimensions"
     held, shape = vars(estimator), kind.shape(k, d)
-    name = next(name for name in _SPREADS if name in held)
+    name = next(name for name in spreads if name in held)
     found = shaped(estimator, name, shape, reason, means.device)
     try:
-        if name == "covariances_":
+        if name in ("covariances_", SCALES):
             kind.precisions_cholesky(found)  # refuses what is none
             return found
         if name == "precisions_":

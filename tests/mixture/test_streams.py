@@ -88,6 +88,10 @@ def test_weights_go_by_the_order() -> None:
     expected = GaussianMixture(2, random_state=0).fit(X, sample_weight=weight)
     found = GaussianMixture(2, random_state=0).fit([X[:9], X[9:]], sample_weight=weight)
     np.testing.assert_array_equal(found.means_, expected.means_)
+    labels = np.where(np.arange(300) < 9, np.arange(300) % 2, -1)
+    expected = GaussianMixture(2, random_state=0).fit(X, labels=labels)
+    found = GaussianMixture(2, random_state=0).fit([X[:9], X[9:]], labels=labels)
+    np.testing.assert_array_equal(found.means_, expected.means_)
 
 
 def test_a_loader_that_shuffles() -> None:
@@ -103,6 +107,8 @@ def test_a_loader_that_shuffles() -> None:
         found.predict(loader)
     with pytest.raises(ValueError, match=refused.format("sample_weight")):
         GaussianMixture(2).fit(loader, sample_weight=np.ones(300))
+    with pytest.raises(ValueError, match=refused.format("labels")):
+        GaussianMixture(2).fit(loader, labels=np.arange(300) % 2)
     with pytest.raises(ValueError, match=refused.format("impute")):
         found.impute(loader)
 
@@ -125,7 +131,7 @@ def test_a_batch_that_fails_leaves_the_estimator_as_it_was() -> None:
     with pytest.raises(ValueError, match="NaN"):
         mixture.partial_fit([X[:100], np.full((5, D), np.nan)])
     np.testing.assert_array_equal(mixture.means_, before)
-    with pytest.raises(ValueError, match="sample_weight is for one batch"):
+    with pytest.raises(ValueError, match="sample_weight and labels are for one batch"):
         mixture.partial_fit([X], sample_weight=np.ones(300))
 
 
