@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from pyvae.mixture.arrays import Array
 from pyvae.mixture.covariance import Parameters
+from pyvae.mixture.criteria import Criteria
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
 from pyvae.mixture.exchange import Exchange
@@ -26,7 +25,7 @@ from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.start import Given, start
 
 
-class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Exchange):
+class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Criteria, Exchange):
     """Mixture of Gaussians fitted by EM, in place of ``sklearn.mixture.GaussianMixture``.
 
     Same parameters, attributes and methods; beside these, weights of points, points of which
@@ -142,38 +141,6 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         self.reseed = reseed
         self.prior = prior
         self.distributed = distributed
-
-    def aic(self, X: Array) -> float:
-        """Akaike's information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + 2.0 * self.n_parameters_
-
-    def bic(self, X: Array) -> float:
-        """Bayesian information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + self.n_parameters_ * math.log(len(X))
-
-    def icl(self, X: Array) -> float:
-        """Integrated completed likelihood on X, in the form of :meth:`bic`: lower is better.
-
-        BIC and twice the entropy of the responsibilities, -sum r log r over points and components:
-        beside a density that fits, it asks for components that are told apart. Where each point has
-        its component for certain it is BIC.
-
-        References
-        ----------
-        Biernacki, Celeux & Govaert (2000), whose criterion is -1/2 of this, and is maximised.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
-        >>> mixture = GaussianMixture(2, random_state=0).fit(X)
-        >>> round(mixture.icl(X) - mixture.bic(X), 6)
-        0.0
-        """
-        entropy = self._by_point(
-            X, lambda x, p: torch.special.entr(self._posterior(x, p)[0].exp()).sum(1)
-        )
-        return self.bic(X) + 2.0 * float(entropy.sum())
 
     @property
     def n_parameters_(self) -> int:
