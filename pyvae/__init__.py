@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyvae import ops as ops
-    from pyvae.integrations.torch_distributions import patch_torch_distributions
+    from pyvae.integrations.torch_distributions import (
+        patch_torch_distributions as patch_torch_distributions,
+    )
     from pyvae.ops.kl import *
     from pyvae.ops.mixture import *
     from pyvae.ops.mixture_tril import *

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# pyright: reportMissingImports=false
 """In Lightning: our models as a LightningModule, for its Trainer with all that belongs to it."""
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pyvae.training.start import start_mixture
 __all__ = ["GMVAEModule"]
 
 
-class GMVAEModule(LightningModule):
+class GMVAEModule(LightningModule):  # pyright: ignore[reportGeneralTypeIssues]  # not installed
     """Any of our models for ``lightning.Trainer``: steps, figures, an optimizer and a start.
 
     Batches are tensors ``(N, ...)``, or tuples or lists that begin with one. Logged are

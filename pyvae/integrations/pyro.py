@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import torch
@@ -16,7 +18,9 @@ from pyvae.models import GMVAE
 __all__ = ["GMVAEPair", "GaussianMixture"]
 
 
-class GaussianMixture(distributions.GaussianMixture, TorchDistributionMixin):
+class GaussianMixture(  # pyright: ignore[reportIncompatibleMethodOverride]  # ours expands itself
+    distributions.GaussianMixture, TorchDistributionMixin
+):
     """:class:`pyvae.distributions.GaussianMixture` as a distribution of Pyro's.
 
     It has what a site of Pyro's may ask for besides: ``to_event``, ``mask``, ``expand_by`` and a
@@ -99,5 +103,5 @@ class GMVAEPair:
             pyro.sample("z", z, infer={"enumerate": "parallel"})
 
 
-def _gaussian(mean: Tensor, logvar: Tensor) -> dist.Distribution:
+def _gaussian(mean: Tensor, logvar: Tensor) -> Any:
     return dist.Normal(mean, torch.exp(0.5 * logvar).expand_as(mean)).to_event(1)

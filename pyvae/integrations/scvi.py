@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# pyright: reportMissingImports=false
 """In scvi-tools: its priors that are mixtures, with the density from the ops."""
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def fuse_priors(module: nn.Module) -> int:
     if not found:
         raise WrongValue(
             f"fuse_priors: the {type(module).__name__} has no MogPrior or VampPrior of "
-            "scvi-tools'; modules that write torch's MixtureSameFamily themselves are fitted within "
+            "scvi-tools'; fit modules that write torch's MixtureSameFamily themselves within "
             "pyvae.patch_torch_distributions()"
         )
     for part in found:

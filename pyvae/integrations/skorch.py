@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# pyright: reportMissingImports=false
 """In skorch: our models as estimators of scikit-learn's, for its pipelines and searches."""
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class NegativeBound(nn.Module):
         return -bound.weighted(beta).mean()
 
 
-class BoundNet(NeuralNet):
+class BoundNet(NeuralNet):  # pyright: ignore[reportGeneralTypeIssues]  # not installed
     """A latent-variable model as a ``skorch.NeuralNet``, and so as an estimator of scikit-learn's.
 
     It is fitted to ``X`` alone; a ``y`` is taken and not looked at. Before the first epoch the

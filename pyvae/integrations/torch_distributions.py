@@ -160,7 +160,7 @@ def _fits(mixture: MixtureSameFamily, x: Tensor, parameters: tuple[Tensor, Tenso
 
 
 def _alike(*tensors: Any) -> bool:
-    """Whether all are plain tensors of one dtype and device that the ops know, and none is empty."""
+    """Whether all are plain tensors, none empty, of one dtype and device that the ops know."""
     first = tensors[0]
     return (
         bool(_active)
