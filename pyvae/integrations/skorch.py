@@ -32,6 +32,9 @@ class NegativeBound(nn.Module):
     tensor(11.)
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, bound: Elbo, beta: float) -> Tensor:
         """Return the mean over examples, in nats."""
         return -bound.weighted(beta).mean()

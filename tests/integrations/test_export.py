@@ -115,7 +115,7 @@ def test_an_exported_module_of_ops() -> None:
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("answer", ["decode", "predict_proba"])
 def test_answers_of_models(answer: str) -> None:
     model = small_gmvae(torch.float32, likelihood="gaussian", learn_weights=True)
     program = plain_program(model, answer, inputs(model, answer, 3))
