@@ -31,11 +31,12 @@ __all__ = ["Patch", "patch_torch_distributions"]
 _PAIR = (Independent, Independent)
 _lock = threading.Lock()
 _active: set[Patch] = set()
-_replaced: dict[Any, Callable[..., Tensor]] = {}  # torch's own, while a patch is on
+_replaced: dict[Any, Callable[..., Tensor]] = {}  # what ours hands on to
+_left: set[Any] = set()  # where somebody has wrapped ours, which therefore stays behind it
 
 
 class Patch(AbstractContextManager["Patch"]):
-    """What :func:`patch_torch_distributions` returns; its end undoes the patch."""
+    """What :func:`pyvae.patch_torch_distributions` returns; its end undoes the patch."""
 
     def undo(self) -> None:
         """Give torch its own functions back, unless another patch is on. Again, it does nothing."""
@@ -96,20 +97,24 @@ def patch_torch_distributions() -> Patch:
 
 
 def _replace() -> None:
-    if MixtureSameFamily not in _replaced:
+    if MixtureSameFamily not in _left:
         _replaced[MixtureSameFamily] = MixtureSameFamily.log_prob
         MixtureSameFamily.log_prob = _log_prob  # type: ignore[method-assign]
-    if _PAIR not in _replaced:
+    if _PAIR not in _left:
         _replaced[_PAIR] = kl._KL_REGISTRY[_PAIR]
         register_kl(*_PAIR)(_diagonal_kl)
 
 
 def _give_back() -> None:
-    """Put torch's own back, but for what somebody has wrapped since: ours hands on to it there."""
+    _left.clear()
     if MixtureSameFamily.log_prob is _log_prob:
-        MixtureSameFamily.log_prob = _replaced.pop(MixtureSameFamily)  # type: ignore[method-assign]
+        MixtureSameFamily.log_prob = _replaced[MixtureSameFamily]  # type: ignore[method-assign]
+    else:
+        _left.add(MixtureSameFamily)
     if kl._KL_REGISTRY[_PAIR] is _diagonal_kl:
-        register_kl(*_PAIR)(_replaced.pop(_PAIR))
+        register_kl(*_PAIR)(_replaced[_PAIR])
+    else:
+        _left.add(_PAIR)
 
 
 def _log_prob(self: MixtureSameFamily, x: Tensor) -> Tensor:

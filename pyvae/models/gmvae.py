@@ -235,8 +235,16 @@ class GMVAE(LatentVariableModel):
             Data, ``(N, ...)``, of which the exact posterior is independent given w.
         w
             Latent vectors of each example, ``(..., N, latent_dim)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``w`` is no floating tensor, or has another number of dimensions; of ``x``, as
+            :meth:`encode`.
         """
-        return self._log_posterior(self._prepared(x), w)
+        w = checks.floating("w", w, self.like, "latent vectors are real numbers")
+        checks.vectors("w", w, self.latent_dim, "latent_dim")
+        return self._log_posterior(self._prepared(x), w.to(self.like.dtype))
 
     def _log_posterior(self, x: Tensor, w: Tensor) -> Tensor:
         if self.posterior == "amortized":

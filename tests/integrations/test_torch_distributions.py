@@ -196,6 +196,16 @@ def test_patches_overlap_and_end_once() -> None:
     assert not ops.names
 
 
+def test_a_method_that_was_taken_meanwhile_is_torchs_afterwards() -> None:
+    mixture, x = valid(), torch.zeros(4, 3)
+    with pyvae.patch_torch_distributions():
+        log_prob = mixture.log_prob
+    with Ops() as ops:
+        found = log_prob(x)
+    assert not ops.names
+    assert torch.equal(found, mixture.log_prob(x))
+
+
 def test_an_error_ends_the_patch() -> None:
     with pytest.raises(KeyError), pyvae.patch_torch_distributions():
         raise KeyError
