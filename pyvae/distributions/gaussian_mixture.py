@@ -248,7 +248,7 @@ class GaussianMixture(Coordinates):
         """Make a mixture of such covariances from parameters that have been checked."""
         names = self._argument_names()
         given = dict(zip(names, (weights, means, spread), strict=True))
-        new = GaussianMixture(**given, validate_args=False)
+        new = type(self)(**given, validate_args=False)
         new._validate_args = self._validate_args
         return new
 

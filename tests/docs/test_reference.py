@@ -34,7 +34,7 @@ _NAMES = re.compile(r"\*{0,2}\w+(?:, \*{0,2}\w+)*(?: : .+)?$")  # with a type, w
 
 
 def _public() -> Iterator[tuple[str, Any]]:
-    for module in public_names.PARTS:
+    for module in public_names.available():
         for name in public_names.names(module):
             value = getattr(import_module(module), name)
             if callable(value) and not inspect.isbuiltin(value):
