@@ -29,6 +29,7 @@ from pyvae.mixture.products.layout import Layout
 from pyvae.mixture.products.reading import Given
 from pyvae.mixture.products.rows import Rows
 from pyvae.mixture.products.start import METHODS, of_one_component, start
+from pyvae.mixture.streams import opened
 from pyvae.progress import FitProgress
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class ProductMixture(FittedProduct):
                 f"n_components={self.n_components}, and the mixture that warm_start=True goes on "
                 f"from has {len(present.weights)}: set n_components to that, or warm_start=False"
             )
+        X = opened(X)
         given = self._read(X, fits=present is None, least=2 if present is None else 1)
         layout = self._learn(given) if present is None else self._layout()
         rows = self._rows(given, layout, sample_weight)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pyvae.errors import NotFound, WrongValue
-from pyvae.mixture.files import plain
+from pyvae.mixture.file_layout import plain
 from pyvae.mixture.products.layout import DTYPES, FAMILIES, Column, Layout
 from pyvae.mixture.products.product import Product, ProductParameters
 from pyvae.mixture.products.reading import LIBRARIES

@@ -24,6 +24,7 @@ from pyvae.mixture.products.layout import Layout
 from pyvae.mixture.products.product import Product, ProductParameters
 from pyvae.mixture.products.reading import Given
 from pyvae.mixture.products.rows import Rows
+from pyvae.mixture.streams import Stream, opened
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -45,16 +46,19 @@ class FittedProduct(Criteria, DensityMixin, BaseEstimator):
 
     def predict(self, X: Array) -> Array:
         """Most probable component of every point, ``(N,)``."""
+        X = opened(X)
         found = self._by_point(X, lambda product, x, p: product.posterior(x, p)[0].argmax(1))
         return arrays.as_given(X, found)
 
     def predict_proba(self, X: Array) -> Array:
         """Responsibilities, ``(N, K)``; the weights, of a point that no component can have made."""
+        X = opened(X)
         found = self._by_point(X, lambda product, x, p: product.posterior(x, p)[0].exp())
         return arrays.as_given(X, found)
 
     def score_samples(self, X: Array) -> Array:
         """Log-density of every point, ``(N,)``, in nats; of values that have no chance, -inf."""
+        X = opened(X)
         found = self._by_point(X, lambda product, x, p: product.posterior(x, p)[1])
         return arrays.as_given(X, found)
 
@@ -194,7 +198,9 @@ class FittedProduct(Criteria, DensityMixin, BaseEstimator):
     ) -> Rows:
         missing = missing or self.missing_values == "marginalize"
         source, raw = layout.encoded(given, missing=missing)
-        device = source.device if isinstance(source, Tensor) else None
+        if isinstance(source, Stream) and weight is not None:
+            source.keep_order("sample_weight")
+        device = source.device if isinstance(source, Tensor | Stream) else None
         like = torch.empty(len(source), 0, dtype=torch.float64, device=device)
         return Rows(source, read_weight(weight, like), layout.encode if raw else Tensor.double)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from pyvae.errors import WrongValue
 from pyvae.mixture import arrays
 from pyvae.mixture.arrays import Array, Required, Source
+from pyvae.mixture.streams import Stream, opened
 
 LIBRARIES = ("pandas", "polars")
 # Columns are arrays of numbers or truth values, where NaN is what is missing, or of objects, where
@@ -49,7 +50,10 @@ def read(
     ValueError
         If they are no table, are too few, or have other columns than those of the fit.
     """
-    if isinstance(X, Tensor) or (isinstance(X, np.memmap) and X.dtype.kind in "biuf"):
+    X = opened(X)
+    if isinstance(X, Stream) and not fits:
+        X.keep_order("what is said of each point")
+    if isinstance(X, Tensor | Stream) or (isinstance(X, np.memmap) and X.dtype.kind in "biuf"):
         return _matrix(estimator, X, fits=fits, least=least)
     table: Any = X
     if library(X) is not None:
@@ -82,7 +86,7 @@ def names(estimator: Any) -> list[Any]:
 
 def _matrix(estimator: Any, X: Source, *, fits: bool, least: int) -> Source:
     dimension = None if fits else estimator.n_features_in_
-    if X.ndim != 2:
+    if len(X.shape) != 2:
         raise WrongValue(f"X has shape {tuple(X.shape)}; expected points (N, D)")
     if isinstance(X, Tensor) and X.is_complex():
         raise WrongValue(f"X is of {X.dtype}; expected real numbers")
