@@ -16,12 +16,13 @@ KERNELS := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -na
 CPP := $(filter-out %.inc,$(KERNELS)) $(wildcard tests/native/*.h tests/native/*.cpp tests/cuda/*.h tests/cuda/*.cpp)
 SOURCES := CMakeLists.txt $(wildcard build_support/*) $(KERNELS)
 MATRIX := .cache/torch-versions
+INTEGRATIONS := .cache/integrations
 
 export SKBUILD_CMAKE_DEFINE := PYVAE_WERROR=$(WERROR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo theory test test-slow test-gpu fuzz sanitize lint format bench bench-gpu bench-document bench-loop docs test-torch-versions clean
+.PHONY: help demo theory test test-slow test-gpu fuzz sanitize lint format bench bench-gpu bench-document bench-loop docs test-torch-versions test-integrations clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -80,6 +81,17 @@ docs: .venv/.docs  ## build the documentation into build/docs; warnings are erro
 	@echo "The pages: $(CURDIR)/build/docs/index.html"
 
 test-torch-versions: $(TORCH_VERSIONS:%=test-torch-%)  ## run one wheel on several torches (several GB)
+
+# scvi-tools pins what others have newer, so these libraries get an environment of their own.
+test-integrations: $(MATRIX)/.wheel  ## run pyvae.integrations beside all its libraries (several GB)
+	$(PYTHON) -m venv $(INTEGRATIONS)
+	$(INTEGRATIONS)/bin/pip install torch==$(TORCH)
+	$(INTEGRATIONS)/bin/pip install --force-reinstall --no-deps $(MATRIX)/wheel/*.whl
+	for wheel in $(MATRIX)/wheel/*.whl; do $(INTEGRATIONS)/bin/pip install "$$wheel[test,integrations]"; done
+	rm -rf $(INTEGRATIONS)/suite && mkdir $(INTEGRATIONS)/suite
+	cp -R tests docs pyproject.toml $(INTEGRATIONS)/suite
+	cd $(INTEGRATIONS)/suite && ../bin/python -m pytest -n 0 tests/integrations tests/docs/test_examples.py
+	cd $(INTEGRATIONS)/suite && ../bin/python -m pytest -n 0 -W default --pyargs pyvae.integrations
 
 clean:  ## remove builds and caches; .venv and runs stay
 	rm -rf build docs/generated docs/sg_execution_times.rst dist .cache .pytest_cache .ruff_cache .hypothesis

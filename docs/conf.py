@@ -47,7 +47,9 @@ exclude_patterns = [
 ]
 templates_path = ["_templates"]
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(torch|sklearn|numpy|matplotlib|scipy|lightning)\..*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(torch|sklearn|numpy|matplotlib|scipy|lightning|pyro|skorch)\..*")
+]
 
 myst_enable_extensions = ["colon_fence"]
 myst_fence_as_directive = ["math"]  # ```math, as GitHub writes displayed formulas

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyvae import ops as ops
+    from pyvae.integrations.torch_distributions import (
+        patch_torch_distributions as patch_torch_distributions,
+    )
     from pyvae.ops.kl import *
     from pyvae.ops.mixture import *
     from pyvae.ops.mixture_tril import *
     from pyvae.ops.statistics import *
 
     __version__: str
+
+
+# Public names that only those need who ask for them, and where they are.
+_ELSEWHERE = {"patch_torch_distributions": "pyvae.integrations.torch_distributions"}
 
 
 def __getattr__(name: str) -> Any:
@@ -25,10 +32,16 @@ def __getattr__(name: str) -> Any:
     # `from pyvae import plots` asks for an attribute, and imports the part where there is none.
     if other or (name != "ops" and find_spec(f"{__name__}.{name}") is not None):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _ELSEWHERE:
+        globals()[name] = getattr(import_module(_ELSEWHERE[name]), name)
+        return globals()[name]
     ops = import_module("pyvae.ops")
     public = {name: getattr(ops, name) for module in ops.MODULES for name in module.__all__}
     globals().update(
-        public, ops=ops, __all__=sorted([*public, "ops"]), __version__=ops.build_info()["version"]
+        public,
+        ops=ops,
+        __all__=sorted([*public, *_ELSEWHERE, "ops"]),
+        __version__=ops.build_info()["version"],
     )
     if name not in globals():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -213,7 +213,8 @@ def fit_mixture(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A .npy or .npz file, a table (.csv, .tsv, .txt), a folder of images, or digits.",
+            help="A .npy, .npz or .parquet file, a table (.csv, .tsv, .txt), a folder of images, "
+            "or digits.",
         ),
     ],
     components: Annotated[

@@ -82,7 +82,7 @@ DataPath = Annotated[
     _option(
         "--data",
         "'digits' (1,797 real 8x8 images), a folder of IDX files (MNIST's) or of PNG or JPEG "
-        "files, or one IDX, .npy, .npz or .csv file.",
+        "files, or one IDX, .npy, .npz, .csv or .parquet file.",
         _DATA,
         metavar="PATH",
     ),

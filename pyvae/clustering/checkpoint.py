@@ -98,7 +98,9 @@ class RunFiles:
 
     def finish(self, run: Run) -> None:
         """Keep it."""
-        _write(self._end, run.network.state_dict(), {**asdict(run.restart), "into": run.into})
+        said = {**asdict(run.restart), "into": run.into}
+        del said["agreement"]  # with runs that are still to come
+        _write(self._end, run.network.state_dict(), said)
         self._step.unlink(missing_ok=True)
 
     def last(self) -> KeptMoment | None:

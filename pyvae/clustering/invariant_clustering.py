@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,13 +19,21 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from pyvae.clustering.agreement import central, compared
 from pyvae.clustering.checkpoint import Checkpoint, description, opened
 from pyvae.clustering.classifier import Classifier
 from pyvae.clustering.classifying import Array, ClassifyingClustering
 from pyvae.clustering.examples import Scaling
 from pyvae.clustering.neighbors import nearest
 from pyvae.clustering.networks import built_in
-from pyvae.clustering.recipe import PRECISIONS, Examples, Recipe, members_of, takes_half
+from pyvae.clustering.recipe import (
+    PRECISIONS,
+    Examples,
+    Recipe,
+    members_of,
+    probabilities,
+    takes_half,
+)
 from pyvae.clustering.run import Run, run
 from pyvae.clustering.saving import Found, read, write
 from pyvae.clustering.views import Views, usual_views
@@ -40,7 +49,8 @@ class InvariantClustering(ClassifyingClustering):
     A network gives an example's probabilities of many clusters, and is trained so that two views of
     an example tell as much of each other's cluster as they can, I(J; J'). These are merged to those
     asked for by the information bottleneck, which keeps most of it, and training goes on with the
-    merged ones. Of several runs the one of highest I(K; K') is kept: that needs no labels.
+    merged ones. Of several runs that one is kept with which the others agree most, among those
+    within a hundredth of the highest I(K; K'): that needs no labels.
 
     Images ``(N, H, W)`` or ``(N, C, H, W)`` are warped, tables ``(N, D)`` are given noise, and
     nearest neighbours count as views of either. What ``views`` change cannot tell clusters apart:
@@ -69,7 +79,8 @@ class InvariantClustering(ClassifyingClustering):
     balance
         Weight of a marginal entropy: above one for clusters of more equal size.
     n_init
-        Runs.
+        Runs. One in eight or so makes a mistake that its information does not show, and three tell
+        which.
     precision
         ``"bfloat16"`` passes through the network, or ``"float32"``; ``"auto"`` is the former where
         the device is made for it.
@@ -200,10 +211,13 @@ class InvariantClustering(ClassifyingClustering):
             drawn = self.random_state is None
             with opened(Path(checkpoint), fit, seeds, drawn) as kept:
                 runs = self._runs(recipe, x, kept.seeds, kept)
-        best = max(runs, key=lambda each: each.restart.information)
+        best, agreements = self._kept(runs, recipe, x)
         self.classifier_ = self._classifier(best, scaling, tuple(given.shape[1:]))
         self.information_, self.merges_ = best.restart.information, best.into
-        self.restarts_ = [each.restart for each in runs]
+        self.restarts_ = [
+            replace(each.restart, agreement=agreement)
+            for each, agreement in zip(runs, agreements, strict=True)
+        ]
         self.labels_ = self.predict(X)
         return self
 
@@ -299,6 +313,18 @@ class InvariantClustering(ClassifyingClustering):
                 progress.told(step, [f"I {nats:.4f} nats"])
 
             return run(recipe, examples, make, seed, told if self.verbose else None, keeper)
+
+    def _kept(self, runs: list[Run], recipe: Recipe, x: Tensor) -> tuple[Run, list[float | None]]:
+        some = x[compared(len(x))]
+
+        def clusters(number: int) -> np.ndarray:
+            members = members_of(torch.from_numpy(runs[number].into), self.n_clusters)
+            network = runs[number].network
+            found = probabilities(network, some, members.to(x.device), recipe.half)
+            return found.argmax(1).cpu().numpy()
+
+        best, agreements = central([each.restart.information for each in runs], clusters)
+        return runs[best], agreements
 
     def _classifier(self, best: Run, scaling: Scaling, shape: tuple[int, ...]) -> Classifier:
         members = members_of(torch.from_numpy(best.into), self.n_clusters)

@@ -41,10 +41,11 @@ _RESTART = Fields({
     "over_information": Real(),
     "merged_information": Real(),
     "information": Real(),
+    "agreement": Maybe(Real()),
 })  # fmt: skip
 _FORM = Fields({
     "format": Exactly("pyvae.clustering"),
-    "version": Exactly(1),
+    "version": Exactly(2),
     "parameters": Plain(),
     "classifier": Plain(),
     "tensor": Truth(),
@@ -87,7 +88,7 @@ def write(path: Path, parameters: Mapping[str, Any], found: Found) -> None:
     text = json.dumps(
         {
             "format": "pyvae.clustering",
-            "version": 1,
+            "version": 2,
             "parameters": described(parameters),
             "classifier": found.classifier.config,
             "tensor": found.tensor,

@@ -15,6 +15,7 @@ import torch
 from pyvae.data import labels as labelling
 from pyvae.data import shapes
 from pyvae.data.arrays import read_npy, read_npz
+from pyvae.data.arrow_files import ARROW, PARQUET, read_arrow
 from pyvae.data.columns import choose
 from pyvae.data.contents import Contents, join, unsplit
 from pyvae.data.delimited import read_delimited
@@ -28,8 +29,8 @@ from pyvae.errors import NotFound, WrongValue
 _TABLES = (".csv", ".tsv", ".txt", ".dat", ".data")
 _SPLITS = ("train", "test", "all")
 _SUPPORTED = (
-    "'digits', a directory of IDX files or of PNG or JPEG files, .npy, .npz, .csv, .tsv, .txt, or "
-    "an IDX file (idx in its name, or .idx); all but .npy and .npz may end in .gz"
+    "'digits', a directory of IDX files or of PNG or JPEG files, .npy, .npz, .csv, .tsv, .txt, "
+    ".parquet, .arrow, or an IDX file (idx in its name, or .idx); IDX and text may end in .gz"
 )
 
 
@@ -86,8 +87,9 @@ def load(
     source
         ``"digits"``; a directory with MNIST's four IDX files, or of PNG or JPEG files (with
         sub-folders as classes, or ``train`` and ``test``); or one file: IDX, ``.npy``
-        (memory-mapped), ``.npz``, or a table of text, ``.csv``, ``.tsv``, ``.txt``, ``.dat`` or
-        ``.data``. IDX and text files may be gzipped.
+        (memory-mapped), ``.npz``, ``.parquet``, ``.arrow`` or ``.feather`` (with pyarrow), or a
+        table of text, ``.csv``, ``.tsv``, ``.txt``, ``.dat`` or ``.data``. IDX and text files may
+        be gzipped.
     split
         ``"train"``, ``"test"`` or ``"all"``. A source without parts is all training data.
     labels
@@ -188,6 +190,8 @@ def _file(path: Path, split: str, reading: Reading) -> Data:
         raise WrongValue(f"{path}: empty file (0 bytes)")
     if kind == "npz":
         return _build(path, read_npz(path, split, reading), reading)
+    if kind == "arrow":
+        return _one_part(_build(path, read_arrow(path, reading), reading), split)
     if kind == "idx":
         neighbour = label_neighbour(path) if reading.label_column is not None else None
         found = Contents(read_idx(path), _idx_labels(neighbour))
@@ -203,6 +207,8 @@ def _kind(path: Path) -> str:
     plain = name.removesuffix(".gz")
     if plain.endswith(_TABLES):
         return "csv"
+    if name.endswith(PARQUET + ARROW):
+        return "arrow"
     if name.endswith((".npy", ".npz")):
         return name[-3:]
     if re.search(r"idx\d?\b", plain):
@@ -298,8 +304,10 @@ def _with_labels(data: Data, path: Path, reading: Reading) -> Data:
     if not path.exists():
         raise NotFound(f"{path}: no such label file")
     kind = _kind(path)
-    if kind == "npz":
-        raise WrongValue(f"{path}: labels come as IDX, .npy or .csv; put them into the data's .npz")
+    if kind in ("npz", "arrow"):
+        raise WrongValue(
+            f"{path}: labels come as IDX, .npy or .csv; put them into the data's own file"
+        )
     if path.stat().st_size == 0:
         raise WrongValue(f"{path}: empty file (0 bytes)")
     if kind == "csv":

@@ -295,7 +295,7 @@ class GaussianMixture(Coordinates):
     def _like(self, *parameters: Tensor) -> GaussianMixture:
         """Make a mixture of such covariances from parameters that have been checked."""
         given = dict(zip(self._given, parameters, strict=True))
-        new = GaussianMixture(**given, validate_args=False)
+        new = type(self)(**given, validate_args=False)
         new._validate_args = self._validate_args
         return new
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the estimator is given, as tensors: arrays, tensors, mapped files, and their checks."""
+"""What the estimator is given, as rows of tensors: arrays, mapped files, streams; their checks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
 
 from pyvae.errors import WrongValue
+from pyvae.mixture.streams import Stream
+from pyvae.mixture.tensors import Array, as_tensor, numbers
 
-Array = Any  # whatever scikit-learn takes as an array, or a torch tensor
-Source = Tensor | np.memmap
+__all__ = ["Array", "Source", "as_tensor", "numbers"]
+Source = Tensor | np.memmap | Stream
 _ROWS = 2**16  # looked at at a time
 
 
@@ -33,23 +35,26 @@ class Required:
         Whether NaN stands for what was not observed.
     dimension
         D of the fit; None at the fit itself, which takes any from one on.
+    marginalizes
+        Whether the estimator has a setting by which it allows NaN.
     """
 
     estimator: str
     least: int
     allow_nan: bool
     dimension: int | None
+    marginalizes: bool = True
 
 
 def is_source(X: Array) -> TypeGuard[Source]:
     """Tell whether points are read as they are; scikit-learn makes an array of all others."""
     if isinstance(X, np.memmap):
         return X.dtype in (np.float32, np.float64) and X.ndim == 2
-    return isinstance(X, Tensor)
+    return isinstance(X, Tensor | Stream)
 
 
 def read(X: Source, required: Required) -> Source:
-    """Check points, and give them as a tensor, or as they are where they are mapped from a file.
+    """Check points, and give them as a tensor, or as they are where they are read by chunks.
 
     Raises
     ------
@@ -61,34 +66,8 @@ def read(X: Source, required: Required) -> Source:
         return _tensor(X, required)
     require_size(X, required)
     for at in range(0, len(X), _ROWS):
-        _require_finite(rows(X, slice(at, at + _ROWS)), required.allow_nan, at)
+        _require_finite(rows(X, slice(at, at + _ROWS)), required, at)
     return X
-
-
-def as_tensor(values: Array) -> Tensor:
-    """Give numbers as a tensor: the one door from arrays to torch.
-
-    The tensor has the array's memory where torch can have it. Memory that must not be written to,
-    runs backwards, is not aligned (a field of a packed record) or is of another byte order is
-    copied.
-    """
-    if isinstance(values, Tensor):
-        return values.detach()
-    array = np.asarray(values)
-    strides_fit = all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)
-    flags, native = array.flags, array.dtype.isnative
-    if not (flags.writeable and flags.aligned and native and strides_fit):
-        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-    return torch.from_numpy(array)
-
-
-def numbers(values: Array, device: torch.device | None = None) -> Tensor:
-    """Give parameters, however they are stored, in float64 and one after the other in memory."""
-    if isinstance(values, Tensor):
-        return values.detach().to(device, torch.float64).contiguous()
-    if isinstance(values, tuple) and any(isinstance(value, Tensor) for value in values):
-        return torch.stack([numbers(value, device) for value in values])
-    return as_tensor(np.asarray(values, dtype=np.float64)).to(device).contiguous()
 
 
 def require_size(X: Source | np.ndarray, required: Required) -> None:
@@ -117,8 +96,7 @@ def column_sums(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
     Of the rows that have a weight, each once.
     """
-    device = source.device if isinstance(source, Tensor) else None
-    total = torch.zeros(source.shape[1], dtype=torch.float64, device=device)
+    total = torch.zeros(source.shape[1], dtype=torch.float64, device=like(source).device)
     observed = torch.zeros_like(total)
     for at in range(0, len(source), _ROWS):
         part = rows(source, slice(at, at + _ROWS)).double()
@@ -129,8 +107,28 @@ def column_sums(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     return total, observed
 
 
+def column_ranges(source: Source, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Give every coordinate's least and largest observed value, ``(D,)`` in float64.
+
+    Of the rows that have a weight; infinite where there is none.
+    """
+    device = like(source).device
+    largest = torch.full((source.shape[1],), -torch.inf, dtype=torch.float64, device=device)
+    least = -largest
+    for at in range(0, len(source), _ROWS):
+        part = rows(source, slice(at, at + _ROWS)).double()
+        if weight is not None:
+            part = part[weight[at : at + _ROWS] > 0]
+        if len(part):
+            least = torch.minimum(least, part.nan_to_num(nan=torch.inf).amin(0))
+            largest = torch.maximum(largest, part.nan_to_num(nan=-torch.inf).amax(0))
+    return least, largest
+
+
 def rows(source: Source, index: slice | Tensor) -> Tensor:
     """Give some rows, one after the other in memory, however they are stored."""
+    if isinstance(source, Stream):
+        return source.rows(index)
     if isinstance(source, Tensor):
         found = source[index.to(source.device) if isinstance(index, Tensor) else index]
         return found.contiguous()
@@ -163,14 +161,17 @@ def _let_go(part: np.memmap) -> None:
 
 
 def as_given(example: Array, result: Tensor) -> Array:
-    """Give a result as a tensor where the example is one, and as an array (a number) otherwise."""
-    return result if isinstance(example, Tensor) else result.cpu().numpy()[()]
+    """Give a result as a tensor where the example has such, and as an array (a number) if not."""
+    tensors = isinstance(example, Tensor) or (isinstance(example, Stream) and example.has_tensors)
+    return result if tensors else result.cpu().numpy()[()]
 
 
 def like(source: Source) -> Tensor:
     """Give an empty tensor of the same dtype on the same device."""
     if isinstance(source, Tensor):
         return source.new_empty(0)
+    if isinstance(source, Stream):
+        return torch.empty(0, dtype=source.dtype, device=source.device)
     return torch.from_numpy(np.empty(0, dtype=source.dtype))
 
 
@@ -184,6 +185,8 @@ def read_weight(weight: Array | None, source: Source) -> Tensor | None:
     """
     if weight is None:
         return None
+    if isinstance(source, Stream):
+        source.keep_order("sample_weight")
     if isinstance(weight, Tensor):
         found = weight.detach()
         if found.shape != (len(source),):
@@ -212,16 +215,16 @@ def _tensor(X: Tensor, required: Required) -> Tensor:
         X = X.double()
     elif X.dtype not in (torch.float32, torch.float64):
         X = X.float()
-    _require_finite(X, required.allow_nan, 0)
+    _require_finite(X, required, 0)
     return X
 
 
-def _require_finite(part: Tensor, allow_nan: bool, first: int) -> None:
-    wrong = part.isinf() if allow_nan else ~part.isfinite()
+def _require_finite(part: Tensor, required: Required, first: int) -> None:
+    wrong = part.isinf() if required.allow_nan else ~part.isfinite()
     if wrong.any():
         row = first + int(wrong.any(1).int().argmax())
-        way_out = "" if allow_nan else '; missing_values="marginalize" takes NaN for unobserved'
+        way_out = '; missing_values="marginalize" takes NaN for unobserved'
         raise WrongValue(
-            f"X holds {'infinity' if allow_nan else 'NaN or infinity'} in row {row} (counted from "
-            f"0){way_out}"
+            f"X holds {'infinity' if required.allow_nan else 'NaN or infinity'} in row {row} "
+            f"(counted from 0){way_out * (required.marginalizes and not required.allow_nan)}"
         )

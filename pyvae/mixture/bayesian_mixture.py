@@ -17,7 +17,8 @@ from pyvae.errors import WrongValue
 from pyvae.mixture import state
 from pyvae.mixture.arrays import Array, as_given
 from pyvae.mixture.concentration import WEIGHTS, Weights
-from pyvae.mixture.covariance import COVARIANCES, Moments, Parameters
+from pyvae.mixture.coordinates import Coordinates
+from pyvae.mixture.covariance import Moments, Parameters, moments_of
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
 from pyvae.mixture.gaussian_mixture import GaussianMixture
@@ -36,10 +37,10 @@ _PRIORS = (
     "degrees_of_freedom",
     "covariance",
 )
-_EVENLY = ("kmeans", "random")  # starts in which every point has its share
+_EVENLY = ("kmeans", "trimmed_kmeans", "random")  # starts in which every point has its share
 
 
-class BayesianGaussianMixture(MixtureEstimator[VariationalEM, GaussianMixture]):
+class BayesianGaussianMixture(MixtureEstimator[VariationalEM], Coordinates[GaussianMixture]):
     """Mixture of Gaussians by variational Bayes, in place of scikit-learn's.
 
     That is ``sklearn.mixture.BayesianGaussianMixture``: same parameters, attributes and methods,
@@ -229,7 +230,7 @@ warm_start, verbose, verbose_interval
 
     @property
     def _kind(self) -> Moments:
-        return COVARIANCES[self.covariance_type]
+        return moments_of(self.covariance_type)
 
     def _told(self, kept: bool) -> ToldPrior:
         """Give the prior that was asked for, or the one that batches go on with."""

@@ -19,6 +19,7 @@ from pyvae.mixture.conditionals import ConditionalMixtures
 from pyvae.mixture.conversion import as_distribution, of_distribution
 from pyvae.mixture.covariance import Parameters
 from pyvae.mixture.fitted import FittedMixture
+from pyvae.mixture.streams import Stream, opened
 
 Plain = TypeVar("Plain", bound=FittedMixture)
 
@@ -203,7 +204,9 @@ class Coordinates(FittedMixture, Generic[Plain]):
         array([[4.   , 9.5  ],
                [1.5  , 4.125]])
         """
-        p = self._fitted_parameters()
+        p, X = self._fitted_parameters(), opened(X)
+        if isinstance(X, Stream):
+            X.keep_order("impute")
         source = self._read(X, dimension=p.means.shape[1], least=1, allow_nan=True)
         if n_draws is not None and n_draws < 1:
             raise WrongValue(f"n_draws={n_draws}; expected at least 1, or None for the mean")

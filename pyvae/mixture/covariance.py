@@ -19,6 +19,7 @@ __all__ = [
     "Moments",
     "Parameters",
     "covariance_of",
+    "moments_of",
 ]
 
 COVARIANCES: dict[str, Moments] = {
@@ -41,13 +42,30 @@ def covariance_of(name: str, rank: int | None = None) -> Covariance:
     Raises
     ------
     ValueError
-        If ``low_rank`` comes without a rank.
+        If there is none of this name, or ``low_rank`` comes without a rank.
     """
     if name != LowRank.name:
-        return COVARIANCES[name]
+        return _named(name, NAMES)
     if rank is None:
         raise WrongValue(
             "covariance_type='low_rank' with rank=None; give rank, the number of factors, such as "
             "rank=4"
         )
     return LowRank(int(rank))
+
+
+def moments_of(name: str) -> Moments:
+    """Give the kind of a name, of those that are second sums divided by a number.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    return _named(name, tuple(COVARIANCES))
+
+
+def _named(name: str, known: tuple[str, ...]) -> Moments:
+    if name not in COVARIANCES:
+        raise WrongValue(f"covariance_type={name!r}; expected one of {', '.join(known)}")
+    return COVARIANCES[name]

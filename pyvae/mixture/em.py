@@ -149,13 +149,36 @@ def ascend(
 
     Examples
     --------
-    >>> import torch
-    >>> from pyvae.mixture import BernoulliMixture
-    >>> x = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
-    >>> model = BernoulliMixture(2, seed=0).start(x)
-    >>> ascent = ascend(model, x, max_iter=200, tol=1e-9)
-    >>> ascent.converged, model.weights.sort().values
-    (True, tensor([0.3333, 0.6667], dtype=torch.float64))
+    Exponential waiting times in hours, of which some are only known to be longer. The rest of these
+    is hidden; given the time so far its distribution is that of the whole, and its entropy
+    1 - log(rate).
+
+    >>> class Waiting:
+    ...     exact, precision, rate = True, 1e-12, 1.0
+    ...
+    ...     def e_step(self, data):
+    ...         time, ended, longer = data
+    ...         log_likelihood = ended * math.log(self.rate) - time * self.rate
+    ...         entropy = longer * (1 - math.log(self.rate))
+    ...         return ended + longer, time + longer / self.rate, entropy, log_likelihood
+    ...
+    ...     def m_step(self, q):
+    ...         count, time, entropy, log_likelihood = q
+    ...         self.rate = count / time
+    ...
+    ...     def free_energy(self, q):
+    ...         count, time, entropy, log_likelihood = q
+    ...         return count * math.log(self.rate) - time * self.rate + entropy
+    ...
+    ...     def log_likelihood(self, q):
+    ...         return q[3]
+    ...
+    ...     def weight(self, q):
+    ...         return q[0]
+    >>> model = Waiting()
+    >>> ascent = ascend(model, (20.0, 6, 4), tol=1e-12)
+    >>> ascent.converged, round(model.rate, 5)  # six ended within twenty hours
+    (True, 0.3)
     """
     ascent = Ascent()
     previous, free_energy = start, None

@@ -1,39 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""A fitted mixture in a file of safetensors: its arrays, and in the header all that is not.
-
-Nothing in it is executed. What the header says is compared with its form, and the arrays' shapes
-and types with it, before a number is read; then the numbers with their digest, and with a mixture.
-"""
+"""A fitted Gaussian mixture in a file of safetensors (:mod:`pyvae.mixture.file_layout`)."""
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import asdict
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from pyvae.errors import NotFound, WrongValue
+from pyvae.errors import WrongValue
 from pyvae.mixture import state
-from pyvae.mixture.covariance import NAMES, Covariance, Parameters, covariance_of
-from pyvae.mixture.matrices import Matrices
+from pyvae.mixture.covariance import NAMES, Covariance, covariance_of
+from pyvae.mixture.file_layout import SETTINGS, Layout, require_symmetric
+from pyvae.mixture.noise import noise_of
 from pyvae.mixture.prior import ConjugatePrior
-from pyvae.mixture.start import METHODS
-from pyvae.storage import form, tensors
-from pyvae.storage.form import Exactly, Fields, Integer, Maybe, Place, Rows, Text, Truth
-from pyvae.storage.reading import parsed_json
-from pyvae.storage.writing import write_atomically
+from pyvae.storage import form
+from pyvae.storage.form import Fields, Integer, Maybe, Rows, Text, Truth
 
 NAME = "mixture.safetensors"  # in a folder of fit-mixture
-_WRITER = "GaussianMixture.save"
-_FORMAT, _VERSION = "pyvae.mixture", 1
-_MOST_HEADER = 1 << 24  # characters: some hundreds, and names of columns
-_MOST_NUMBERS = 1 << 59  # of covariances, as torch can say their size in bytes
 _NUMBER = form.Real()
 _PRIOR = Fields(
     {
@@ -44,36 +29,20 @@ _PRIOR = Fields(
         "degrees_of_freedom": Maybe(form.Real(0.0)),
     }
 )
-# Of the constructor; where a fit starts and who takes part in it are its own affair.
-_SETTINGS = {
-    "covariance_type": Text(NAMES),
-    "tol": form.Real(0.0),
-    "reg_covar": form.Real(0.0),
-    "max_iter": Integer(0),
-    "n_init": Integer(1),
-    "init_params": Text(METHODS),
-    "random_state": Maybe(Integer(0)),
-    "warm_start": Truth(),
-    "missing_values": Text(("refuse", "marginalize")),
-    "reseed": Truth(),
-    "prior": Maybe(_PRIOR),
-}
-_LATER = {"rank": Maybe(Integer(1))}  # which earlier files do not have
-_FACTS = {
-    "converged_": Truth(),
-    "n_iter_": Integer(0),
-    "lower_bound_": form.Real(finite=False),
-    "lower_bounds_": Rows(lambda _: form.Real(finite=False)),
-    "n_samples_seen_": form.Real(0.0),
-}
-_FORM = Fields(
-    {
-        "format": Exactly(_FORMAT),
-        "version": Integer(1),
-        "settings": Fields(_SETTINGS, _LATER),
-        "facts": Fields(optional=_FACTS),
-        "feature_names": Maybe(Rows(lambda _: Text())),
-    }
+_NOISE = Fields({"weight": form.Real(0.0), "box": Rows(lambda _: Rows(lambda _: _NUMBER), 2)})
+_LAYOUT = Layout(
+    "pyvae.mixture",
+    "GaussianMixture.save",
+    SETTINGS
+    | {
+        "covariance_type": Text(NAMES),
+        "missing_values": Text(("refuse", "marginalize")),
+        "reseed": Truth(),
+        "prior": Maybe(_PRIOR),
+    },
+    lambda kind, k, d: {"weights": (k,), "means": (k, d), **kind.part_shapes(k, d)},
+    optional={"rank": Integer(1), "noise": Text(("uniform",))},
+    more={"noise": _NOISE},
 )
 
 
@@ -87,18 +56,10 @@ def save(estimator: Any, path: Path) -> None:
     """
     kind = covariance_of(estimator.covariance_type, estimator.rank)
     p = state.parameters(estimator, kind)
-    names = vars(estimator).get("feature_names_in_")
-    said = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "settings": {name: plain(getattr(estimator, name)) for name in (*_SETTINGS, *_LATER)},
-        "facts": {name: plain(vars(estimator)[name]) for name in _FACTS if name in vars(estimator)},
-        "feature_names": None if names is None else [str(name) for name in names],
-    }
-    parts = {"weights": p.weights, "means": p.means, **kind.parts(p.covariances)}
-    arrays = tensors.plain(parts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, tensors.content(arrays, json.dumps(said)))
+    noise = noise_of(estimator, p.means.shape[1])
+    told = {} if noise is None else {"weight": noise.weight.item(), "box": noise.box.tolist()}
+    arrays = {"weights": p.weights, "means": p.means, **kind.parts(p.covariances)}
+    _LAYOUT.write(estimator, path, arrays, {"noise": told} if told else {})
 
 
 def load(kind: Any, path: Path) -> Any:
@@ -110,74 +71,25 @@ def load(kind: Any, path: Path) -> Any:
         If there is none, or the file is damaged or holds something else.
     """
     path = path / NAME if path.is_dir() else path
-    if not path.is_file():
-        raise NotFound(f"{path} is missing, or no file; {_WRITER} writes one")
-    with tensors.opened(path) as file:
-        header, declared = tensors.header(path, file, _WRITER), tensors.declared(file)
-        said = _said(path, header["config"])
-        covariance = _kind(path, said["settings"])
-        _check(path, covariance, declared)
-        found = tensors.read(path, file, header["sha256"], declared)
-    covariances = covariance.of_parts(found)
-    p = Parameters(found["weights"], found["means"], covariances)
-    return _restored(kind, path, covariance, said, p)
-
-
-def _kind(path: Path, settings: dict[str, Any]) -> Covariance:
-    try:
-        return covariance_of(settings["covariance_type"], settings.get("rank"))
-    except WrongValue as error:
-        raise WrongValue(f"{path} is damaged: {error}") from None
-
-
-def _said(path: Path, text: str) -> dict[str, Any]:
-    if len(text) > _MOST_HEADER:
-        raise WrongValue(f"{path} is damaged: its header goes beyond {_MOST_HEADER} characters")
-    parsed = parsed_json(text, path)
-    version = parsed.get("version") if isinstance(parsed, dict) else None
-    if type(version) is int and version > _VERSION:
-        raise WrongValue(
-            f"{path} has format version {form.said(version)}, this pyvae reads {_VERSION}; install "
-            "a newer pyvae"
-        )
-    return _FORM.taken(parsed, Place(path))
-
-
-def _check(path: Path, kind: Covariance, declared: dict[str, tensors.Declared]) -> None:
-    """Refuse arrays that are not of one mixture, by what is declared of them."""
-    means = declared["means"].shape if "means" in declared else (1, 1)
-    k, d = means if len(means) == 2 else (0, 0)
-    if not 0 < k * d * d < _MOST_NUMBERS:
-        raise WrongValue(f"{path}: means has shape {means}; expected (K, D)")
-    shapes = {"weights": (k,), "means": (k, d), **kind.part_shapes(k, d)}
-    if max(map(math.prod, shapes.values())) >= _MOST_NUMBERS:
-        raise WrongValue(f"{path} is damaged: {kind.name} of a size that no file can hold")
-    expected = {
-        name: torch.empty(shape, dtype=torch.float64, device="meta")
-        for name, shape in shapes.items()
-    }
-    reason = tensors.unlike(expected, declared, lambda _, wanted: (wanted.dtype,))
-    if reason is not None:
-        raise WrongValue(f"{path} holds no mixture of {kind.name} covariances: {reason}")
+    covariance, said, found = _LAYOUT.read(path)
+    return _restored(kind, path, covariance, said, found)
 
 
 def _restored(
-    kind: Any, path: Path, covariance: Covariance, said: dict[str, Any], p: Parameters
+    kind: Any, path: Path, covariance: Covariance, said: dict[str, Any], arrays: dict[str, Tensor]
 ) -> Any:
     settings, names = said["settings"], said["feature_names"]
-    k, d = p.means.shape
+    k, d = arrays["means"].shape
     prior = settings.pop("prior")
-    if names is not None and len(names) != d:
-        raise WrongValue(f"{path}: feature_names are {len(names)}, and the means have {d} columns")
     if prior is not None and prior["mean"] is not None and len(prior["mean"]) != d:
         raise WrongValue(f"{path}: the prior's mean has {len(prior['mean'])} coordinates, not {d}")
     new = kind(k, **settings, prior=None if prior is None else ConjugatePrior(**prior))
-    parts = {"weights": p.weights, "means": p.means, **covariance.parts(p.covariances)}
-    for name, part in parts.items():
-        setattr(new, f"{name}_", part.numpy())
+    for name, array in arrays.items():
+        setattr(new, f"{name}_", array.numpy())
     try:
-        if isinstance(covariance, Matrices):
-            _require_symmetric(p.covariances)
+        if "noise" in said:
+            _restore_noise(new, d, **said["noise"])
+        require_symmetric(covariance, covariance.of_parts(arrays))
         state.set_mixture(new, new.means_, covariance, state.parameters(new, covariance))
     except WrongValue as error:
         raise WrongValue(f"{path}: holds no mixture: {error}") from error
@@ -187,21 +99,8 @@ def _restored(
     return new
 
 
-def _require_symmetric(covariances: Tensor) -> None:
-    scales = torch.diagonal(covariances, dim1=-2, dim2=-1).clamp_min(0.0).sqrt()
-    gaps = (covariances - covariances.mT).abs()
-    if (gaps > 1e-8 * scales[..., None] * scales[..., None, :]).any():
-        raise WrongValue("covariances are not symmetric")
-
-
-def plain(value: Any) -> Any:
-    """Give a setting or a fact as JSON says it; a generator of random numbers is none."""
-    if isinstance(value, ConjugatePrior):
-        return asdict(value)
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        return float(value)
-    return [plain(part) for part in value] if isinstance(value, list | tuple) else None
+def _restore_noise(new: Any, d: int, weight: float, box: list[list[float]]) -> None:
+    if any(len(corner) != d for corner in box):
+        raise WrongValue(f"the noise's box has corners of other than {d} coordinates")
+    new.noise_weight_, new.noise_box_ = weight, np.array(box)
+    noise_of(new, d)  # refuses what is none

@@ -19,6 +19,7 @@ from pyvae.mixture.arrays import Array, Required, Source
 from pyvae.mixture.conditioning import working_dtype
 from pyvae.mixture.covariance import Covariance, Parameters, covariance_of
 from pyvae.mixture.points import Points
+from pyvae.mixture.streams import Stream, opened
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -76,21 +77,28 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ValueError
             If ``n_samples`` is below one.
         """
+        points, labels = self._drawn(*self._ready_to_draw(n_samples))
+        return arrays.as_given(self.means_, points), arrays.as_given(self.means_, labels)
+
+    def _ready_to_draw(self, n_samples: int) -> tuple[np.random.RandomState, int, Parameters]:
         check_is_fitted(self)
         if n_samples < 1:
             raise WrongValue(f"n_samples={n_samples}; expected at least 1 for sample()")
-        random = check_random_state(self.random_state)
         p = self._parameters()
         if state.covariances_are_others(self, self._kind):
             warnings.warn(
                 "covariances_ are of another mixture than precisions_cholesky_, which the points "
                 "are drawn by: set both, or del precisions_cholesky_",
-                stacklevel=2,
+                stacklevel=3,
             )
+        return check_random_state(self.random_state), n_samples, p
+
+    def _drawn(
+        self, random: np.random.RandomState, n_samples: int, p: Parameters
+    ) -> tuple[Tensor, Tensor]:
         counts = random.multinomial(n_samples, p.weights.cpu().numpy())
         labels = torch.from_numpy(np.repeat(np.arange(len(counts)), counts)).to(p.means.device)
-        drawn = self._kind.draw(p, counts, random)
-        return arrays.as_given(self.means_, drawn), arrays.as_given(self.means_, labels)
+        return self._kind.draw(p, counts, random), labels
 
     @property
     def _kind(self) -> Covariance:
@@ -115,7 +123,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _by_point(self, X: Array, function: Any) -> Array:
         """Apply a function to all points, some at a time."""
         check_is_fitted(self)
-        p = self._parameters()
+        p, X = self._parameters(), opened(X)
+        if isinstance(X, Stream):
+            X.keep_order("what is said of each point")
         source = self._read(X, dimension=p.means.shape[1], least=1)
         p = p.to(arrays.like(source).device)
         points = Points(source, None, p.centre().to(arrays.like(source)))
@@ -135,12 +145,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
     ) -> Source:
         """Check points; those of a new fit, of any dimension, say how many coordinates it has."""
         allow_nan, fits = allow_nan or self.missing_values == "marginalize", dimension is None
-        required = Required(type(self).__name__, least, allow_nan, dimension)
+        name, marginalizes = type(self).__name__, "missing_values" in self.get_params(deep=False)
+        required = Required(name, least, allow_nan, dimension, marginalizes)
         if arrays.is_source(X):
             source = arrays.read(X, required)
-            if fits:
-                self.n_features_in_ = source.shape[1]
-                vars(self).pop("feature_names_in_", None)  # of an earlier fit
+            self._agree(source, fits)
             return source
         # scikit-learn keeps the number and the names of the columns on the estimator itself.
         checked: Any = validate_data(
@@ -153,6 +162,22 @@ class FittedMixture(DensityMixin, BaseEstimator):
         )
         arrays.require_size(checked, required)
         return arrays.as_tensor(checked)
+
+    def _agree(self, source: Source, fits: bool) -> None:
+        """Keep number and names of a fit's columns; refuse other names than these."""
+        names = source.feature_names if isinstance(source, Stream) else None
+        if fits:
+            self.n_features_in_ = source.shape[1]
+            vars(self).pop("feature_names_in_", None)  # of an earlier fit
+            if names is not None:
+                self.feature_names_in_ = np.array(names, dtype=object)
+            return
+        known = vars(self).get("feature_names_in_")
+        if names is not None and known is not None and names != list(known):
+            raise WrongValue(
+                f"X has columns {', '.join(names)}; {type(self).__name__} is expecting "
+                f"{', '.join(known)}, in this order"
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -3,33 +3,43 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from pyvae.errors import WrongValue
-from pyvae.mixture.arrays import Array
+from pyvae.mixture.arrays import Array, as_given
+from pyvae.mixture.coordinates import Coordinates
 from pyvae.mixture.covariance import NAMES, LowRank, Parameters
+from pyvae.mixture.criteria import Criteria
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
 from pyvae.mixture.exchange import Exchange
 from pyvae.mixture.gaussian_em import GaussianEM
+from pyvae.mixture.noise import Noise
+from pyvae.mixture.noise_em import NoiseEM
+from pyvae.mixture.noisy import NoisyMixture
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.start import Given, start
+from pyvae.mixture.trimming import SHARES, trimmed_method
 
 _NOT_OF_FACTORS = ("covariances_", "precisions_", "precisions_cholesky_")
 
 
-class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Exchange):
+class GaussianMixture(
+    MixtureEstimator[GaussianEM],
+    Coordinates["GaussianMixture"],
+    NoisyMixture,
+    Criteria,
+    Exchange,
+):
     """Mixture of Gaussians fitted by EM, in place of ``sklearn.mixture.GaussianMixture``.
 
     Same parameters, attributes and methods; beside these, weights of points, points of which
@@ -47,8 +57,10 @@ class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Exchange)
         Factors a component of ``"low_rank"``, below D; others have no use for it.
     n_components, tol, reg_covar, max_iter, n_init, init_params, weights_init, means_init, \
 precisions_init, random_state, warm_start, verbose, verbose_interval
-        As scikit-learn's. With ``reg_covar=0`` the M step is exact, and each iteration checks that
-        the free energy does not fall.
+        As scikit-learn's; ``init_params`` may be ``"trimmed_kmeans"`` too, k-means without the
+        tenth of the points that is farthest, or without more where more are far away. With
+        ``reg_covar=0`` the M step is exact, and each iteration checks that the free energy does not
+        fall.
     missing_values
         ``"refuse"`` NaN, or ``"marginalize"``: NaN stands for what was not observed, and is
         integrated out exactly.
@@ -59,6 +71,10 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
     prior
         A :class:`pyvae.mixture.ConjugatePrior` on the parameters: the fit is its posterior's mode.
         Of ``"low_rank"`` there is none.
+    noise
+        ``"uniform"`` adds a component of noise, uniform in the box of X, for points that are of no
+        cluster. ``init_params="kmeans"`` then stands for ``"trimmed_kmeans"``, and a start at
+        single points is refused.
     distributed
         Whether each process of torch's default group has other points, and all fit one mixture:
         one reduction of the sums an iteration. The start is that of rank 0, from its points, so
@@ -72,6 +88,9 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
     factors_, noise_variances_
         Of ``"low_rank"`` in place of the last three: loadings ``(K, D, rank)`` and variances
         ``(K, D)``. Covariances are ``factors_ @ factors_.mT`` with these on the diagonal.
+    noise_weight_, noise_box_, noise_log_volume_
+        With noise its weight, which ``weights_`` leave of one, the corners of its box ``(2, D)``,
+        and the logarithm of the box's volume.
     covariance_matrices_
         The same covariances as matrices ``(K, D, D)``, whatever their type.
     converged_, n_iter_, lower_bound_, lower_bounds_
@@ -115,6 +134,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         ],
         "reseed": ["boolean"],
         "prior": [ConjugatePrior, None],
+        "noise": [StrOptions({"uniform"}), None],
     }  # fmt: skip
 
     def __init__(
@@ -138,6 +158,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         missing_values: str = "refuse",
         reseed: bool = True,
         prior: ConjugatePrior | None = None,
+        noise: str | None = None,
         distributed: bool = False,
     ) -> None:
         self.n_components = n_components
@@ -158,6 +179,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         self.missing_values = missing_values
         self.reseed = reseed
         self.prior = prior
+        self.noise = noise
         self.distributed = distributed
 
     if not TYPE_CHECKING:  # where it would say that there is every attribute
@@ -168,45 +190,16 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
                     f"a low_rank mixture has no {name}: it has factors_ and noise_variances_, and "
                     "covariance_matrices_ makes (K, D, D) of them"
                 )
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def aic(self, X: Array) -> float:
-        """Akaike's information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + 2.0 * self.n_parameters_
-
-    def bic(self, X: Array) -> float:
-        """Bayesian information criterion on X: lower is better."""
-        return -2.0 * self.score(X) * len(X) + self.n_parameters_ * math.log(len(X))
-
-    def icl(self, X: Array) -> float:
-        """Integrated completed likelihood on X, in the form of :meth:`bic`: lower is better.
-
-        BIC and twice the entropy of the responsibilities, -sum r log r over points and components:
-        beside a density that fits, it asks for components that are told apart. Where each point has
-        its component for certain it is BIC.
-
-        References
-        ----------
-        Biernacki, Celeux & Govaert (2000), whose criterion is -1/2 of this, and is maximised.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
-        >>> mixture = GaussianMixture(2, random_state=0).fit(X)
-        >>> round(mixture.icl(X) - mixture.bic(X), 6)
-        0.0
-        """
-        entropy = self._by_point(
-            X, lambda x, p: torch.special.entr(self._posterior(x, p)[0].exp()).sum(1)
-        )
-        return self.bic(X) + 2.0 * float(entropy.sum())
+            return super().__getattribute__(name)  # which says why there is none
 
     @property
     def n_parameters_(self) -> int:
-        """Number of free parameters: of weights, means and covariances."""
+        """Number of free parameters: of weights, means and covariances.
+
+        Noise has two, its weight and its volume.
+        """
         k, d = self._parameters().means.shape
-        return self._kind.parameters(k, d) + k * d + k - 1
+        return self._kind.parameters(k, d) + k * d + k - 1 + 2 * self._has_noise
 
     @property
     def _plain(self) -> type[GaussianMixture]:
@@ -229,15 +222,20 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
                     "it out (reg_covar bounds the noise's variances), or take another type"
                 )
         begin = self._start(points, random, present)
-        return GaussianEM(
-            self._kind,
-            Parameters(*processes.of_the_first(begin[:3])),
-            dtype=points.origin.dtype,
-            reg_covar=float(self.reg_covar),
-            prior=None if self.prior is None else self.prior.about(points.origin),
-            incomplete=self.missing_values == "marginalize",
-            processes=processes,
-        )
+        begin = Parameters(*processes.of_the_first(begin[:3]))
+        options: dict[str, Any] = {
+            "dtype": points.origin.dtype,
+            "reg_covar": float(self.reg_covar),
+            "prior": None if self.prior is None else self.prior.about(points.origin),
+            "incomplete": self.missing_values == "marginalize",
+            "processes": processes,
+        }
+        if self.noise is None:
+            return GaussianEM(self._kind, begin, **options)
+        before = None if present is None else self._noise(present)
+        weight = SHARES[0] if before is None else before.weight.item()
+        noise = Noise.about(points, weight, processes, before if batch else None)
+        return NoiseEM(self._kind, begin, noise=noise, **options)
 
     def _start(
         self, points: Points, random: np.random.RandomState, present: Parameters | None
@@ -247,6 +245,8 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
             return present.to(points.origin.device).about(points.origin)
         given = Given(self.weights_init, self.means_init, self.precisions_init)
         method, reg_covar = self.init_params, float(self.reg_covar)
+        if self.noise is not None:
+            method = trimmed_method(method)
         return start(given, self._kind, points, self.n_components, method, random, reg_covar)
 
     def _ascend(
@@ -262,3 +262,13 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
             reseeding = Reseeding(model, points, random)
             return reseeding.ascend(max_iter=max_iter, tol=tol, start=start, told=told)
         return ascend(model, points, max_iter=max_iter, tol=tol, start=start, told=told)
+
+    def _keep(
+        self, X: Array, origin: Tensor, ascent: Ascent, model: GaussianEM, seen: float
+    ) -> None:
+        super()._keep(X, origin, ascent, model, seen)
+        if isinstance(model, NoiseEM):
+            self.noise_weight_ = model.noise.weight.item()
+            self.noise_box_ = as_given(X, model.noise.box)
+        elif self._has_noise:
+            del self.noise_weight_, self.noise_box_

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,12 +42,12 @@ class Parameters(NamedTuple):
     @property
     def shares(self) -> Tensor:
         """Responsibilities for a point of which nothing is known, ``(K,)``."""
-        return self.weights if self.scores is None else self.scores.softmax(0)
+        return self.log_weights.softmax(0)
 
     @property
     def log_total(self) -> Tensor:
-        """Log-density of such a point, ``()``: zero, of weights."""
-        return self.weights.new_zeros(()) if self.scores is None else self.scores.logsumexp(0)
+        """Log-density of such a point, ``()``: zero, of weights that sum to one."""
+        return self.log_weights.logsumexp(0)
 
     def to(self, device: torch.device) -> Parameters:
         """Give the parameters on a device."""
@@ -71,6 +72,26 @@ class Covariance(ABC):
     @abstractmethod
     def sums(self, x: Tensor, weight: Tensor | None, p: Parameters) -> Sums:
         """E step: the responsibilities' sums over points ``(N, D)`` with weights ``(N,)``."""
+
+    def alone(self, p: Parameters, component: int) -> Parameters:
+        """Give the parameters of one component, with a weight of one."""
+        only = slice(component, component + 1)
+        covariances = p.covariances if self.pooled else p.covariances[only]
+        return Parameters(torch.ones_like(p.weights[only]), p.means[only], covariances)
+
+    def together(self, parts: Sequence[Sums]) -> Sums:
+        """Give the sums of components that have points of their own, of those of each."""
+        joined = {
+            name: torch.cat([getattr(part, name) for part in parts])
+            for name in ("counts", "first", "second", "reference")
+        }
+        if self.pooled:
+            joined["second"] = joined["second"].sum(0, keepdim=True)
+        log_likelihood, total = (
+            torch.stack([getattr(part, name) for part in parts]).sum()
+            for name in ("log_likelihood", "total")
+        )
+        return Sums(log_likelihood, total, **joined)
 
     def weights_and_means(self, sums: Sums) -> tuple[Tensor, Tensor]:
         """M step of these two; a component without points keeps its mean."""

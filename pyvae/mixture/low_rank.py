@@ -13,7 +13,7 @@ van Dyk (1997), section 4, for steps that each have a posterior of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -84,6 +84,12 @@ class LowRank(Covariance):
         factors = factors._replace(directions=rounded.directions.double())
         counts, reference = shares.sum(0), means.double()
         return FactorSums(log_prob.sum(), total, counts, first, second, reference, cross, factors)
+
+    def together(self, parts: Sequence[Sums]) -> FactorSums:
+        found, own = super().together(parts), [_of_factors(part) for part in parts]
+        factors = (torch.cat(same) for same in zip(*(part.factors for part in own), strict=True))
+        cross = torch.cat([part.cross for part in own])
+        return FactorSums(**vars(found), cross=cross, factors=FactorPosterior(*factors))
 
     def expected_log_density(self, centred: Sums, covariances: Tensor) -> Tensor:
         sums = _of_factors(centred)

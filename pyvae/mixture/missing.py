@@ -22,7 +22,6 @@ from pyvae.errors import WrongValue
 from pyvae.mixture.covariance import LOG_2PI, Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import Factors
 from pyvae.mixture.low_rank import factors_of, split
-from pyvae.mixture.points import Points
 from pyvae.mixture.sums import FactorSums, Sums
 
 _ELEMENTS = 2**22  # of a tensor of points, components and coordinates
@@ -68,17 +67,17 @@ def posterior(kind: Covariance, x: Tensor, p: Parameters) -> tuple[Tensor, Tenso
     return log_shares, log_prob
 
 
-def entropy(kind: Covariance, points: Points, p: Parameters) -> float:
-    """Entropy of what is missing given the component and the rest, summed over the points."""
-    found = 0.0
+def entropy(kind: Covariance, x: Tensor, shares: Tensor, p: Parameters) -> Tensor:
+    """Entropy of what is missing given the component and the rest, ``()``.
+
+    Summed over points ``(N, D)``, of which the components have shares ``(N, K)``.
+    """
+    found = shares.new_zeros(())
     log_scales = _unseen_scales(kind, p)
-    for x, weight in points.chunks():
-        shares = posterior(kind, x, p)[0].double().exp()
-        shares = shares if weight is None else shares * weight.double()[:, None]
-        for rows, seen in patterns(x):
-            if not seen.all():
-                terms = log_scales(seen) + 0.5 * int((~seen).sum()) * (LOG_2PI + 1.0)
-                found += (shares[rows].sum(0) * terms).sum().item()
+    for rows, seen in patterns(x):
+        if not seen.all():
+            terms = log_scales(seen) + 0.5 * int((~seen).sum()) * (LOG_2PI + 1.0)
+            found = found + (shares[rows].sum(0) * terms).sum()
     return found
 
 

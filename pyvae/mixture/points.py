@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pyvae.mixture import arrays
+from pyvae.mixture.labels import Labels
 
 _CHUNK = 2**24  # bytes of the points that are worked on, or of a file in memory, at a time
 
@@ -32,18 +32,23 @@ class Points:
         How often each row counts; None is once.
     origin
         ``(D,)``, in the dtype of the source.
+    labels
+        What is known of their components; None is nothing.
     """
 
-    source: Tensor | np.memmap
+    source: arrays.Source
     weight: Tensor | None
     origin: Tensor
+    labels: Labels | None = None
 
     @staticmethod
-    def about_their_mean(source: Tensor | np.memmap, weight: Tensor | None) -> Points:
+    def about_their_mean(
+        source: arrays.Source, weight: Tensor | None, labels: Labels | None = None
+    ) -> Points:
         """Take the mean of the rows as the origin; a coordinate that none has is zero there."""
         total, observed = arrays.column_sums(source, weight)
         mean = total / observed.clamp_min(1.0)
-        return Points(source, weight, mean.to(arrays.like(source)))
+        return Points(source, weight, mean.to(arrays.like(source)), labels)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -60,6 +65,10 @@ class Points:
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Give the rows about the origin, and their weights."""
+        yield from ((x, weight) for x, weight, _ in self.labelled_chunks())
+
+    def labelled_chunks(self) -> Iterator[tuple[Tensor, Tensor | None, Labels | None]]:
+        """Give the same, and what is known of their components."""
         step = max(1, _CHUNK // max(1, self.origin.element_size() * self.dimension))
         for start in range(0, max(1, len(self)), step):
             part = slice(start, start + step)
@@ -67,7 +76,8 @@ class Points:
                 rows = self._whole[part]
             else:
                 rows = arrays.rows(self.source, part).sub_(self.origin)
-            yield rows, None if self.weight is None else self.weight[part]
+            weight = None if self.weight is None else self.weight[part]
+            yield rows, weight, None if self.labels is None else self.labels.of(part)
 
     def sample(self, most: int) -> tuple[Tensor, Tensor | None]:
         """Give at most so many rows about the origin, evenly spread, with their weights.
@@ -76,13 +86,21 @@ class Points:
         """
         if isinstance(self.source, Tensor) and len(self) <= most:
             return self._whole, self.weight
+        index = self.spread(most)
+        weight = None if self.weight is None else self.weight[index.to(self.weight.device)]
+        return self.rows(index), weight
+
+    def rows(self, index: Tensor) -> Tensor:
+        """Give some rows about the origin, by their numbers."""
+        return arrays.rows(self.source, index) - self.origin
+
+    def spread(self, most: int) -> Tensor:
+        """Give the numbers of these rows, of such as have a weight."""
         counted = None if self.weight is None else self.weight.nonzero()[:, 0].cpu()
         count = len(self) if counted is None else len(counted)
         taken = min(count, most)
-        index = torch.arange(taken) * count // taken
-        index = index if counted is None else counted[index]
-        rows = arrays.rows(self.source, index) - self.origin
-        return rows, None if self.weight is None else self.weight[index.to(self.weight.device)]
+        index = torch.arange(taken) * count // max(taken, 1)
+        return index if counted is None else counted[index]
 
     @cached_property
     def _whole(self) -> Tensor:

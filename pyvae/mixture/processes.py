@@ -37,6 +37,13 @@ class Processes:
             _together(lambda: dist.all_reduce(vector))
         return vector
 
+    def largest(self, vector: Tensor) -> Tensor:
+        """Give the largest of the vectors of all, by entries."""
+        if self.several:
+            vector = vector.clone()
+            _together(lambda: dist.all_reduce(vector, dist.ReduceOp.MAX))
+        return vector
+
     def added(self, sums: Sums) -> Sums:
         """Give the sums over the points of all."""
         return sums.from_flat(self.total(sums.flat())) if self.several else sums

@@ -21,12 +21,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from pyvae.errors import WrongValue
-from pyvae.mixture import state
-from pyvae.mixture.arrays import Array
+from pyvae.mixture import arrays, state
+from pyvae.mixture.arrays import Array, is_source
 from pyvae.mixture.covariance import COVARIANCES, NAMES, covariance_of
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_mixture import GaussianMixture
 from pyvae.mixture.selection_folder import SelectionFolder
+from pyvae.mixture.streams import opened
 
 CRITERIA = ("bic", "aic", "icl")
 
@@ -157,6 +158,7 @@ def select_mixture(
     >>> [row.n_components for row in found.table if row.bic < found.values[0]]
     [2, 3, 4, 3, 4]
     """
+    X = opened(X)
     grid = _grid(X, n_components, covariance_types, options.get("rank"))
     if criterion not in CRITERIA:
         raise WrongValue(f"criterion={criterion!r}; expected one of {', '.join(CRITERIA)}")
@@ -168,8 +170,8 @@ def select_mixture(
     seed = _seed(random_state)
     first = GaussianMixture(covariance_type=grid[0][0], random_state=seed, **options)
     kept = None if folder is None else SelectionFolder(Path(folder).expanduser())
-    opened = contextlib.nullcontext() if kept is None else kept.opened(X, first)
-    with opened, _one_thread():
+    folded = contextlib.nullcontext() if kept is None else kept.opened(X, first)
+    with folded, _one_thread():
         found = Parallel(n_jobs=n_jobs)(delayed(_fitted)(X, *each, first, kept) for each in grid)
     table, mixtures = zip(*found, strict=True)
     return _best(table, mixtures, criterion)
@@ -207,7 +209,7 @@ def _fitted(
         if read is not None:
             kind = covariance_of(covariance_type, read.rank)
             p = state.parameters(read, kind)
-            p = p.to(X.device) if isinstance(X, torch.Tensor) else p
+            p = p.to(arrays.like(X).device) if is_source(X) else p
             state.set_mixture(read, X, kind, p)  # as a fit to X has them
         return Candidate(**row), read
     settings = like.get_params() | {"covariance_type": covariance_type, "n_components": count}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pyvae.errors import WrongValue
-from pyvae.mixture import files
+from pyvae.mixture import file_layout
 from pyvae.mixture.arrays import Array, as_tensor, is_source, rows
 from pyvae.mixture.covariance import NAMES
 from pyvae.mixture.gaussian_mixture import GaussianMixture
@@ -143,7 +143,7 @@ def _settings(like: GaussianMixture) -> dict[str, Any]:
     for name in ("weights_init", "means_init", "precisions_init"):
         if given[name] is not None:
             raise WrongValue(f"{name} cannot be kept in a folder; leave out one of the two")
-    return {name: files.plain(value) for name, value in given.items()}
+    return {name: file_layout.plain(value) for name, value in given.items()}
 
 
 def _json(content: Any) -> bytes:

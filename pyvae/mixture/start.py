@@ -17,11 +17,13 @@ from pyvae.mixture.arrays import Array, numbers
 from pyvae.mixture.covariance import Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_em import m_step
+from pyvae.mixture.labelled_start import Clusters, labelled_parts, nearest_centres
 from pyvae.mixture.points import Points
 from pyvae.mixture.seeding import seeds
 from pyvae.mixture.sums import Sums
+from pyvae.mixture.trimming import SINGLE_POINTS, trimmed_clusters, trimmed_kmeans
 
-METHODS = ("kmeans", "k-means++", "random", "random_from_data")
+METHODS = ("kmeans", "k-means++", "random", "random_from_data", "trimmed_kmeans")
 # A start looks at all points up to so many numbers. Of more it looks at so many rows, of so many
 # numbers: a mapped file need not fit in memory, and equal points start equally, however they are
 # stored.
@@ -105,7 +107,7 @@ def first_sums(
 ) -> Sums:
     """Give the sums of first responsibilities, of a sample where there are very many points."""
     # One point has no factors, and a component without them would get none.
-    whole = isinstance(kind, LowRank)
+    whole = isinstance(kind, LowRank) and method in SINGLE_POINTS
     parts = _parts(points, num_components, method, random, whole)
     counts = torch.stack([share.sum() for _, share in parts])
     tiny = torch.finfo(torch.float64).tiny
@@ -117,7 +119,11 @@ def _parts(
     points: Points, num_components: int, method: str, random: np.random.RandomState, whole: bool
 ) -> list[tuple[Tensor, Tensor]]:
     """Give the points of every component, and its shares in them; ``whole`` leaves none out."""
-    rows, weight = points.sample(_most_rows(len(points), points.dimension, num_components))
+    most = _most_rows(len(points), points.dimension, num_components)
+    if points.labels is not None:
+        clusters, scattered = _CLUSTERS.get(method, nearest_centres), method == "random"
+        return labelled_parts(points, num_components, most, random, clusters, scattered=scattered)
+    rows, weight = points.sample(most)
     rows = rows.nan_to_num(nan=0.0) if rows.isnan().any() else rows
     weight = rows.new_ones(len(rows)) if weight is None else weight
     if method == "random":
@@ -126,7 +132,7 @@ def _parts(
         x, shares = rows.double(), shares * weight.double()[:, None]
         return [(x, share) for share in shares.T]
     labels, chosen = _labels(rows, weight, num_components, method, random)
-    if whole and not isinstance(chosen, slice):
+    if whole:
         labels, chosen = torch.cdist(rows, rows[chosen]).argmin(1), slice(None)
     x, w = rows[chosen].double(), weight[chosen].double()
     order = torch.argsort(labels)
@@ -171,6 +177,8 @@ def _labels(
     rows: Tensor, weight: Tensor, k: int, method: str, random: np.random.RandomState
 ) -> tuple[Tensor, Tensor | slice]:
     """Give a component to all rows, or to those chosen as the only point of one."""
+    if method == "trimmed_kmeans":
+        return trimmed_kmeans(rows, weight, k, random)
     if method == "random_from_data":
         counted = np.flatnonzero(weight.cpu().numpy())
         index = random.choice(counted, size=k, replace=len(counted) < k)
@@ -179,11 +187,22 @@ def _labels(
         chosen = seeds(rows, weight, k, random)
     if method != "kmeans":
         return torch.arange(k, device=rows.device), chosen
-    centres = rows[chosen].cpu().numpy()
+    return _kmeans(rows, weight, rows[chosen]), slice(None)
+
+
+def _kmeans(rows: Tensor, weight: Tensor, centres: Tensor) -> Tensor:
+    """Give the clusters that k-means comes to from centres."""
     with warnings.catch_warnings():
         # Fewer distinct points than clusters: the empty ones start again.
         warnings.simplefilter("ignore", ConvergenceWarning)
         # scikit-learn's signature shows its defaults only, strings.
-        kmeans = KMeans(k, init=centres, n_init=1)  # type: ignore[arg-type]
+        kmeans = KMeans(len(centres), init=centres.cpu().numpy(), n_init=1)  # type: ignore[arg-type]
         kmeans.fit(rows.cpu().numpy(), sample_weight=weight.cpu().numpy())
-    return torch.from_numpy(kmeans.labels_).long().to(rows.device), slice(None)
+    return torch.from_numpy(kmeans.labels_).long().to(rows.device)
+
+
+# Clusters about centres, of the starts that move these.
+_CLUSTERS: dict[str, Clusters] = {
+    "kmeans": _kmeans,
+    "trimmed_kmeans": trimmed_clusters,
+}

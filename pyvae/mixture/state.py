@@ -9,7 +9,7 @@ of ``factors_`` and ``noise_variances_``, which it has in place of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,8 @@ from pyvae.mixture.covariance import Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.inverses import from_precisions_cholesky, misfit
 
-_SPREADS = ("precisions_cholesky_", "covariances_", "precisions_")
+SPREADS = ("precisions_cholesky_", "covariances_", "precisions_")
+SCALES = "scales_"  # of Student t distributions
 _FACTORS = ("factors_", "noise_variances_")
 _ROUNDING = 1e-6  # within which covariances_ and precisions_cholesky_ agree
 _ANOTHER = 1e-2  # beyond which they are not of the same mixture
@@ -42,15 +43,15 @@ def unchanged_on_failure(estimator: object) -> Iterator[None]:
         raise
 
 
-def is_mixture(estimator: object) -> bool:
+def is_mixture(estimator: object, spreads: Sequence[str] = SPREADS) -> bool:
     """Tell whether the attributes say all of a mixture, whoever set them."""
     held = vars(estimator)
-    some = any(name in held for name in _SPREADS) or set(_FACTORS) <= held.keys()
+    some = any(name in held for name in spreads) or set(_FACTORS) <= held.keys()
     return {"weights_", "means_"} <= held.keys() and some
 
 
-def parameters(estimator: object, kind: Covariance) -> Parameters:
-    """Give the mixture that an estimator's attributes describe.
+def parameters(estimator: object, kind: Covariance, spreads: Sequence[str] = SPREADS) -> Parameters:
+    """Give the mixture that an estimator's attributes describe, of the first spread that it has.
 
     Raises
     ------
@@ -62,11 +63,11 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
     held = vars(estimator)
     missing = [name for name in ("weights_", "means_") if name not in held]
     if isinstance(kind, LowRank):
-        needed = "factors_ and noise_variances_"
+        needed = " and ".join(_FACTORS)
         missing += [name for name in _FACTORS if name not in held]
     else:
-        needed = "precisions_cholesky_"
-        missing += [" or ".join(_SPREADS)] * (not any(name in held for name in _SPREADS))
+        needed = spreads[0]
+        missing += [" or ".join(spreads)] * (not any(name in held for name in spreads))
     if missing:
         raise NotFittedError(
             f"This {type(estimator).__name__} instance has no {', '.join(missing)}: call fit(), or "
@@ -79,7 +80,7 @@ def parameters(estimator: object, kind: Covariance) -> Parameters:
     weights = shaped(estimator, "weights_", shape, reason, means.device)
     if not (weights >= 0).all() or not weights.sum() > 0:
         raise WrongValue("weights_ must not be negative, nor all zero")
-    return Parameters(weights, means, _covariances(estimator, kind, means))
+    return Parameters(weights, means, _covariances(estimator, kind, means, spreads))
 
 
 def set_mixture(estimator: Any, example: arrays.Array, kind: Covariance, p: Parameters) -> None:
@@ -92,7 +93,7 @@ def set_mixture(estimator: Any, example: arrays.Array, kind: Covariance, p: Para
     else:
         kind.require(p.covariances)
         said |= {f"{name}_": part for name, part in kind.parts(p.covariances).items()}
-    for name in (*_SPREADS, *_FACTORS):  # of an earlier fit of another kind
+    for name in (*SPREADS, *_FACTORS):  # of an earlier fit of another kind
         vars(estimator).pop(name, None)
     for name, value in said.items():
         setattr(estimator, name, arrays.as_given(example, value.contiguous()))
@@ -126,17 +127,19 @@ def covariances_are_others(estimator: object, kind: Covariance) -> bool:
     return not _agree(kind, covariances, cholesky, _ANOTHER)
 
 
-def _covariances(estimator: object, kind: Covariance, means: Tensor) -> Tensor:
+def _covariances(
+    estimator: object, kind: Covariance, means: Tensor, spreads: Sequence[str]
+) -> Tensor:
     k, d = means.shape
     reason = f"covariance_type={kind.name!r} of {k} components in {d} dimensions"
     if isinstance(kind, LowRank):
         return _of_factors(estimator, kind, means)
     assert isinstance(kind, Moments)
     held, shape = vars(estimator), kind.shape(k, d)
-    name = next(name for name in _SPREADS if name in held)
+    name = next(name for name in spreads if name in held)
     found = shaped(estimator, name, shape, reason, means.device)
     try:
-        if name == "covariances_":
+        if name in ("covariances_", SCALES):
             kind.precisions_cholesky(found)  # refuses what is none
             return found
         if name == "precisions_":

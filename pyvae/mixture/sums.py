@@ -45,12 +45,12 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         """Give the sums over the points of both, which have the same reference."""
         return replace(
-            self, **{name: getattr(self, name) + getattr(other, name) for name in self._added}
+            self, **{name: getattr(self, name) + getattr(other, name) for name in self._added()}
         )
 
     def __mul__(self, factor: float) -> Sums:
         """Give the sums with every weight multiplied."""
-        return replace(self, **{name: getattr(self, name) * factor for name in self._added})
+        return replace(self, **{name: getattr(self, name) * factor for name in self._added()})
 
     def about(self, reference: Tensor) -> Sums:
         """Give the same sums about other references."""
@@ -66,15 +66,14 @@ class Sums:
 
     def flat(self) -> Tensor:
         """Give all that is added in one vector, for a reduction over processes."""
-        return torch.cat([getattr(self, name).reshape(-1) for name in self._added])
+        return torch.cat([getattr(self, name).reshape(-1) for name in self._added()])
 
     def from_flat(self, vector: Tensor) -> Sums:
         """Give such a vector the shapes of these sums."""
-        sizes = [getattr(self, name).numel() for name in self._added]
-        parts = zip(self._added, vector.split(sizes), strict=True)
+        sizes = [getattr(self, name).numel() for name in self._added()]
+        parts = zip(self._added(), vector.split(sizes), strict=True)
         return replace(self, **{n: part.reshape(getattr(self, n).shape) for n, part in parts})
 
-    @property
     def _added(self) -> tuple[str, ...]:
         return tuple(each.name for each in fields(self) if each.name not in _COMMON)
 

@@ -222,10 +222,34 @@ class GMVAE(LatentVariableModel):
     def predict_proba(self, x: Tensor) -> Float[Tensor, "n k"]:
         """Return q(z | w, x) at the mean w of q(w | x): rows that sum to one."""
         x = self._prepared(x)
-        w, _ = self._posterior(x)
+        return torch.exp(self._log_posterior(x, self._posterior(x)[0]))
+
+    def log_posterior(
+        self, x: Tensor, w: Float[Tensor, "*samples n l"]
+    ) -> Float[Tensor, "*samples n k"]:
+        """Return log q(z | w, x), in nats, at latent vectors of each example.
+
+        Parameters
+        ----------
+        x
+            Data, ``(N, ...)``, of which the exact posterior is independent given w.
+        w
+            Latent vectors of each example, ``(..., N, latent_dim)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``w`` is no floating tensor, or has another number of dimensions; of ``x``, as
+            :meth:`encode`.
+        """
+        w = checks.floating("w", w, self.like, "latent vectors are real numbers")
+        checks.vectors("w", w, self.latent_dim, "latent_dim")
+        return self._log_posterior(self._prepared(x), w.to(self.like.dtype))
+
+    def _log_posterior(self, x: Tensor, w: Tensor) -> Tensor:
         if self.posterior == "amortized":
-            return torch.softmax(self._logits(x, w), dim=-1)
-        return torch.exp(mixture_posterior(w, *self.prior)[0])
+            return torch.log_softmax(self._logits(x, w), dim=-1)
+        return mixture_posterior(w, *self.prior).log_posterior
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Int[Tensor, "n"]:

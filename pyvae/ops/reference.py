@@ -132,7 +132,9 @@ def mixture_statistics_tril(
     log_joint = _log_joint_tril(x, log_weights, means, scale_trils)
     log_likelihood, r = responsibilities(log_joint, log_weights, sample_weight)
     gap = counted_gap(x, means, r)
-    outer = torch.einsum("...nk,...nki,...nkj->...kij", r, gap, gap)
+    # A product, not einsum, which would fix the number of points in an exported program.
+    by_component = gap.transpose(-3, -2)
+    outer = (r.mT.unsqueeze(-1) * by_component).mT @ by_component
     if scale_trils.shape[-3] == 1:
         outer = outer.sum(-3, keepdim=True)
     return log_likelihood, r.sum(-2), (r.unsqueeze(-1) * gap).sum(-3), outer

@@ -12,9 +12,12 @@ from torch import Tensor
 from pyvae.ops import autograd, transforms
 from pyvae.ops.compiled import CompiledOp, Tensors, single
 
+REGISTERED: dict[str, CompiledOp] = {}  # by their names in the op table
+
 
 def register(op: CompiledOp) -> None:
     """Register all that is not a kernel."""
+    REGISTERED[op.kernel._opname] = op
     name = op.kernel._name
     torch.library.register_fake(
         name, lambda *inputs: single(op.signature.fake_results(inputs, op.result_dtypes))

@@ -119,12 +119,18 @@ def test_a_network_that_diverges() -> None:
         InvariantClustering(2, network=network, **SHORT).fit(table(60)[0])
 
 
-def test_the_run_of_most_information_is_kept() -> None:
+def test_one_of_the_runs_is_kept() -> None:
     x = table(90)[0]
     found = InvariantClustering(3, n_steps=8, n_refining_steps=4, n_init=4, random_state=0).fit(x)
     reached = [each.information for each in found.restarts_]
     assert len(set(reached)) == 4
-    assert found.information_ == max(reached)
+    likely = [each for each in found.restarts_ if each.information >= 0.99 * max(reached)]
+    kept = max(likely, key=lambda each: (each.agreement or 0.0, each.information))
+    assert found.information_ == kept.information
+    assert all(
+        (each.agreement is None) == (len(likely) == 1 or each not in likely)
+        for each in found.restarts_
+    )
     alone = InvariantClustering(3, n_steps=8, n_refining_steps=4, n_init=1, random_state=0).fit(x)
     assert alone.restarts_ == found.restarts_[:1]
     for each in found.restarts_:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [DOCS / "start.md", *sorted((DOCS / "guide").glob("*.md"))]
+INTEGRATIONS = DOCS / "guide" / "integrations.md"  # whose examples need a library each
+PAGES = [DOCS / "start.md", *sorted(set((DOCS / "guide").glob("*.md")) - {INTEGRATIONS})]
 SNIPPETS = DOCS / "coming-from" / "snippets"
 # What a peer's half needs; where the tests do not install it, that half is skipped.
 PEERS = {
@@ -32,8 +33,23 @@ OUR_NEEDS = {"pyro": "pyro"}
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(page: Path) -> None:
     names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+    for block in _blocks(page):
         exec(block, names)
+
+
+def _blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+@pytest.mark.filterwarnings("default")  # they are the libraries' own
+@pytest.mark.parametrize("block", _blocks(INTEGRATIONS), ids=lambda block: block.splitlines()[0])
+def test_the_examples_of_integrations_run(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in re.findall(r"^(?:import|from) (\w+)", block, re.MULTILINE):
+        pytest.importorskip(name)
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
 
 
 def test_every_snippet_has_its_page() -> None:

@@ -19,7 +19,14 @@ from pyvae.settings import Home
 
 API = Path(__file__).parents[2] / "docs" / "api" / "index.md"
 # Parts that no user imports from: the command line is its help, the others are behind the public.
-BEHIND = {"pyvae.cli", "pyvae.examples", "pyvae.storage", "pyvae.progress", "pyvae._C"}
+BEHIND = {
+    "pyvae.arrow",
+    "pyvae.cli",
+    "pyvae.examples",
+    "pyvae.storage",
+    "pyvae.progress",
+    "pyvae._C",
+}
 LISTS = {"Parameters", "Attributes", "Raises", "Warns"}  # of names, each with its text indented
 SECTIONS = LISTS | {"Returns", "Notes", "References", "Examples"}
 _HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)
@@ -27,7 +34,7 @@ _NAMES = re.compile(r"\*{0,2}\w+(?:, \*{0,2}\w+)*(?: : .+)?$")  # with a type, w
 
 
 def _public() -> Iterator[tuple[str, Any]]:
-    for module in public_names.PARTS:
+    for module in public_names.available():
         for name in public_names.names(module):
             value = getattr(import_module(module), name)
             if callable(value) and not inspect.isbuiltin(value):

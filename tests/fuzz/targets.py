@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
 import torch
 from PIL import Image
 from safetensors import safe_open
@@ -58,6 +61,9 @@ def make(folder: Path) -> None:
     rows = (",".join(map(str, (*row, label))) for row, label in zip(X, LABELS, strict=True))
     (folder / "a.csv").write_text("a,b,c,d,e,f,label\n" + "\n".join(rows) + "\n")
     (folder / "b.csv.gz").write_bytes(gzip.compress((folder / "a.csv").read_bytes()))
+    arrow = pa.table({name: X[:, i] for i, name in enumerate("abcdef")} | {"label": LABELS})
+    pyarrow.parquet.write_table(arrow, folder / "a.parquet")
+    pyarrow.feather.write_feather(arrow, str(folder / "a.arrow"), compression="uncompressed")
     cells = [
         [f"r{i}", *(f"{value:.5f}".replace(".", ",") for value in row)] for i, row in enumerate(X)
     ]
@@ -288,6 +294,7 @@ ARRAYS = ("a.npy", "a.npz", "b.npz", "a.idx3", "b.idx3.gz", "a.csv", "b.csv.gz")
 CHECKPOINTS = ("run/last.ckpt", "em/last.ckpt", "run/best.ckpt")
 TARGETS = (
     *(Target(name, any_bytes, read_data) for name in ARRAYS),
+    *[Target(name, any_bytes, read_data) for name in ("a.parquet", "a.arrow")] * 2,
     Target("a.npy", npy_header, read_data),
     *(Target(name, npz_member, read_data) for name in ("a.npz", "b.npz")),
     *(Target(name, idx_header, read_data) for name in ("a.idx3", "b.idx3.gz")),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyvae.mixture import BayesianGaussianMixture, GaussianMixture
+from pyvae.mixture import BayesianGaussianMixture, GaussianMixture, StudentTMixture
 from tests.mixture.drawing import clusters, same_start
 
 PROGRAM = """
@@ -19,7 +19,7 @@ import os, sys
 import numpy as np
 import torch
 import torch.distributed as dist
-from pyvae.mixture import BayesianGaussianMixture, GaussianMixture
+from pyvae.mixture import BayesianGaussianMixture, GaussianMixture, StudentTMixture
 
 torch.set_num_threads(1)
 dist.init_process_group("gloo")
@@ -49,7 +49,16 @@ if mode == "dies" and rank == 1:
     gaussian_em.GaussianEM.e_step = e_step
 if mode == "narrow" and rank == 1:
     x = x[:, :2]
-fitted = GaussianMixture(3, **options).fit(x)
+labels = None
+if mode in ("labels", "elsewhere"):
+    options |= {name: given[name] for name in ("weights_init", "means_init", "precisions_init")}
+    labels = given["labels"][rank::2]
+    if mode == "elsewhere" and rank == 0:
+        labels = np.full(len(x), -1)
+    student = StudentTMixture(3, degrees_of_freedom=5.0, **options).fit(x, labels=labels)
+    np.savez(sys.argv[4] + f"/student-{rank}.npz", means=student.means_)
+    options |= {"noise": "uniform"}
+fitted = GaussianMixture(3, **options).fit(x, labels=labels)
 np.savez(sys.argv[4] + f"/{rank}.npz", weights=fitted.weights_, means=fitted.means_,
          covariances=fitted.covariance_matrices_, bounds=fitted.lower_bounds_,
          iterations=fitted.n_iter_)
@@ -62,12 +71,16 @@ dist.destroy_process_group()
 """
 
 
+LABELS = np.where(np.arange(900) % 9 == 0, np.repeat([0, 1, 2], 300), -1)
+
+
 def run(folder: Path, kind: str, mode: str) -> subprocess.CompletedProcess[str]:
     program, given = folder / "program.py", folder / "given.npz"
     program.write_text(PROGRAM)
     x = clusters()
     start = same_start(x, "full" if kind == "low_rank" else kind)
-    np.savez(given, x=x, **{k: v for k, v in start.items() if k.endswith("_init")})
+    start = {name: value for name, value in start.items() if name.endswith("_init")}
+    np.savez(given, x=x, labels=LABELS, **start)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
                 "--master-port=0", "--standalone"]  # fmt: skip
     return subprocess.run(
@@ -145,3 +158,24 @@ def test_points_of_another_dimension(tmp_path: Path) -> None:
 def test_no_process_group() -> None:
     with pytest.raises(RuntimeError, match="there is no process group; start the program with"):
         GaussianMixture(2, distributed=True).fit(torch.randn(10, 2))
+
+
+def test_labels_noise_and_tails_over_two_ranks(tmp_path: Path) -> None:
+    """The box, the labels and all sums are those of both."""
+    done = run(tmp_path, "full", "labels")
+    assert done.returncode == 0, done.stderr
+    x = clusters()
+    options = {**same_start(x, "full"), "tol": 1e-5, "max_iter": 200}
+    alone = GaussianMixture(**options, noise="uniform").fit(x, labels=LABELS)
+    student = StudentTMixture(degrees_of_freedom=5.0, **options).fit(x, labels=LABELS)
+    for found, of_student in zip(results(tmp_path), results(tmp_path, "student-"), strict=True):
+        np.testing.assert_allclose(found["weights"], alone.weights_, rtol=1e-7)
+        np.testing.assert_allclose(found["means"], alone.means_, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(found["bounds"], alone.lower_bounds_, rtol=1e-9)
+        np.testing.assert_allclose(of_student["means"], student.means_, rtol=1e-6, atol=1e-9)
+
+
+def test_labels_that_the_first_rank_has_none_of(tmp_path: Path) -> None:
+    done = run(tmp_path, "full", "elsewhere")
+    assert done.returncode != 0
+    assert "has no point labelled [0, 1, 2]" in done.stderr

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 import sklearn.mixture
 import torch
-from scipy import optimize
 from torch import Tensor
 
 from pyvae.mixture import (
-    BernoulliMixture,
     ConjugatePrior,
     FreeEnergyError,
     GaussianMixture,
@@ -59,7 +57,6 @@ class Parabola:
 
 def test_a_model_of_the_protocol() -> None:
     assert isinstance(Parabola(), LatentVariableEM)
-    assert isinstance(BernoulliMixture(2), LatentVariableEM)
     assert ascend(Parabola(), 0.0).bounds == [-10.0, -10.0]
 
 
@@ -289,52 +286,3 @@ def test_a_mean_that_does_not_fit() -> None:
     for wrong in (0.0, [[1.0, 2.0]], [0.0, np.nan]):
         with pytest.raises(ValueError, match=r"mean has shape .*; expected \(D,\) finite numbers"):
             ConjugatePrior(mean=wrong)
-
-
-def binary(count: int = 200, d: int = 6) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    chances = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat_interleave(d // 2, 1)
-    which = torch.rand(count, generator=generator) < 0.4
-    return (torch.rand(count, d, generator=generator) < chances[which.long()]).double()
-
-
-@pytest.mark.parametrize("priors", [{}, {"weight_prior": 3.0, "pixel_prior": 2.0}])
-def test_the_free_energy_of_a_bernoulli_mixture(priors: dict[str, float]) -> None:
-    x = binary()
-    model = BernoulliMixture(2, seed=1, **priors).start(x)
-    ascent = ascend(model, x, max_iter=500, tol=1e-10)
-    assert ascent.converged
-    assert all(b >= a - 1e-12 for a, b in zip(ascent.bounds, ascent.bounds[1:], strict=False))
-
-    def loss(free: np.ndarray) -> float:
-        pi = 1 / (1 + np.exp(-free[0]))
-        p = 1 / (1 + np.exp(-free[1:].reshape(2, -1)))
-        each = x.numpy() @ np.log(p).T + (1 - x.numpy()) @ np.log1p(-p).T
-        total = np.logaddexp(np.log(pi) + each[:, 0], np.log1p(-pi) + each[:, 1]).sum()
-        total += (model.pixel_prior - 1) * (np.log(p) + np.log1p(-p)).sum()
-        return -total - (model.weight_prior - 1) * (np.log(pi) + np.log1p(-pi))
-
-    def logit(p: np.ndarray) -> np.ndarray:
-        return np.log(p) - np.log1p(-p)
-
-    found = np.concatenate(
-        [logit(model.weights[:1].numpy()), logit(model.probabilities.numpy()).ravel()]
-    )
-    better = optimize.minimize(loss, found, method="BFGS")
-    assert loss(found) - better.fun < 1e-6 * len(x)
-
-
-def test_what_a_bernoulli_mixture_refuses() -> None:
-    with pytest.raises(ValueError, match="must be a matrix of zeros and ones; binarise it"):
-        BernoulliMixture(2).fit(torch.tensor([[0.5, 1.0]]))
-    with pytest.raises(ValueError, match="num_components=0"):
-        BernoulliMixture(0)
-    with pytest.raises(ValueError, match=r"pixel_prior=0\.1"):
-        BernoulliMixture(2, pixel_prior=0.1)
-
-
-def test_impossible_points() -> None:
-    """A one where the only component has probability zero: log p(x) is the least number, no NaN."""
-    model = BernoulliMixture(1).fit(torch.zeros(3, 2))
-    assert model.log_prob(torch.zeros(1, 2)).item() == 0.0
-    assert model.log_prob(torch.ones(1, 2)).item() < -1e299

@@ -42,6 +42,10 @@ def test_probabilities_are_the_categorical_at_the_mean(options: dict[str, Any]) 
     actual = model.predict_proba(x)
     torch.testing.assert_close(actual, expected)
     torch.testing.assert_close(actual.sum(-1), torch.ones(4).double())
+    many = model.log_posterior(x, mean.expand(6, 4, 2))
+    torch.testing.assert_close(many.exp(), expected.expand(6, 4, 3))
+    with pytest.raises(ValueError, match="latent_dim"):
+        model.log_posterior(x, mean[:, :1])
     predicted = model.predict(x)
     assert predicted.dtype == torch.int64
     assert torch.equal(predicted, expected.argmax(-1))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Mixtures of products: blocks of columns that are independent given the component."""
