@@ -29,7 +29,7 @@ class GaussianMixture(  # pyright: ignore[reportIncompatibleMethodOverride]  # o
 
     Parameters
     ----------
-    log_weights, means, logvars, scale_tril, validate_args
+    log_weights, means, logvars, scale_tril, cov_factor, cov_diag, validate_args
         As of :class:`pyvae.distributions.GaussianMixture`, and so are the errors.
 
     Examples

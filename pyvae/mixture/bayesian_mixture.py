@@ -57,7 +57,8 @@ class BayesianGaussianMixture(MixtureEstimator[VariationalEM], Coordinates[Gauss
     Parameters
     ----------
     covariance_type
-        As :class:`GaussianMixture`'s: restrictions of the Wishart distributions.
+        As :class:`GaussianMixture`'s but for ``"low_rank"``: restrictions of the Wishart
+        distributions.
     n_components, tol, reg_covar, max_iter, n_init, init_params, random_state, \
 warm_start, verbose, verbose_interval
         As scikit-learn's; ``tol`` is of the whole bound, in nats. With ``reg_covar=0`` the M step

@@ -47,7 +47,8 @@ class StudentTMixture(MixtureEstimator[StudentTEM], Criteria):
     n_components
         K.
     covariance_type
-        Of the scale matrices, as :class:`GaussianMixture`'s of its covariances.
+        Of the scale matrices, as :class:`GaussianMixture`'s of its covariances, but for
+        ``"low_rank"``.
     degrees_of_freedom
         ``"free"``, fitted for each component; ``"tied"``, one number that is fitted for all; or a
         number that they have. Fitted ones are sought from 0.1 to 100,000, which is a Gaussian's.

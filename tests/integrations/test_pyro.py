@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyvae import mixture_posterior
+from pyvae import distributions, mixture_posterior
 from pyvae.models.posterior import entropy
 from tests.models.builders import data, seeded, small_gmvae
 
@@ -159,3 +159,16 @@ def test_svi_trains_it() -> None:
 def test_a_closed_form_is_refused() -> None:
     with pytest.raises(ValueError, match="closed_form=False"):
         GMVAEPair(small_gmvae(closed_form=True))
+
+
+def test_a_low_rank_mixture_stays_one_of_pyros() -> None:
+    given = (torch.zeros(2), torch.randn(2, 4))
+    factors = {"cov_factor": torch.randn(2, 4, 2), "cov_diag": torch.rand(2, 4) + 0.1}
+    mixture = GaussianMixture(*given, **factors)
+    x = mixture.sample((3,))
+    assert torch.equal(
+        mixture.log_prob(x), distributions.GaussianMixture(*given, **factors).log_prob(x)
+    )
+    for part in (mixture.marginal([0, 1]), mixture.condition([2], x[0, 2:3])):
+        assert isinstance(part, GaussianMixture)
+        assert part.has_factors
