@@ -41,7 +41,8 @@ class GaussianMixture(MixtureEstimator[GaussianEM, "GaussianMixture"], Exchange)
     n_components, tol, reg_covar, max_iter, n_init, init_params, weights_init, means_init, \
 precisions_init, random_state, warm_start, verbose, verbose_interval
         As scikit-learn's. With ``reg_covar=0`` the M step is exact, and each iteration checks that
-        the free energy does not fall.
+        the free energy does not fall. ``init_params="short_em"``, the default, is the best of three
+        short runs of EM, on a sample of many points; scikit-learn's names mean what they do there.
     missing_values
         ``"refuse"`` NaN, or ``"marginalize"``: NaN stands for what was not observed, and is
         integrated out exactly.
@@ -111,7 +112,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: str = "short_em",
         weights_init: Array | None = None,
         means_init: Array | None = None,
         precisions_init: Array | None = None,
