@@ -125,7 +125,7 @@ def picture(rows: list[Row], path: Path) -> None:
     for axes in list(grid.flat)[len(shapes) :]:
         axes.set_axis_off()
     handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(METHODS), fontsize=8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(METHODS), fontsize=8)
     figure.supxlabel("nats a point below the best optimum", fontsize=9)
     figure.supylabel("share of fits", fontsize=9)
     figure.savefig(path, dpi=110)

@@ -38,6 +38,7 @@ _STEPS = 3  # of EM, before and after the merges
 _LEAST_ROWS = 1000
 _ROWS, _ROWS_BY_DIMENSION = 64, 4  # for each component; the latter of matrices
 _ROWS_A_SEED = 8
+_MORE = 1e-6  # nats a point
 _FEW = 50  # points for each component
 _HALF = math.sqrt(2.0 / math.pi)  # mean of half a standard Gaussian
 _LEAST_SPREAD = 1e-6  # share of the variance
@@ -102,9 +103,12 @@ class ShortEM:
             run = self._run(begin())
         except IllDefined:
             return best
-        likelihood = run.sums.log_likelihood
-        better = best is None or likelihood > best.sums.log_likelihood
-        return run if better and likelihood.isfinite() else best
+        reached = run.sums.log_likelihood / run.sums.total
+        if not reached.isfinite():
+            return best
+        # Of runs that are equal but for rounding and the order of components it is the first.
+        least = -math.inf if best is None else best.sums.log_likelihood / best.sums.total + _MORE
+        return run if reached > least else best
 
     def _run(self, p: Parameters) -> Run:
         """Fit more components than asked for, merge, fit these, and give the last E step."""
@@ -138,7 +142,7 @@ class ShortEM:
         """
         sums = sums.about(self.kind.weights_and_means(sums)[1])
         k, d = sums.first.shape
-        one = sums.total / max(len(self.x), _FEW * k)
+        one = (sums.total / (_FEW * k)).clamp_max(1.0)
         around = one * self._spread / k ** (2.0 / d) * (k if self.kind.pooled else 1)
         more = self.kind.scatter(torch.zeros_like(sums.first), 1.0, around)
         return replace(sums, counts=sums.counts + one, second=sums.second + more)
