@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.studies.mixture_shapes import HELD_BACK, SHAPES, drawn
+from benchmarks.mixture_shapes import HELD_BACK, SHAPES, drawn
 from pyvae.cli import manners
 from pyvae.errors import WrongValue
 from pyvae.mixture import GaussianMixture
