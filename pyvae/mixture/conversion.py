@@ -21,6 +21,7 @@ from pyvae.mixture.factors import Factors, IllDefined
 _MIXTURE = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 _FACTS = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
 _NAMES = "feature_names_in_"
+_STARTS = ("kmeans", "k-means++", "random", "random_from_data")  # that scikit-learn has
 _REPEATED = {"tied_diag": "diag", "tied_spherical": "spherical"}  # as scikit-learn has these
 
 
@@ -89,6 +90,8 @@ def as_sklearn(estimator: Any, p: Parameters) -> sklearn.mixture.GaussianMixture
     own, k, held = COVARIANCES[estimator.covariance_type], len(p.weights), vars(estimator)
     covariance, covariances = COVARIANCES[_REPEATED.get(own.name, own.name)], p.covariances
     settings = _shared(estimator, kind) | {"n_components": k, "covariance_type": covariance.name}
+    if settings["init_params"] not in _STARTS:
+        settings["init_params"] = "kmeans"
     if covariance is not own:
         covariances, start = _repeated(own, covariances, k), settings["precisions_init"]
         if start is not None:
