@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Whole fits of a mixture, from k-means: pyvae's, and on the processor scikit-learn's."""
+"""Whole fits of a mixture, from k-means: pyvae's, and on the processor scikit-learn's.
+
+Of a mixture of factor analysers scikit-learn has that of one component; of more the peer is EM as
+it is written in papers.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,19 @@ import sklearn.mixture
 import torch
 
 from benchmarks.cases import Case
+from benchmarks.peers import factors
 from benchmarks.peers.libraries import by_scikit
 from benchmarks.results import FORWARD
 from benchmarks.variants import PYVAE, Call, Inputs, Variant
 from pyvae.mixture import BayesianGaussianMixture, GaussianMixture
 from tests.ops.draws import Size, sizes_of
 
-# By device: points, components, coordinates, iterations.
+# By device: points, components, coordinates, iterations; and factors.
 FITS = {
     "cpu": {
         "fit_diag": sizes_of("nkdi", (65536, 256, 64, 20), (65536, 256, 64, 100)),
         "fit_full": sizes_of("nkdi", (100_000, 16, 32, 20), (100_000, 16, 32, 100)),
+        "fit_low_rank": sizes_of("nkdir", (20_000, 1, 512, 20, 16), (8192, 32, 1536, 5, 16)),
         "fit_bayesian_diag": sizes_of("nkdi", (65536, 64, 64, 10)),
         "fit_bayesian_full": sizes_of("nkdi", (100_000, 16, 32, 10)),
     },
@@ -92,8 +98,8 @@ def fit(op: str, size: Size, device: str = "cpu") -> Fit:
 
     own, scikits = estimators(op)
     ours = Variant(PYVAE, lambda inputs, _: prepare(own, inputs), backward=False)
-    theirs = by_scikit(partial(prepare, scikits))
-    return Fit(op, size, tuple(each for each in (ours, theirs) if each.joins(size, device)))
+    theirs = factors.peers(size) if "r" in size else (by_scikit(partial(prepare, scikits)),)
+    return Fit(op, size, tuple(each for each in (ours, *theirs) if each.joins(size, device)))
 
 
 def reached(
@@ -107,6 +113,7 @@ def reached(
     """Fit and give the bound that was reached; k-means is the start that both libraries have."""
     kind = op.removeprefix(_BAYESIAN).removeprefix("fit_")
     options = {"max_iter": size["i"], "tol": 0.0, "random_state": seed, "init_params": start}
+    options |= {"rank": size["r"]} if "r" in size else {}
     mixture = estimator(n_components=size["k"], covariance_type=kind, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that so few iterations did not converge

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from benchmarks import claims as c
 from benchmarks.claims import Claim, Measure, beside, share
+from benchmarks.peers.factors import TEXTBOOK
 from benchmarks.rates import COPY, SGEMM
 from benchmarks.results import BOTH, CLUSTERS, FORWARD, label
 from benchmarks.suite import GROWTH
@@ -16,6 +17,7 @@ from tests.ops.cases import MEASURED
 _GEMM, _BROADCAST = beside("compile, GEMM form"), beside("compile, broadcast")
 _JAX, _SCIKIT, _DISTRIBUTIONS = beside("jax.jit, GEMM form"), beside(SCIKIT), beside(DISTRIBUTIONS)
 _FLUSHED = beside(f"compile, GEMM form, {FLUSHED}")
+_TEXTBOOK = beside(TEXTBOOK)
 _EAGER, _COMPILED = beside("eager, formula"), beside("compile, formula")
 _EAGER_GEMM, _LOOP = beside("eager, GEMM form"), beside("eager, loop of products")
 _LOOPS = beside(
@@ -111,6 +113,8 @@ _OF_THE_PROCESSOR = (
     *_of("fit_diag", "65536x256x64x100", {_SCIKIT: 10, c.SHORTFALL: 1e-4}),
     *_of("fit_full", "100000x16x32x20", {_SCIKIT: 8, c.SHORTFALL: 1e-4}),
     *_of("fit_full", "100000x16x32x100", {_SCIKIT: 20, c.SHORTFALL: 1e-4}),
+    *_of("fit_low_rank", "20000x1x512x20x16", {_SCIKIT: 1, c.SHORTFALL: 1e-4}),
+    *_of("fit_low_rank", "8192x32x1536x5x16", {_TEXTBOOK: 1, c.SHORTFALL: 1e-4}),
     *_of("fit_bayesian_diag", "65536x64x64x10", {_SCIKIT: 8, c.SHORTFALL: 1e-4}),
     *_of("fit_bayesian_full", "100000x16x32x10", {_SCIKIT: 8, c.SHORTFALL: 1e-4}),
 )  # fmt: skip

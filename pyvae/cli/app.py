@@ -232,6 +232,10 @@ def fit_mixture(
             help="What the components' covariances may be; all: each type, the best kept."
         ),
     ] = options.MixtureCovariance.full,
+    rank: Annotated[
+        int | None,
+        typer.Option(help="Factors of low_rank covariances; all has them too then.", **within(1)),
+    ] = None,
     criterion: Annotated[
         options.Criterion, typer.Option(help="Of several fits the one of the least is kept.")
     ] = options.Criterion.bic,
@@ -264,7 +268,7 @@ def fit_mixture(
         command.Options(
             data, components, covariance.value, starts, max_iter, tolerance, reg_covar, seed,
             output, overwrite, split.value, threads, _values(reading), picture_format.value,
-            criterion.value,
+            criterion.value, rank,
         )
     )  # fmt: skip
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _FILES = (SUMMARY, MIXTURE, EARLIER, "labels.npy", *every_form("mixture"), *SELECTION_FILES)
 _LISTED = 30  # components of the table
 _COLUMNS = 6  # features of it
+_LOW_RANK = "low_rank"
 _VARIANCES = ("diag", "spherical", "tied_diag", "tied_spherical")
 
 
@@ -54,12 +55,14 @@ class Options:
     reading: dict[str, Any]
     picture_format: str = "png"
     criterion: str = "bic"
+    rank: int | None = None
 
 
 def fit_mixture(options: Options) -> None:
     """Fit, print, and write parameters, labels and pictures."""
     counts = numbers(options.components)
     folder = _folder(options)
+    _check_rank(options)
     data = load_data(_read_by(options))
     if max(counts) > len(data):
         raise UserError(
@@ -71,7 +74,7 @@ def fit_mixture(options: Options) -> None:
     d = data.num_features
     threads = use_threads(
         options.threads,
-        2.0 * len(data) * max(counts) * d * (1 if options.covariance in _VARIANCES else d),
+        2.0 * len(data) * max(counts) * d * _numbers(options, d),
     )
     x = points_of(data)
     found, count = None, max(counts)
@@ -116,6 +119,24 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def _check_rank(options: Options) -> None:
+    has_factors = options.covariance in (_LOW_RANK, ALL)
+    if options.covariance == _LOW_RANK and options.rank is None:
+        raise UserError("--covariance low_rank: give --rank, the number of factors, such as 4")
+    if options.rank is not None and not has_factors:
+        raise UserError(
+            f"--rank: {options.covariance} covariances have no factors; leave it out, or take "
+            "--covariance low_rank"
+        )
+
+
+def _numbers(options: Options, d: int) -> int:
+    """Give how many multiplications a coordinate asks for, of the dearest type."""
+    if options.covariance == _LOW_RANK:
+        return 3 * (options.rank or 1)
+    return 1 if options.covariance in _VARIANCES else d
+
+
 def _folder(options: Options) -> Path:
     folder = Path(options.output).expanduser()
     if folder.exists() and not folder.is_dir():
@@ -137,6 +158,7 @@ def _settings(options: Options) -> dict[str, Any]:
         "max_iter": options.max_iter,
         "tol": options.tolerance,
         "reg_covar": options.reg_covar,
+        "rank": options.rank,
         "random_state": options.seed,
         "missing_values": options.reading["missing"],
     }

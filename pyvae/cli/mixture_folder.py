@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 SUMMARY, MIXTURE = "mixture.json", "mixture.safetensors"
 EARLIER = "mixture.npz"  # which earlier folders have in its place
 _FORM = Fields(
-    {"covariance": Text(("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical"))},
+    {
+        "covariance": Text(
+            ("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", "low_rank")
+        )
+    },
     {
         "data": Text(),
         "options": Fields(

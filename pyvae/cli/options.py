@@ -45,6 +45,7 @@ class MixtureCovariance(str, Enum):
     spherical = "spherical"
     tied_diag = "tied_diag"
     tied_spherical = "tied_spherical"
+    low_rank = "low_rank"
     all = "all"
 
 

@@ -108,18 +108,20 @@ def _clusterer(path: str, reading: dict[str, Any]) -> Clusterer:
 
     folder = Path(path).expanduser()
     if (folder / SUMMARY).exists():
-        from pyvae.mixture.covariance import COVARIANCES
+        from pyvae.mixture.covariance import LowRank, covariance_of
 
         mixture, summary = load_mixture(folder)
         mixture.missing_values = reading.get("missing", mixture.missing_values)
         k, d = mixture.means_.shape
-        has_matrices = COVARIANCES[mixture.covariance_type].has_matrices
+        kind = covariance_of(mixture.covariance_type, mixture.rank)
+        # multiplications a coordinate
+        numbers = 2 * kind.rank if isinstance(kind, LowRank) else d if kind.has_matrices else 1
         return Clusterer(
             summary,
             False,
             d,
             k,
-            2.0 * _ROWS * k * d * (d if has_matrices else 1),
+            2.0 * _ROWS * k * d * numbers,
             lambda data, rows: mixture.predict(_finite(data, rows)),
             lambda data, rows: mixture.predict_proba(_finite(data, rows)),
         )

@@ -11,6 +11,7 @@ from torch.distributions import (
     Categorical,
     Distribution,
     Independent,
+    LowRankMultivariateNormal,
     MixtureSameFamily,
     MultivariateNormal,
     Normal,
@@ -22,12 +23,15 @@ Parameters = dict[str, Tensor]
 
 
 def gaussian_parameters(distribution: Distribution) -> Parameters | None:
-    """``means`` ``(*batch, D)`` with ``logvars`` or ``scale_tril``; None of what is no Gaussian.
+    """``means`` ``(*batch, D)`` and covariances by their names; None of what is no Gaussian.
 
     A ``Normal`` is one in one dimension.
     """
     if isinstance(distribution, MultivariateNormal):
         return {"means": distribution.loc, "scale_tril": distribution.scale_tril}
+    if isinstance(distribution, LowRankMultivariateNormal):
+        factor, diagonal = distribution.cov_factor, distribution.cov_diag
+        return {"means": distribution.loc, "cov_factor": factor, "cov_diag": diagonal}
     if isinstance(distribution, Normal):
         loc, scale = distribution.loc.unsqueeze(-1), distribution.scale.unsqueeze(-1)
         return {"means": loc, "logvars": 2.0 * scale.log()}
@@ -54,17 +58,21 @@ def mixture_parameters(mixture: MixtureSameFamily, caller: str) -> Parameters:
     if found is None or not parts.event_shape:
         raise WrongType(
             f"{caller}: got {type(mixture).__name__} of {type(parts).__name__}; expected "
-            "MixtureSameFamily of MultivariateNormal or Independent(Normal(...), 1)"
+            "MixtureSameFamily of MultivariateNormal, LowRankMultivariateNormal or "
+            "Independent(Normal(...), 1)"
         )
     return {"log_weights": log_weights_of(mixture.mixture_distribution), **found}
 
 
-def gaussians(means: Tensor, spread: Tensor, has_matrices: bool) -> Distribution:
+def gaussians(means: Tensor, spread: Parameters) -> Distribution:
     """The components as torch's distribution, ``(*batch, K)`` of them."""
-    if has_matrices:
-        factors = spread.expand(*means.shape, means.shape[-1])
+    if "cov_factor" in spread:
+        factor, diagonal = spread["cov_factor"], spread["cov_diag"]
+        return LowRankMultivariateNormal(means, factor, diagonal, validate_args=False)
+    if "scale_tril" in spread:
+        factors = spread["scale_tril"].expand(*means.shape, means.shape[-1])
         return MultivariateNormal(means, scale_tril=factors, validate_args=False)
-    scale = torch.exp(0.5 * spread).expand(means.shape)
+    scale = torch.exp(0.5 * spread["logvars"]).expand(means.shape)
     return Independent(Normal(means, scale, validate_args=False), 1, validate_args=False)
 
 

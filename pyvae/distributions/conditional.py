@@ -18,12 +18,13 @@ Source: Bishop (2006), section 2.3.1; of mixtures Ghahramani & Jordan (1994), se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from pyvae.distributions.factor_analysis import FactorPosterior, squared_distance
 from pyvae.distributions.precision import computing_dtype, outside_autocast
 from pyvae.ops.modes import is_plain, readable
 
@@ -94,31 +95,65 @@ def conditional_means(means: Tensor, gaps: Tensor, regression: Tensor) -> Tensor
     return (means + moved).to(means.dtype)
 
 
+def low_rank_conditional_means(
+    means: Tensor, gaps: Tensor, factors: FactorPosterior, loadings: Tensor
+) -> Tensor:
+    """Give mu_b + Lambda_b E[z | x_a], of means ``(..., K, b)`` and gaps ``(..., K, a)``.
+
+    What is not given depends on what is by the factors alone. Given a root of their covariance V
+    = T T', the rest has the loadings Lambda_b T, and the noise that it had.
+    """
+    with outside_autocast(gaps):
+        z = torch.einsum("...ka,...kar->...kr", gaps.to(loadings.dtype), factors.directions)
+        moved = torch.einsum("...kr,...kbr->...kb", z, loadings)
+    return (means + moved).to(means.dtype)
+
+
 def with_the_nearest(
-    log_shares: Tensor, gaps: Tensor, log_weights: Tensor, spread: Tensor, has_matrices: bool
+    log_shares: Tensor,
+    gaps: Tensor,
+    log_weights: Tensor,
+    lengths: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Give all to the nearest component where a point is so far that no density is above zero.
 
     There the squared distances are beyond the dtype, and so are their differences: in the limit
-    one component is left, or those that are as near, by their weights.
+    one component is left, or those that are as near, by their weights. ``lengths`` gives the
+    distances of gaps ``(..., K, a)``.
     """
     gone = (log_shares == -torch.inf).all(-1, keepdim=True)
     known = readable(gone)
     if known is not None and not known.any():
         return log_shares
     with torch.no_grad(), outside_autocast(gaps):
-        work = computing_dtype(gaps, spread)
+        work = computing_dtype(gaps)
         size = gaps.abs().amax((-2, -1), keepdim=True)
         scaled = torch.where(size > 0, gaps / size, 0.0).to(work)
-        if has_matrices:  # they order distances, no more: a product by an inverse will do
-            factors = spread.tril().to(work)
-            identity = torch.eye(factors.shape[-1]).to(factors)
-            inverse = torch.linalg.solve_triangular(factors, identity, upper=False)
-            scaled = torch.einsum("...ka,...kba->...kb", scaled, inverse)
-        else:
-            scaled = scaled * torch.exp(-0.5 * spread)
-        distances = torch.linalg.vector_norm(scaled, dim=-1)
+        distances = lengths(scaled)
         distances = torch.where(log_weights > -torch.inf, distances, torch.inf)
         nearest = distances == distances.amin(-1, keepdim=True)
         limit = torch.where(nearest, log_weights, -torch.inf).log_softmax(-1)
     return torch.where(gone, limit.to(log_shares.dtype), log_shares)
+
+
+def lengths_by_factors(gaps: Tensor, scale_tril: Tensor) -> Tensor:
+    """Give distances under Cholesky factors that order them, no more."""
+    factors = scale_tril.tril().to(gaps)  # a product by an inverse will do
+    identity = torch.eye(factors.shape[-1]).to(factors)
+    inverse = torch.linalg.solve_triangular(factors, identity, upper=False)
+    return torch.linalg.vector_norm(torch.einsum("...ka,...kba->...kb", gaps, inverse), dim=-1)
+
+
+def lengths_by_variances(gaps: Tensor, logvars: Tensor) -> Tensor:
+    """Give distances under log-variances."""
+    return torch.linalg.vector_norm(gaps * torch.exp(-0.5 * logvars.to(gaps)), dim=-1)
+
+
+def lengths_by_loadings(gaps: Tensor, factors: FactorPosterior) -> Tensor:
+    """Give distances under low-rank covariances."""
+    factors = factors.to(gaps.dtype)
+    squares = [
+        squared_distance(gaps[..., k, :].unsqueeze(-2), factors.component(k)).squeeze(-1)
+        for k in range(gaps.shape[-2])
+    ]
+    return torch.stack(squares, -1).sqrt()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,9 +16,15 @@ from pyvae.distributions.conditional import (
     Regression,
     conditional,
     conditional_means,
+    lengths_by_factors,
+    lengths_by_loadings,
+    lengths_by_variances,
+    low_rank_conditional_means,
     marginal_factor,
     with_the_nearest,
 )
+from pyvae.distributions.factor_analysis import factor_posterior
+from pyvae.distributions.precision import computing_dtype, outside_autocast
 from pyvae.errors import WrongValue
 
 if TYPE_CHECKING:
@@ -28,10 +35,16 @@ class Coordinates(Distribution):
     """Base of the mixture: all that takes some of its coordinates, or gives some."""
 
     has_matrices: bool
+    has_factors: bool
 
     @abstractmethod
     def arguments(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-weights, means, and log-variances or factors."""
+        """Log-weights, means, and log-variances or Cholesky factors."""
+
+    @property
+    @abstractmethod
+    def given(self) -> dict[str, Tensor]:
+        """The parameters by the names that they were given under."""
 
     @abstractmethod
     def posterior(self, value: Tensor) -> Tensor:
@@ -43,7 +56,7 @@ class Coordinates(Distribution):
         """Covariance, ``(*batch, D, D)``."""
 
     @abstractmethod
-    def _like(self, weights: Tensor, means: Tensor, spread: Tensor) -> Self: ...
+    def _like(self, *parameters: Tensor) -> Self: ...
 
     def marginal(self, columns: Columns) -> Self:
         """Mixture of some coordinates, whatever the others are.
@@ -69,9 +82,14 @@ class Coordinates(Distribution):
         """
         kept = column_indices(columns, self.event_shape[0], "marginal")
         require_some(kept, self.event_shape[0], "marginal")
-        weights, means, spread = self.arguments()
-        spread = marginal_factor(spread, kept) if self.has_matrices else _of(spread, kept)
-        return self._like(weights, means[..., kept], spread).expand(self.batch_shape)
+        weights, means, *spread = self.given.values()
+        if self.has_factors:
+            spread = [spread[0][..., kept, :], spread[1][..., kept]]
+        elif self.has_matrices:
+            spread = [marginal_factor(spread[0], kept)]
+        else:
+            spread = [_of(spread[0], kept)]
+        return self._like(weights, means[..., kept], *spread).expand(self.batch_shape)
 
     def condition(self, columns: Columns, values: Tensor) -> Self:
         """Mixture of the other coordinates, given values of some: exact, and differentiable.
@@ -113,18 +131,33 @@ class Coordinates(Distribution):
         rest = others(given, d)
         require_some(rest, d, "condition")
         values = self._given_values(values, len(given))
-        weights, means, spread = self.arguments()
+        weights, means, *spread = self.given.values()
         gaps = values.unsqueeze(-2) - means[..., given]
-        if self.has_matrices:
-            parts = conditional(spread, given, rest)
-            inside, spread = parts.given, parts.rest
+        if self.has_factors:
+            loadings, noise = spread
+            inside, outside = [loadings[..., given, :], noise[..., given]], loadings[..., rest, :]
+            with outside_autocast(means):
+                work = computing_dtype(*spread)
+                known = factor_posterior(*(part.to(work) for part in inside))
+                turned = (outside.to(work) @ known.root).to(outside.dtype)
+            spread = [turned, noise[..., rest]]
+            centres = low_rank_conditional_means(
+                means[..., rest], gaps, known, outside.to(known.root)
+            )
+            lengths = partial(lengths_by_loadings, factors=known)
+        elif self.has_matrices:
+            parts = conditional(spread[0], given, rest)
+            inside, spread = [parts.given], [parts.rest]
             centres = conditional_means(means[..., rest], gaps, parts.regression)
+            lengths = partial(lengths_by_factors, scale_tril=parts.given)
         else:
-            inside, spread, centres = _of(spread, given), _of(spread, rest), means[..., rest]
-        shares = self._like(weights, means[..., given], inside).posterior(values)
-        shares = with_the_nearest(shares, gaps, weights, inside, self.has_matrices)
+            inside, spread = [_of(spread[0], given)], [_of(spread[0], rest)]
+            centres = means[..., rest]
+            lengths = partial(lengths_by_variances, logvars=inside[0])
+        shares = self._like(weights, means[..., given], *inside).posterior(values)
+        shares = with_the_nearest(shares, gaps, weights, lengths)
         batch = torch.broadcast_shapes(values.shape[:-1], self.batch_shape)
-        return self._like(shares, centres, spread).expand(batch)
+        return self._like(shares, centres, *spread).expand(batch)
 
     def regress(
         self,

@@ -173,7 +173,8 @@ def _as_mixture(distribution: Distribution, name: str) -> GaussianMixture:
     if found is None:
         raise WrongType(
             f"kl_mixture: {name} is {_described(distribution)}; expected GaussianMixture, "
-            "MultivariateNormal, Normal, Independent(Normal(...), 1) or MixtureSameFamily of these"
+            "MultivariateNormal, LowRankMultivariateNormal, Normal, Independent(Normal(...), 1) or "
+            "MixtureSameFamily of these"
         )
     if log_weights is None:
         log_weights = found["means"].new_zeros(1)

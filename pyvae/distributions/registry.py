@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import (
     Distribution,
     Independent,
+    LowRankMultivariateNormal,
     MixtureSameFamily,
     MultivariateNormal,
     Normal,
@@ -21,7 +22,7 @@ from pyvae.distributions.gaussian_mixture import GaussianMixture
 from pyvae.errors import WrongValue
 
 _MIXTURES = (GaussianMixture, MixtureSameFamily)
-_GAUSSIANS = (Normal, Independent, MultivariateNormal)
+_GAUSSIANS = (Normal, Independent, MultivariateNormal, LowRankMultivariateNormal)
 
 
 def _kl_mixture(p: Distribution, q: Distribution) -> Tensor:

@@ -18,7 +18,7 @@ from pyvae.mixture import state
 from pyvae.mixture.arrays import Array, as_given
 from pyvae.mixture.concentration import WEIGHTS, Weights
 from pyvae.mixture.coordinates import Coordinates
-from pyvae.mixture.covariance import Parameters
+from pyvae.mixture.covariance import Moments, Parameters, moments_of
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
 from pyvae.mixture.gaussian_mixture import GaussianMixture
@@ -229,6 +229,10 @@ warm_start, verbose, verbose_interval
             degrees.expand(k),
             p.covariances,
         )
+
+    @property
+    def _kind(self) -> Moments:
+        return moments_of(self.covariance_type)
 
     def _told(self, kept: bool) -> ToldPrior:
         """Give the prior that was asked for, or the one that batches go on with."""

@@ -67,11 +67,7 @@ def working_dtype(kind: Covariance, p: Parameters, dtype: torch.dtype) -> torch.
 
 def _amplification(kind: Covariance, p: Parameters, step: Tensor | None = None) -> _Amplification:
     """Give V and A, weighed over the components."""
-    roots = kind.aligned(kind.precisions_cholesky(p.covariances))
-    variances, precisions = kind.aligned(p.covariances), roots.square()
-    if kind.has_matrices:
-        precisions = precisions.sum(-1)
-        variances = torch.diagonal(variances, dim1=-2, dim2=-1)
+    variances, precisions = kind.diagonals(p.covariances)
     shares = p.weights / p.weights.sum()
     summed = variances if step is None else variances + step.square()
     found = (

@@ -15,35 +15,43 @@ from torch.distributions import MixtureSameFamily
 from pyvae.distributions import GaussianMixture as Distribution
 from pyvae.errors import WrongType, WrongValue
 from pyvae.mixture.arrays import numbers
-from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
+from pyvae.mixture.covariance import COVARIANCES, Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import Factors, IllDefined
+from pyvae.mixture.low_rank import split
 
 _MIXTURE = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 _FACTS = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
 _NAMES = "feature_names_in_"
 _STARTS = ("kmeans", "k-means++", "random", "random_from_data")  # that scikit-learn has
-_REPEATED = {"tied_diag": "diag", "tied_spherical": "spherical"}  # as scikit-learn has these
+# As scikit-learn has these.
+_THEIRS = {"tied_diag": "diag", "tied_spherical": "spherical", LowRank.name: "full"}
 
 
 def as_distribution(
     kind: Covariance, p: Parameters, dtype: torch.dtype = torch.float64
 ) -> Distribution:
     """Give the distribution of parameters, with an integral of one."""
-    if kind.has_matrices:
-        name, spread = "scale_tril", Factors().of(p.covariances)
-    else:
+    if isinstance(kind, Moments) and not kind.has_matrices:
         logvars = kind.aligned(p.covariances).log()
-        name, spread = "logvars", logvars.expand(len(p.means), -1)
-    given = {"log_weights": p.log_weights, "means": p.means, name: spread}
+        spread = {"logvars": logvars.expand(len(p.means), -1)}
+    elif isinstance(kind, Moments):
+        spread = {"scale_tril": Factors().of(p.covariances)}
+    else:
+        loadings, noise = split(p.covariances)
+        spread = {"cov_factor": loadings, "cov_diag": noise}
+    given = {"log_weights": p.log_weights, "means": p.means, **spread}
     given = {name: part.to(dtype) for name, part in given.items()}
     return Distribution(**given, validate_args=True)
 
 
 def of_distribution(kind: Covariance, mixture: Distribution) -> Parameters:
     """Give the parameters of one mixture, or of a batch that has its covariances in common."""
-    log_weights, means, spread = mixture.arguments()
-    aligned = spread @ spread.mT if kind.has_matrices else spread.exp()
-    covariances = kind.compact(aligned[:1] if kind.pooled else aligned)
+    log_weights, means, *spread = mixture.given.values()
+    if isinstance(kind, Moments):
+        aligned = spread[0] @ spread[0].mT if kind.has_matrices else spread[0].exp()
+        covariances = kind.compact(aligned[:1] if kind.pooled else aligned)
+    else:
+        covariances = torch.cat([spread[0], spread[1].unsqueeze(-1)], -1)
     return Parameters(log_weights.exp(), means, covariances)
 
 
@@ -68,17 +76,18 @@ def read_distribution(mixture: Any, caller: str) -> tuple[Covariance, Parameters
         raise WrongValue(
             f"{caller}: a batch of mixtures, {tuple(mixture.batch_shape)}; expected one"
         )
-    log_weights, means, spread = (part.detach().double() for part in mixture.arguments())
-    name = "logvars" if not mixture.has_matrices else "scale_tril"
-    whole = Distribution(log_weights, means, **{name: spread}, validate_args=True)
-    k, d = means.shape
-    if mixture.has_matrices:
-        kind = COVARIANCES["tied" if len(spread) == 1 < k else "full"]
+    given = {name: part.detach().double() for name, part in mixture.given.items()}
+    whole = Distribution(**given, validate_args=True)
+    k, d = given["means"].shape
+    if mixture.has_factors:
+        kind = LowRank(given["cov_factor"].shape[-1])
+    elif mixture.has_matrices:
+        kind = COVARIANCES["tied" if len(given["scale_tril"]) == 1 < k else "full"]
     else:
-        kind = COVARIANCES["spherical" if spread.shape[-1] == 1 < d else "diag"]
+        kind = COVARIANCES["spherical" if given["logvars"].shape[-1] == 1 < d else "diag"]
     p = of_distribution(kind, whole)
     try:
-        kind.precisions_cholesky(p.covariances)
+        kind.require(p.covariances)
     except IllDefined as error:
         raise WrongValue(f"{caller}: {error}") from None
     return kind, p._replace(weights=p.weights / p.weights.sum())
@@ -87,12 +96,16 @@ def read_distribution(mixture: Any, caller: str) -> tuple[Covariance, Parameters
 def as_sklearn(estimator: Any, p: Parameters) -> sklearn.mixture.GaussianMixture:
     """Give scikit-learn's fitted estimator, with arrays and what settings both have."""
     kind: Any = sklearn.mixture.GaussianMixture
-    own, k, held = COVARIANCES[estimator.covariance_type], len(p.weights), vars(estimator)
-    covariance, covariances = COVARIANCES[_REPEATED.get(own.name, own.name)], p.covariances
+    name: str = estimator.covariance_type
+    k, held = len(p.weights), vars(estimator)
+    covariance, covariances = COVARIANCES[_THEIRS.get(name, name)], p.covariances
     settings = _shared(estimator, kind) | {"n_components": k, "covariance_type": covariance.name}
     if settings["init_params"] not in _STARTS:
         settings["init_params"] = "kmeans"
-    if covariance is not own:
+    if name == LowRank.name:
+        covariances = LowRank(estimator.rank).matrices(covariances, *p.means.shape)
+    elif name in _THEIRS:
+        own = COVARIANCES[name]
         covariances, start = _repeated(own, covariances, k), settings["precisions_init"]
         if start is not None:
             settings["precisions_init"] = _repeated(own, numbers(start), k).cpu().numpy()
@@ -106,9 +119,9 @@ def as_sklearn(estimator: Any, p: Parameters) -> sklearn.mixture.GaussianMixture
     return theirs
 
 
-def _repeated(kind: Covariance, variances: Tensor, k: int) -> Tensor:
+def _repeated(kind: Moments, variances: Tensor, k: int) -> Tensor:
     """Give the variances, or precisions, that components share once for each of them."""
-    return COVARIANCES[_REPEATED[kind.name]].compact(kind.aligned(variances).repeat(k, 1))
+    return COVARIANCES[_THEIRS[kind.name]].compact(kind.aligned(variances).repeat(k, 1))
 
 
 def of_sklearn(kind: type, theirs: Any, caller: str) -> Any:

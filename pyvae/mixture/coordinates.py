@@ -219,11 +219,12 @@ class Coordinates(FittedMixture, Generic[Plain]):
 
     def _other(self, p: Parameters, columns: list[int]) -> Plain:
         """Give an estimator that is the mixture of some of the columns."""
+        settings = {"covariance_type": self.covariance_type, "rank": getattr(self, "rank", None)}
         new = self._plain(
             n_components=len(p.weights),
-            covariance_type=self.covariance_type,
             missing_values=self.missing_values,
             random_state=self.random_state,
+            **settings,
         )
         state.set_mixture(new, self.means_, self._kind, p._replace(weights=p.shares))
         names = vars(self).get("feature_names_in_")

@@ -13,6 +13,7 @@ from torch.distributions import MixtureSameFamily
 
 from pyvae.distributions import GaussianMixture as Distribution
 from pyvae.mixture import conversion, files, state
+from pyvae.mixture.covariance import LowRank
 from pyvae.mixture.fitted import FittedMixture
 
 if TYPE_CHECKING:
@@ -101,9 +102,10 @@ class Exchange(FittedMixture):
         Parameters
         ----------
         mixture
-            One of :mod:`pyvae.distributions`, or torch's of ``MultivariateNormal`` or
-            ``Independent(Normal(...), 1)``. One factor of all components is of type tied, one
-            variance a component is spherical (diag in one dimension, where it is the same).
+            One of :mod:`pyvae.distributions`, or torch's of ``MultivariateNormal``,
+            ``LowRankMultivariateNormal`` or ``Independent(Normal(...), 1)``. One factor of all
+            components is of type tied, one variance a component is spherical (diag in one
+            dimension, where it is the same).
         settings
             Of the constructor, but for the number of components and the type of covariance.
 
@@ -124,7 +126,10 @@ class Exchange(FittedMixture):
         ('spherical', array([0, 1]))
         """
         kind, p = conversion.read_distribution(mixture, f"{cls.__name__}.from_distribution")
-        new = cls(**settings | {"n_components": len(p.weights), "covariance_type": kind.name})
+        told = {"n_components": len(p.weights), "covariance_type": kind.name}
+        if isinstance(kind, LowRank):
+            told["rank"] = kind.rank
+        new = cls(**settings | told)
         state.set_mixture(new, np.empty(0), kind, p)
         return new
 
@@ -132,7 +137,8 @@ class Exchange(FittedMixture):
         """Give the mixture as scikit-learn's fitted estimator, with the settings that it has too.
 
         One of tied_diag or tied_spherical is there diag or spherical, with the same variances for
-        each component: densities are the same, and ``bic`` and ``aic`` charge for all of these.
+        each component, and one of low_rank is full, with matrices ``(K, D, D)``: densities are the
+        same, and ``bic`` and ``aic`` charge for all of these.
 
         Raises
         ------

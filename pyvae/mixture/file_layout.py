@@ -8,6 +8,7 @@ and types with it, before a number is read; then the numbers with their digest.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
@@ -18,7 +19,8 @@ import torch
 from torch import Tensor
 
 from pyvae.errors import NotFound, WrongValue
-from pyvae.mixture.covariance import COVARIANCES, Covariance
+from pyvae.mixture.covariance import COVARIANCES, Covariance, covariance_of
+from pyvae.mixture.matrices import Matrices
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.start import METHODS
 from pyvae.storage import form, tensors
@@ -102,7 +104,7 @@ class Layout:
         with tensors.opened(path) as file:
             header, declared = tensors.header(path, file, self.writer), tensors.declared(file)
             said = self._said(path, header["config"])
-            kind = COVARIANCES[said["settings"]["covariance_type"]]
+            kind = _kind(path, said["settings"])
             d = self._check(path, kind, declared)
             found = tensors.read(path, file, header["sha256"], declared)
         names = said["feature_names"]
@@ -137,9 +139,12 @@ class Layout:
         k, d = means if len(means) == 2 else (0, 0)
         if not 0 < k * d * d < _MOST_NUMBERS:
             raise WrongValue(f"{path}: means has shape {means}; expected (K, D)")
+        shapes = self.shapes(kind, k, d)
+        if max(map(math.prod, shapes.values())) >= _MOST_NUMBERS:
+            raise WrongValue(f"{path} is damaged: {kind.name} of a size that no file can hold")
         expected = {
             name: torch.empty(shape, dtype=torch.float64, device="meta")
-            for name, shape in self.shapes(kind, k, d).items()
+            for name, shape in shapes.items()
         }
         reason = tensors.unlike(expected, declared, lambda _, wanted: (wanted.dtype,))
         if reason is not None:
@@ -155,12 +160,19 @@ def require_symmetric(kind: Covariance, covariances: Tensor) -> None:
     ValueError
         If one is not.
     """
-    if not kind.has_matrices:
+    if not isinstance(kind, Matrices):
         return
     scales = torch.diagonal(covariances, dim1=-2, dim2=-1).clamp_min(0.0).sqrt()
     gaps = (covariances - covariances.mT).abs()
     if (gaps > 1e-8 * scales[..., None] * scales[..., None, :]).any():
         raise WrongValue("covariances are not symmetric")
+
+
+def _kind(path: Path, settings: dict[str, Any]) -> Covariance:
+    try:
+        return covariance_of(settings["covariance_type"], settings.get("rank"))
+    except WrongValue as error:
+        raise WrongValue(f"{path} is damaged: {error}") from None
 
 
 def plain(value: Any) -> Any:

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture import state
-from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
+from pyvae.mixture.covariance import NAMES, Covariance, covariance_of
 from pyvae.mixture.file_layout import SETTINGS, Layout, require_symmetric
 from pyvae.mixture.noise import noise_of
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.storage import form
-from pyvae.storage.form import Fields, Maybe, Rows, Text, Truth
+from pyvae.storage.form import Fields, Integer, Maybe, Rows, Text, Truth
 
 NAME = "mixture.safetensors"  # in a folder of fit-mixture
-_STORED = ("weights", "means", "covariances")
 _NUMBER = form.Real()
 _PRIOR = Fields(
     {
@@ -35,12 +35,13 @@ _LAYOUT = Layout(
     "GaussianMixture.save",
     SETTINGS
     | {
+        "covariance_type": Text(NAMES),
         "missing_values": Text(("refuse", "marginalize")),
         "reseed": Truth(),
         "prior": Maybe(_PRIOR),
     },
-    lambda kind, k, d: {"weights": (k,), "means": (k, d), "covariances": kind.shape(k, d)},
-    optional={"noise": Text(("uniform",))},
+    lambda kind, k, d: {"weights": (k,), "means": (k, d), **kind.part_shapes(k, d)},
+    optional={"rank": Integer(1), "noise": Text(("uniform",))},
     more={"noise": _NOISE},
 )
 
@@ -53,10 +54,11 @@ def save(estimator: Any, path: Path) -> None:
     sklearn.exceptions.NotFittedError, ValueError
         If its attributes are no mixture.
     """
-    p = state.parameters(estimator, COVARIANCES[estimator.covariance_type])
+    kind = covariance_of(estimator.covariance_type, estimator.rank)
+    p = state.parameters(estimator, kind)
     noise = noise_of(estimator, p.means.shape[1])
     told = {} if noise is None else {"weight": noise.weight.item(), "box": noise.box.tolist()}
-    arrays = {name: getattr(p, name) for name in _STORED}
+    arrays = {"weights": p.weights, "means": p.means, **kind.parts(p.covariances)}
     _LAYOUT.write(estimator, path, arrays, {"noise": told} if told else {})
 
 
@@ -70,24 +72,24 @@ def load(kind: Any, path: Path) -> Any:
     """
     path = path / NAME if path.is_dir() else path
     covariance, said, found = _LAYOUT.read(path)
-    return _restored(kind, path, covariance, said, Parameters(**found))
+    return _restored(kind, path, covariance, said, found)
 
 
 def _restored(
-    kind: Any, path: Path, covariance: Covariance, said: dict[str, Any], p: Parameters
+    kind: Any, path: Path, covariance: Covariance, said: dict[str, Any], arrays: dict[str, Tensor]
 ) -> Any:
     settings, names = said["settings"], said["feature_names"]
-    k, d = p.means.shape
+    k, d = arrays["means"].shape
     prior = settings.pop("prior")
     if prior is not None and prior["mean"] is not None and len(prior["mean"]) != d:
         raise WrongValue(f"{path}: the prior's mean has {len(prior['mean'])} coordinates, not {d}")
     new = kind(k, **settings, prior=None if prior is None else ConjugatePrior(**prior))
-    for name in _STORED:
-        setattr(new, f"{name}_", getattr(p, name).numpy())
+    for name, array in arrays.items():
+        setattr(new, f"{name}_", array.numpy())
     try:
         if "noise" in said:
             _restore_noise(new, d, **said["noise"])
-        require_symmetric(covariance, p.covariances)
+        require_symmetric(covariance, covariance.of_parts(arrays))
         state.set_mixture(new, new.means_, covariance, state.parameters(new, covariance))
     except WrongValue as error:
         raise WrongValue(f"{path}: holds no mixture: {error}") from error

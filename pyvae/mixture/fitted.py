@@ -17,7 +17,7 @@ from pyvae.errors import WrongValue
 from pyvae.mixture import arrays, missing, state
 from pyvae.mixture.arrays import Array, Required, Source
 from pyvae.mixture.conditioning import working_dtype
-from pyvae.mixture.covariance import COVARIANCES, Covariance, Parameters
+from pyvae.mixture.covariance import Covariance, Parameters, covariance_of
 from pyvae.mixture.points import Points
 from pyvae.mixture.streams import Stream, opened
 
@@ -96,16 +96,13 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _drawn(
         self, random: np.random.RandomState, n_samples: int, p: Parameters
     ) -> tuple[Tensor, Tensor]:
-        k, d = p.means.shape
-        factors = torch.linalg.cholesky(self._matrices(p))
         counts = random.multinomial(n_samples, p.weights.cpu().numpy())
-        labels = torch.from_numpy(np.repeat(np.arange(k), counts)).to(p.means.device)
-        noise = torch.from_numpy(random.standard_normal((n_samples, d))).to(p.means)
-        return p.means[labels] + (factors[labels] @ noise[:, :, None]).squeeze(2), labels
+        labels = torch.from_numpy(np.repeat(np.arange(len(counts)), counts)).to(p.means.device)
+        return self._kind.draw(p, counts, random), labels
 
     @property
     def _kind(self) -> Covariance:
-        return COVARIANCES[self.covariance_type]
+        return covariance_of(self.covariance_type, getattr(self, "rank", None))
 
     def _parameters(self) -> Parameters:
         """Give what the public attributes say, which is all there is to say."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pyvae.mixture import missing
 from pyvae.mixture.conditioning import UNIT, rounding, working_dtype
-from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.covariance import Covariance, Moments, Parameters
 from pyvae.mixture.labels import GRADED, UNKNOWN, Labels
 from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
@@ -132,8 +132,9 @@ class GaussianEM:
 
     def sums_behind(self, total: float) -> Sums:
         """Give the sums of so many points of which the present parameters are the M step."""
-        prior = ConjugatePrior() if self.prior is None else self.prior  # that one is flat
-        return prior.sums_behind(self.kind, self.parameters, total, self.reg_covar)
+        if self.prior is None:
+            return self.kind.sums_behind(self.parameters, total, self.reg_covar)
+        return self.prior.sums_behind(self._moments, self.parameters, total, self.reg_covar)
 
     def free_energy(self, q: Posterior) -> float:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
@@ -151,13 +152,21 @@ class GaussianEM:
         """Give the bound that a batch of so many points tells of: their mean log-likelihood."""
         return q.log_likelihood / q.sums.total.item()
 
+    @property
+    def _moments(self) -> Moments:
+        """The kind, of which there are second sums divided by a number."""
+        assert isinstance(self.kind, Moments)  # others have no conjugate prior
+        return self.kind
+
     def _maximum(self, sums: Sums) -> Parameters:
         if self.prior is None:
             return m_step(self.kind, sums, self.reg_covar)
-        return self.prior.m_step(self.kind, sums, self.reg_covar)
+        return self.prior.m_step(self._moments, sums, self.reg_covar)
 
     def _log_prior(self) -> float:
-        return 0.0 if self.prior is None else self.prior.log_density(self.kind, self.parameters)
+        if self.prior is None:
+            return 0.0
+        return self.prior.log_density(self._moments, self.parameters)
 
     def _expected(self, sums: Sums) -> float:
         """Give E_q[log p(x, z)] at the present parameters, as far as it depends on them."""
@@ -233,5 +242,5 @@ def m_step(kind: Covariance, sums: Sums, reg_covar: float) -> Parameters:
     """
     weights, means = kind.weights_and_means(sums)
     covariances = kind.covariances(sums.about(means), reg_covar)
-    kind.precisions_cholesky(covariances)  # refuses what is none
+    kind.require(covariances)
     return Parameters(weights, means, covariances)

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
-from typing import Any, ClassVar
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from pyvae.errors import WrongValue
 from pyvae.mixture.arrays import Array, as_given
 from pyvae.mixture.coordinates import Coordinates
-from pyvae.mixture.covariance import Parameters
+from pyvae.mixture.covariance import NAMES, LowRank, Parameters
 from pyvae.mixture.criteria import Criteria
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
@@ -28,6 +29,8 @@ from pyvae.mixture.processes import Processes
 from pyvae.mixture.reseeding import Reseeding
 from pyvae.mixture.start import Given, start
 from pyvae.mixture.trimming import SHARES, trimmed_method
+
+_NOT_OF_FACTORS = ("covariances_", "precisions_", "precisions_cholesky_")
 
 
 class GaussianMixture(
@@ -48,13 +51,18 @@ class GaussianMixture(
     covariance_type
         ``"full"``, ``"tied"``, ``"diag"`` or ``"spherical"``, as scikit-learn's; of all components
         ``"tied_diag"``, one variance a coordinate, ``(D,)``, or ``"tied_spherical"``, one number.
+        ``"low_rank"`` is a mixture of factor analysers: ``rank`` factors and noise of its own a
+        coordinate, for points of many coordinates, of which no D x D matrix is made.
+    rank
+        Factors a component of ``"low_rank"``, below D; others have no use for it.
     n_components, tol, reg_covar, max_iter, n_init, init_params, weights_init, means_init, \
 precisions_init, random_state, warm_start, verbose, verbose_interval
         As scikit-learn's. With ``reg_covar=0`` the M step is exact, and each iteration checks that
         the free energy does not fall. ``init_params="short_em"``, the default, is the best of three
         short runs of EM, on a sample of many points; scikit-learn's names mean what they do there;
         and ``"trimmed_kmeans"`` is k-means without the tenth of the points that is farthest, or
-        without more where more are far away. With labels or a ``prior`` the default is k-means.
+        without more where more are far away. With labels, a ``prior`` or factors the default is
+        k-means.
     missing_values
         ``"refuse"`` NaN, or ``"marginalize"``: NaN stands for what was not observed, and is
         integrated out exactly.
@@ -64,6 +72,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         EM has ``max_iter`` iterations from there, and what is said of how it went is of these.
     prior
         A :class:`pyvae.mixture.ConjugatePrior` on the parameters: the fit is its posterior's mode.
+        Of ``"low_rank"`` there is none.
     noise
         ``"uniform"`` adds a component of noise, uniform in the box of X, for points that are of no
         cluster. The default and ``init_params="kmeans"`` then stand for ``"trimmed_kmeans"``, and
@@ -78,6 +87,9 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
     weights_, means_, covariances_, precisions_, precisions_cholesky_
         The mixture, in float64, in scikit-learn's shapes: tensors on X's device after a fit of a
         tensor, arrays otherwise.
+    factors_, noise_variances_
+        Of ``"low_rank"`` in place of the last three: loadings ``(K, D, rank)`` and variances
+        ``(K, D)``. Covariances are ``factors_ @ factors_.mT`` with these on the diagonal.
     noise_weight_, noise_box_, noise_log_volume_
         With noise its weight, which ``weights_`` leave of one, the corners of its box ``(2, D)``,
         and the logarithm of the box's volume.
@@ -92,12 +104,14 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
     -----
     The attributes are all of its state. Set ``weights_``, ``means_`` and ``precisions_cholesky_``
     by hand, and it is that mixture, to be asked or to go on. As in scikit-learn densities read
-    ``precisions_cholesky_``; so do samples, with a warning where ``covariances_`` are others.
+    ``precisions_cholesky_``; so do samples, with a warning where ``covariances_`` are others. Of
+    ``"low_rank"`` all read ``factors_``, whose columns may be rotated, and ``noise_variances_``.
 
     References
     ----------
     Dempster, Laird & Rubin (1977); Bishop (2006), section 9.2; for ``partial_fit`` Cappé & Moulines
-    (2009), "On-line expectation-maximization algorithm for latent data models".
+    (2009), "On-line expectation-maximization algorithm for latent data models"; for ``"low_rank"``
+    Ghahramani & Hinton (1996), "The EM algorithm for mixtures of factor analyzers".
 
     Examples
     --------
@@ -113,6 +127,8 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **RANGES,
+        "covariance_type": [StrOptions(set(NAMES))],
+        "rank": [Interval(Integral, 1, None, closed="left"), None],
         "weights_init": ["array-like", Tensor, None],
         "means_init": ["array-like", Tensor, None],
         "precisions_init": [
@@ -128,6 +144,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         n_components: int = 1,
         *,
         covariance_type: str = "full",
+        rank: int | None = None,
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
         max_iter: int = 100,
@@ -148,6 +165,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
+        self.rank = rank
         self.tol = tol
         self.reg_covar = reg_covar
         self.max_iter = max_iter
@@ -165,6 +183,16 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         self.prior = prior
         self.noise = noise
         self.distributed = distributed
+
+    if not TYPE_CHECKING:  # where it would say that there is every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _NOT_OF_FACTORS and vars(self).get("covariance_type") == LowRank.name:
+                raise AttributeError(
+                    f"a low_rank mixture has no {name}: it has factors_ and noise_variances_, and "
+                    "covariance_matrices_ makes (K, D, D) of them"
+                )
+            return super().__getattribute__(name)  # which says why there is none
 
     @property
     def n_parameters_(self) -> int:
@@ -188,6 +216,13 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         *,
         batch: bool,
     ) -> GaussianEM:
+        if isinstance(self._kind, LowRank):
+            self._kind.require_dimension(points.dimension)
+            if self.prior is not None:
+                raise WrongValue(
+                    "prior= with covariance_type='low_rank', which has no conjugate prior: leave "
+                    "it out (reg_covar bounds the noise's variances), or take another type"
+                )
         begin = self._start(points, random, present)
         begin = Parameters(*processes.of_the_first(begin[:3]))
         options: dict[str, Any] = {

@@ -6,14 +6,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyvae.mixture.covariance import Covariance
+from pyvae.mixture.covariance import Moments
 
 _LEAST_SHARE = 0.1  # of the largest weight that a coordinate has
 _LEAST_VARIANCE = 1e-10  # of the largest: the points have none in such a direction
 _POINTS = 4  # for each coordinate
 
 
-def invariant_scale(kind: Covariance, x: Tensor, weight: Tensor) -> Tensor | None:
+def invariant_scale(kind: Moments, x: Tensor, weight: Tensor) -> Tensor | None:
     """Give the matrix A ``(D, D)`` of x = A y, with y in invariant coordinates.
 
     These are whitened, and rotated to the axes of the fourth moments E[|y|^2 y y'], which of one

@@ -1,24 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Back from what a covariance gives: from precisions' factors, and from an M step to its sums."""
+"""Back from precisions' factors to covariances."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from pyvae.mixture.covariance import Covariance
+from pyvae.mixture.covariance import Moments
 from pyvae.mixture.factors import IllDefined
 
 
-def second_sums(kind: Covariance, covariances: Tensor, reg_covar: float, divisor: Tensor) -> Tensor:
-    """Give the second sums of which these covariances are the M step."""
-    found = kind.aligned(covariances)
-    if not kind.has_matrices:
-        return (found - reg_covar) * divisor[:, None]
-    return (found - reg_covar * _identity(found)) * divisor[:, None, None]
-
-
-def from_precisions_cholesky(kind: Covariance, cholesky: Tensor) -> Tensor:
+def from_precisions_cholesky(kind: Moments, cholesky: Tensor) -> Tensor:
     """Give the covariances of precisions' factors, upper (scikit-learn's) or lower.
 
     Raises
@@ -40,7 +32,7 @@ def from_precisions_cholesky(kind: Covariance, cholesky: Tensor) -> Tensor:
     return kind.compact(inverse.mT @ inverse)
 
 
-def misfit(kind: Covariance, covariances: Tensor, cholesky: Tensor) -> float:
+def misfit(kind: Moments, covariances: Tensor, cholesky: Tensor) -> float:
     """Give how far covariances are from those of such factors, in shares of them.
 
     Raises

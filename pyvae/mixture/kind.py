@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pyvae import ops
 from pyvae.mixture.sums import Sums
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -69,13 +69,9 @@ class Covariance(ABC):
     has_matrices: bool
     pooled: bool  # one covariance for all components
 
+    @abstractmethod
     def sums(self, x: Tensor, weight: Tensor | None, p: Parameters) -> Sums:
         """E step: the responsibilities' sums over points ``(N, D)`` with weights ``(N,)``."""
-        means = p.means.to(x.dtype)
-        found = self._statistics(x, p.log_weights.to(x.dtype), means, p.covariances, weight)
-        total = float(len(x)) if weight is None else weight.double().sum()
-        total = torch.as_tensor(total, dtype=torch.float64, device=x.device)
-        return Sums(found[0], total, *found[1:], means.double())
 
     def alone(self, p: Parameters, component: int) -> Parameters:
         """Give the parameters of one component, with a weight of one."""
@@ -104,45 +100,47 @@ class Covariance(ABC):
 
     def expected_log_joint(self, sums: Sums, p: Parameters) -> Tensor:
         """E_q[log p(x, z)] of the points behind these sums, ``()``, in nats."""
-        centred = sums.about(p.means)
-        d = p.means.shape[1]
-        spread = self.log_determinant(p.covariances, d) + d * LOG_2PI
         some = sums.counts > 0  # a component of weight zero has no points
         chosen = torch.where(some, sums.counts * p.log_weights, 0.0)
-        weighted = chosen - 0.5 * sums.counts * spread
-        return weighted.sum() - 0.5 * self.mahalanobis(centred, p.covariances)
+        return chosen.sum() + self.expected_log_density(sums.about(p.means), p.covariances)
 
     @abstractmethod
-    def covariances(
-        self, sums: Sums, reg_covar: float = 0.0, divisor: Tensor | None = None
-    ) -> Tensor:
-        """M step, from sums about the new means; ``divisor`` stands in for their counts."""
+    def expected_log_density(self, centred: Sums, covariances: Tensor) -> Tensor:
+        """E_q[log p(x | z)] of the points behind sums about the means, ``()``, in nats."""
 
     @abstractmethod
-    def divisor(self, counts: Tensor, d: int) -> Tensor:
-        """Give what the second sums are divided by: numbers of points, or of coordinates."""
+    def covariances(self, sums: Sums, reg_covar: float = 0.0) -> Tensor:
+        """M step, from sums about the new means."""
 
     @abstractmethod
-    def exponent(self, k: int, d: int, degrees: float | None, with_means: bool) -> float:
-        """Give how many points a prior adds to the divisor.
+    def require(self, covariances: Tensor) -> None:
+        """Refuse what are no covariances of this kind.
 
-        That of an inverse-Wishart of so many degrees of freedom, or of its like in one dimension,
-        and, ``with_means``, of means whose spread is in proportion to the covariance.
+        Raises
+        ------
+        IllDefined
+            If one is not positive definite.
         """
 
     @abstractmethod
-    def log_volume(self, covariances: Tensor, d: int) -> Tensor:
-        """Log-determinants, or log-variances, of what there is one divisor for."""
+    def first_sums(
+        self,
+        parts: list[tuple[Tensor, Tensor]],
+        counts: Tensor,
+        means: Tensor,
+        random: np.random.RandomState,
+    ) -> Sums:
+        """Sums about the means, of every component's points ``(n, D)`` and shares in them."""
 
     @abstractmethod
-    def second(self, gaps: Tensor, shares: Tensor) -> Tensor:
-        """Second sums of one component's points, ``(N, D)`` with shares ``(N,)``."""
+    def sums_behind(self, p: Parameters, total: float, reg_covar: float) -> Sums:
+        """Give the sums of so many points of which these parameters are the M step."""
 
     @abstractmethod
-    def scatter(self, gaps: Tensor, count: float, more: Tensor) -> Tensor:
-        """Second sums of ``count`` points at ``gaps (K, D)``, with ``more`` around them.
+    def spread_out(self, sums: Sums, components: Tensor, second: Tensor) -> Sums:
+        """Give sums in which these components' points have second sums ``(D,)``, uncorrelated.
 
-        That is ``(D,)``, or of matrices ``(D, D)`` as well.
+        Where there is one covariance for all, it stays.
         """
 
     @abstractmethod
@@ -157,39 +155,33 @@ class Covariance(ABC):
     def predict(self, x: Tensor, p: Parameters) -> Tensor:
         """Most probable component, ``(N,)`` int64."""
 
-    @abstractmethod
-    def precisions_cholesky(self, covariances: Tensor) -> Tensor:
-        """As scikit-learn's attribute: of a matrix, the upper factor of its inverse.
-
-        Raises
-        ------
-        IllDefined
-            If a covariance is not positive definite.
-        """
+    def draw(self, p: Parameters, counts: np.ndarray, random: np.random.RandomState) -> Tensor:
+        """Draw so many points of each component, in their order."""
+        k, d = p.means.shape
+        factors = torch.linalg.cholesky(self.matrices(p.covariances, k, d))
+        labels = torch.from_numpy(np.repeat(np.arange(k), counts)).to(p.means.device)
+        noise = torch.from_numpy(random.standard_normal((len(labels), d))).to(p.means)
+        return p.means[labels] + (factors[labels] @ noise[:, :, None]).squeeze(2)
 
     @abstractmethod
-    def precisions(self, cholesky: Tensor) -> Tensor:
-        """Precisions of their factors."""
+    def parts(self, covariances: Tensor) -> dict[str, Tensor]:
+        """What a file has of the covariances, by names."""
 
     @abstractmethod
-    def from_precisions(self, precisions: Tensor) -> Tensor:
-        """Covariances of precisions."""
+    def part_shapes(self, k: int, d: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of these."""
+
+    @abstractmethod
+    def of_parts(self, parts: dict[str, Tensor]) -> Tensor:
+        """Covariances of these."""
 
     @abstractmethod
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         """Shape of the covariances."""
 
     @abstractmethod
-    def aligned(self, covariances: Tensor) -> Tensor:
-        """Covariances, or precisions, with an axis of components and one, or two, of coordinates.
-
-        These are of size one where there is one number for all: ``(K|1, D|1)``, or
-        ``(K|1, D, D)``, as the second sums are.
-        """
-
-    @abstractmethod
-    def compact(self, aligned: Tensor) -> Tensor:
-        """Give the same in the shape of the covariances again."""
+    def diagonals(self, covariances: Tensor) -> tuple[Tensor, Tensor]:
+        """Variances, and the diagonals of the precisions or what bounds them, ``(K|1, D|1)``."""
 
     @abstractmethod
     def block(self, covariances: Tensor, columns: Tensor | list[int]) -> Tensor:
@@ -212,16 +204,3 @@ class Covariance(ABC):
 
     @abstractmethod
     def _spread(self, centred: Sums) -> Tensor: ...
-
-    @abstractmethod
-    def _statistics(
-        self, x: Tensor, log_weights: Tensor, means: Tensor, covariances: Tensor, w: Tensor | None
-    ) -> ops.MixtureStatistics: ...
-
-    @abstractmethod
-    def log_determinant(self, covariances: Tensor, d: int) -> Tensor:
-        """Of every component's matrix, ``(K,)``, or ``(1,)`` of the one there is."""
-
-    @abstractmethod
-    def mahalanobis(self, centred: Sums, covariances: Tensor) -> Tensor:
-        """Sum of r (x - mu)' Sigma^-1 (x - mu), ``()``."""

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from pyvae import ops
 from pyvae.mixture.factors import Factors
-from pyvae.mixture.kind import TINY, Covariance, Parameters
+from pyvae.mixture.kind import TINY, Parameters
+from pyvae.mixture.moments import Moments
 from pyvae.mixture.sums import Sums
 
 
-class Matrices(Covariance):
+class Matrices(Moments):
     """Matrices ``(K, D, D)``, or ``(D, D)``: one for all components."""
 
     has_matrices = True
@@ -30,6 +31,10 @@ class Matrices(Covariance):
 
     def divisor(self, counts: Tensor, d: int) -> Tensor:
         return counts.sum(0, keepdim=True) if self.pooled else counts
+
+    def second_sums(self, covariances: Tensor, reg_covar: float, divisor: Tensor) -> Tensor:
+        found = self.aligned(covariances)
+        return (found - reg_covar * torch.eye(found.shape[-1]).to(found)) * divisor[:, None, None]
 
     def exponent(self, k: int, d: int, degrees: float | None, with_means: bool) -> float:
         of_means = with_means * (k if self.pooled else 1)
@@ -74,6 +79,10 @@ class Matrices(Covariance):
 
     def compact(self, aligned: Tensor) -> Tensor:
         return aligned[0] if self.pooled else aligned
+
+    def diagonals(self, covariances: Tensor) -> tuple[Tensor, Tensor]:
+        variances = torch.diagonal(self.aligned(covariances), dim1=-2, dim2=-1)
+        return variances, self.aligned(self.precisions_cholesky(covariances)).square().sum(-1)
 
     def block(self, covariances: Tensor, columns: Tensor | list[int]) -> Tensor:
         return covariances[..., columns, :][..., columns]

@@ -10,13 +10,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pyvae.mixture.covariance import Covariance
+from pyvae.mixture.covariance import Moments
 from pyvae.mixture.sums import Sums
 
 _ELEMENTS = 2**16  # of the second sums of pairs at a time: they stay in the cache
 
 
-def merged(kind: Covariance, sums: Sums, k: int, reg_covar: float = 0.0) -> Sums:
+def merged(kind: Moments, sums: Sums, k: int, reg_covar: float = 0.0) -> Sums:
     """Merge components where that loses least, until k are left.
 
     What a pair of covariances S_i and S_j loses is, in nats over all points,
@@ -62,7 +62,7 @@ def _pairs(losses: Tensor, most: int) -> tuple[Tensor, Tensor]:
     return first, partner[first]
 
 
-def _losses(kind: Covariance, sums: Sums, reg_covar: float, known: int, before: Tensor) -> Tensor:
+def _losses(kind: Moments, sums: Sums, reg_covar: float, known: int, before: Tensor) -> Tensor:
     """Give what each pair loses, ``(K, K)``; among the first ``known`` it is as before."""
     count = len(sums.counts)
     losses = sums.counts.new_full((count, count), math.inf)
@@ -76,7 +76,7 @@ def _losses(kind: Covariance, sums: Sums, reg_covar: float, known: int, before: 
     return losses
 
 
-def _loss(kind: Covariance, sums: Sums, reg_covar: float) -> Callable[[Tensor, Tensor], Tensor]:
+def _loss(kind: Moments, sums: Sums, reg_covar: float) -> Callable[[Tensor, Tensor], Tensor]:
     counted = sums.counts * _volumes(kind, sums, reg_covar)
 
     def twice(i: Tensor, j: Tensor) -> Tensor:
@@ -86,9 +86,7 @@ def _loss(kind: Covariance, sums: Sums, reg_covar: float) -> Callable[[Tensor, T
     return twice
 
 
-def _pooled_loss(
-    kind: Covariance, sums: Sums, reg_covar: float
-) -> Callable[[Tensor, Tensor], Tensor]:
+def _pooled_loss(kind: Moments, sums: Sums, reg_covar: float) -> Callable[[Tensor, Tensor], Tensor]:
     roots = kind.aligned(kind.precisions_cholesky(kind.covariances(sums, reg_covar)))
 
     def twice(i: Tensor, j: Tensor) -> Tensor:
@@ -98,7 +96,7 @@ def _pooled_loss(
     return twice
 
 
-def _volumes(kind: Covariance, sums: Sums, reg_covar: float) -> Tensor:
+def _volumes(kind: Moments, sums: Sums, reg_covar: float) -> Tensor:
     return kind.log_determinant(kind.covariances(sums, reg_covar), sums.first.shape[1])
 
 
@@ -108,7 +106,7 @@ def _apart(sums: Sums, i: Tensor, j: Tensor) -> Tensor:
     return (sums.reference[i] - sums.reference[j]) * (n_i * n_j / (n_i + n_j)).sqrt()[:, None]
 
 
-def _joined(kind: Covariance, sums: Sums, i: Tensor, j: Tensor) -> Sums:
+def _joined(kind: Moments, sums: Sums, i: Tensor, j: Tensor) -> Sums:
     """Give the sums of both of each pair about their means."""
     gaps = _apart(sums, i, j)
     second = kind.scatter(gaps, 1.0, torch.zeros_like(sums.reference[0]))
@@ -121,7 +119,7 @@ def _joined(kind: Covariance, sums: Sums, i: Tensor, j: Tensor) -> Sums:
     )
 
 
-def _some(kind: Covariance, sums: Sums, index: Tensor) -> Sums:
+def _some(kind: Moments, sums: Sums, index: Tensor) -> Sums:
     return replace(
         sums,
         counts=sums.counts[index],
@@ -131,7 +129,7 @@ def _some(kind: Covariance, sums: Sums, index: Tensor) -> Sums:
     )
 
 
-def _beside(kind: Covariance, some: Sums, others: Sums) -> Sums:
+def _beside(kind: Moments, some: Sums, others: Sums) -> Sums:
     """Give the components of both; of one second sum for all that of the others."""
     return replace(
         some,

@@ -11,15 +11,18 @@ Source: Ghahramani & Jordan (1994), "Supervised learning from incomplete data vi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
 
 from pyvae.distributions.conditional import Conditional, conditional
 from pyvae.errors import WrongValue
-from pyvae.mixture.covariance import LOG_2PI, Covariance, Parameters
+from pyvae.mixture.covariance import LOG_2PI, Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import Factors
-from pyvae.mixture.sums import Sums
+from pyvae.mixture.low_rank import factors_of, split
+from pyvae.mixture.sums import FactorSums, Sums
 
 _ELEMENTS = 2**22  # of a tensor of points, components and coordinates
 
@@ -28,17 +31,23 @@ def sums(kind: Covariance, x: Tensor, weight: Tensor | None, p: Parameters) -> S
     """E step over points of which some coordinates are NaN."""
     weight = x.new_ones(len(x)) if weight is None else weight
     p = p._replace(means=p.means.to(x.dtype).double())
+    return reduce(add, _sums(kind, x, weight, p))
+
+
+def _sums(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters) -> Iterator[Sums]:
+    groups = _groups(kind, x, p)
+    if isinstance(kind, LowRank):
+        for rows, seen in groups:
+            yield _completed_by_factors(kind, x[rows][:, seen], weight[rows], p, seen)
+        return
+    assert isinstance(kind, Moments)
     factors = scale_tril(p) if kind.has_matrices else None
-    parts = [
-        _masked_sums(kind, x[rows], weight[rows].double(), p)
-        if factors is None
-        else _completed(kind, x[rows][:, seen], weight[rows], p, seen, factors)
-        for rows, seen in _groups(kind, x, p)
-    ]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
+    for rows, seen in groups:
+        yield (
+            _masked_sums(kind, x[rows], weight[rows].double(), p)
+            if factors is None
+            else _completed(kind, x[rows][:, seen], weight[rows], p, seen, factors)
+        )
 
 
 def posterior(kind: Covariance, x: Tensor, p: Parameters) -> tuple[Tensor, Tensor]:
@@ -64,11 +73,10 @@ def entropy(kind: Covariance, x: Tensor, shares: Tensor, p: Parameters) -> Tenso
     Summed over points ``(N, D)``, of which the components have shares ``(N, K)``.
     """
     found = shares.new_zeros(())
-    scales = _unseen_scales(kind, p)
+    log_scales = _unseen_scales(kind, p)
     for rows, seen in patterns(x):
         if not seen.all():
-            left = scales(seen)
-            terms = left.log().sum(1) + 0.5 * left.shape[1] * (LOG_2PI + 1.0)
+            terms = log_scales(seen) + 0.5 * int((~seen).sum()) * (LOG_2PI + 1.0)
             found = found + (shares[rows].sum(0) * terms).sum()
     return found
 
@@ -102,15 +110,44 @@ def unseen(factors: Tensor, seen: Tensor) -> Conditional:
 
 
 def _unseen_scales(kind: Covariance, p: Parameters) -> Callable[[Tensor], Tensor]:
-    """Give what leads from a mask to ``(K, m)`` numbers: the root of a determinant is theirs."""
+    """Give what leads from a mask to ``(K,)`` logarithms of roots of determinants."""
+    if isinstance(kind, LowRank):
+        whole = factors_of(p.covariances).log_determinant
+        return lambda seen: 0.5 * (whole - factors_of(p.covariances[:, seen]).log_determinant)
     if not kind.has_matrices:
-        return lambda seen: _variances(kind, p)[:, ~seen].sqrt()
+        return lambda seen: 0.5 * _variances(kind, p)[:, ~seen].log().sum(1)
     factors = scale_tril(p)
-    return lambda seen: torch.diagonal(unseen(factors, seen).rest, dim1=1, dim2=2)
+    return lambda seen: torch.diagonal(unseen(factors, seen).rest, dim1=1, dim2=2).log().sum(1)
+
+
+def _completed_by_factors(
+    kind: LowRank, x: Tensor, weight: Tensor, p: Parameters, seen: Tensor
+) -> FactorSums:
+    """Sums of points of one pattern: with f their factors' mean given what is seen, and b the rest.
+
+    x_b is N(mu_b + Lambda_b f, Lambda_b V Lambda_b' + Psi_b), V the factors' covariance, and
+    E[B' (x - mu)] given what is seen is f.
+    """
+    found = kind.sums(x, weight, _seen(kind, p, seen))
+    (loadings, noise), whole = split(p.covariances[:, ~seen]), factors_of(p.covariances)
+    counts, here = found.counts[:, None], found.factors
+    first, second = torch.zeros_like(p.means), torch.zeros_like(p.means)
+    cross = torch.zeros_like(whole.directions)
+    first[:, seen], second[:, seen], cross[:, seen] = found.first, found.second, found.cross
+    means = here.directions.mT @ found.first[:, :, None]
+    first[:, ~seen] = (loadings @ means).squeeze(2)
+    second[:, ~seen] = (loadings @ found.of_factors() * loadings).sum(2) + counts * noise
+    rest = whole.directions[:, ~seen]
+    along = here.covariance @ (loadings.mT @ rest)
+    among = here.directions.mT @ found.cross + counts[:, :, None] * along
+    cross[:, ~seen] = loadings @ among + (counts * noise)[:, :, None] * rest
+    return FactorSums(
+        found.log_likelihood, found.total, found.counts, first, second, p.means, cross, whole
+    )
 
 
 def _completed(
-    kind: Covariance, x: Tensor, weight: Tensor, p: Parameters, seen: Tensor, factors: Tensor
+    kind: Moments, x: Tensor, weight: Tensor, p: Parameters, seen: Tensor, factors: Tensor
 ) -> Sums:
     """Sums of points of one pattern: the op's of what is seen, and what follows of the rest."""
     k, d = p.means.shape
@@ -142,7 +179,7 @@ def _seen(kind: Covariance, p: Parameters, seen: Tensor) -> Parameters:
     return p._replace(means=p.means[:, seen], covariances=kind.block(p.covariances, seen))
 
 
-def _masked_sums(kind: Covariance, x: Tensor, weight: Tensor, p: Parameters) -> Sums:
+def _masked_sums(kind: Moments, x: Tensor, weight: Tensor, p: Parameters) -> Sums:
     """Sums of a mixture with variances: a coordinate is independent of the others there."""
     variances = _variances(kind, p)
     joint, gaps, seen = _masked_scores(x, p, variances)

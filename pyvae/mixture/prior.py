@@ -10,8 +10,7 @@ from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture.arrays import Array, numbers
-from pyvae.mixture.covariance import Covariance, Parameters
-from pyvae.mixture.inverses import second_sums
+from pyvae.mixture.covariance import Moments, Parameters
 from pyvae.mixture.sums import Sums
 
 
@@ -89,7 +88,7 @@ class ConjugatePrior:
             )
         return replace(self, mean=numbers(self.mean, origin.device) - origin.double())
 
-    def m_step(self, kind: Covariance, sums: Sums, reg_covar: float) -> Parameters:
+    def m_step(self, kind: Moments, sums: Sums, reg_covar: float) -> Parameters:
         """Give the parameters that maximise the expected log-joint and the log-prior.
 
         Raises
@@ -105,7 +104,7 @@ class ConjugatePrior:
         counts = sums.counts + (self.weight_concentration - 1.0)
         return Parameters(counts / counts.sum(), centred.reference, covariances)
 
-    def sums_behind(self, kind: Covariance, p: Parameters, total: float, reg_covar: float) -> Sums:
+    def sums_behind(self, kind: Moments, p: Parameters, total: float, reg_covar: float) -> Sums:
         """Give the sums of so many points of which these parameters are the M step: its inverse."""
         k, d = p.means.shape
         more, zero = self.weight_concentration - 1.0, p.means.new_zeros(())
@@ -113,10 +112,10 @@ class ConjugatePrior:
         counts = counts.clamp_min(0.0)
         seen_before = self._points(kind, p.means)
         divisor = kind.divisor(counts, d) + self._exponent(kind, k, d)
-        second = second_sums(kind, p.covariances, reg_covar, divisor) - seen_before.second
+        second = kind.second_sums(p.covariances, reg_covar, divisor) - seen_before.second
         return Sums(zero, zero + total, counts, -seen_before.first, second, p.means)
 
-    def log_density(self, kind: Covariance, p: Parameters) -> float:
+    def log_density(self, kind: Moments, p: Parameters) -> float:
         """Logarithm of the prior's density, up to a constant."""
         k, d = p.means.shape
         concentration = torch.tensor(self.weight_concentration - 1.0).to(p.weights)
@@ -125,10 +124,10 @@ class ConjugatePrior:
         distance = kind.mahalanobis(self._points(kind, p.means), p.covariances)
         return (weights - 0.5 * (volume + distance)).item()
 
-    def _exponent(self, kind: Covariance, k: int, d: int) -> float:
+    def _exponent(self, kind: Moments, k: int, d: int) -> float:
         return kind.exponent(k, d, self.degrees_of_freedom, self.mean_precision > 0)
 
-    def _points(self, kind: Covariance, reference: Tensor) -> Sums:
+    def _points(self, kind: Moments, reference: Tensor) -> Sums:
         """Give the sums of the points that were seen before, about a reference."""
         mean = torch.zeros_like(reference[0])
         mean = mean if self.mean is None else numbers(self.mean, reference.device)
@@ -137,7 +136,7 @@ class ConjugatePrior:
 
 
 def points_before(
-    kind: Covariance, mean: Tensor, count: float, around: Tensor, reference: Tensor
+    kind: Moments, mean: Tensor, count: float, around: Tensor, reference: Tensor
 ) -> Sums:
     """Give the sums of points that a normal-inverse-Wishart prior is as good as.
 
@@ -150,6 +149,6 @@ def points_before(
     return Sums(zero, zero, counts, count * gaps, second, reference)
 
 
-def about_the_means(kind: Covariance, sums: Sums) -> Sums:
+def about_the_means(kind: Moments, sums: Sums) -> Sums:
     """Give sums about the means of the points behind them."""
     return sums.about(kind.weights_and_means(sums)[1])

@@ -151,10 +151,8 @@ def moved(
     covariance for all, it stays.
     """
     counts, reference, first = sums.counts.clone(), sums.reference.clone(), sums.first.clone()
-    second, share = sums.second.clone(), sums.total / len(counts)
+    share = sums.total / len(counts)
     counts[components], first[components] = share, 0.0
     reference[components] = places.double()
-    if not kind.pooled:
-        around = kind.scatter(torch.zeros_like(reference[:1]), 0.0, share * variance)
-        second[components] = around
-    return replace(sums, counts=counts, first=first, second=second, reference=reference)
+    found = replace(sums, counts=counts, first=first, reference=reference)
+    return kind.spread_out(found, components, share * variance)

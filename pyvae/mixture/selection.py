@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from pyvae.errors import WrongValue
 from pyvae.mixture import arrays, state
 from pyvae.mixture.arrays import Array, is_source
-from pyvae.mixture.covariance import COVARIANCES
+from pyvae.mixture.covariance import COVARIANCES, NAMES, covariance_of
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_mixture import GaussianMixture
 from pyvae.mixture.selection_folder import SelectionFolder
@@ -112,7 +112,7 @@ def select_mixture(
     n_components
         Numbers to try.
     covariance_types
-        Types to try; ``"all"`` is all six.
+        Types to try; ``"all"`` is all six, and with a ``rank`` low_rank as well.
     criterion
         ``"bic"``, ``"aic"`` or ``"icl"``, of which the least is best: the estimator's methods.
     n_jobs
@@ -159,7 +159,7 @@ def select_mixture(
     [2, 3, 4, 3, 4]
     """
     X = opened(X)
-    grid = _grid(X, n_components, covariance_types)
+    grid = _grid(X, n_components, covariance_types, options.get("rank"))
     if criterion not in CRITERIA:
         raise WrongValue(f"criterion={criterion!r}; expected one of {', '.join(CRITERIA)}")
     if folder is not None and not isinstance(random_state, Integral):
@@ -207,7 +207,7 @@ def _fitted(
     if present is not None:
         row, read = present
         if read is not None:
-            kind = COVARIANCES[covariance_type]
+            kind = covariance_of(covariance_type, read.rank)
             p = state.parameters(read, kind)
             p = p.to(arrays.like(X).device) if is_source(X) else p
             state.set_mixture(read, X, kind, p)  # as a fit to X has them
@@ -252,17 +252,21 @@ def _row(mixture: GaussianMixture, X: Array, seconds: float) -> Candidate:
 
 
 def _grid(
-    X: Array, n_components: int | Iterable[int], covariance_types: str | Sequence[str]
+    X: Array,
+    n_components: int | Iterable[int],
+    covariance_types: str | Sequence[str],
+    rank: int | None,
 ) -> list[tuple[str, int]]:
     counts = [n_components] if isinstance(n_components, int) else list(n_components)
     if isinstance(covariance_types, str):
         every = covariance_types == "all"
-        covariance_types = tuple(COVARIANCES) if every else (covariance_types,)
-    unknown = [kind for kind in covariance_types if kind not in COVARIANCES]
+        known = tuple(COVARIANCES) if rank is None else NAMES
+        covariance_types = known if every else (covariance_types,)
+    unknown = [kind for kind in covariance_types if kind not in NAMES]
     if unknown or not covariance_types:
         raise WrongValue(
             f"covariance_types={list(covariance_types)!r}; expected some of "
-            f"{', '.join(COVARIANCES)}, or 'all'"
+            f"{', '.join(NAMES)}, or 'all'"
         )
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:

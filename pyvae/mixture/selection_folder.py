@@ -16,7 +16,7 @@ import numpy as np
 from pyvae.errors import WrongValue
 from pyvae.mixture import file_layout
 from pyvae.mixture.arrays import Array, as_tensor, is_source, rows
-from pyvae.mixture.covariance import COVARIANCES
+from pyvae.mixture.covariance import NAMES
 from pyvae.mixture.gaussian_mixture import GaussianMixture
 from pyvae.storage.form import Exactly, Fields, Integer, Maybe, Place, Plain, Real, Text, Truth
 from pyvae.storage.lock import Use, locked
@@ -30,7 +30,7 @@ _MOST_JSON = 1 << 20
 _ROWS = 2**16  # at a time
 _ROW = Fields(
     {
-        "covariance_type": Text(tuple(COVARIANCES)),
+        "covariance_type": Text(NAMES),
         "n_components": Integer(1),
         "bic": Real(finite=False),
         "aic": Real(finite=False),

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from pyvae.mixture import missing
-from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.covariance import Moments, Parameters
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_em import m_step
 from pyvae.mixture.invariant_coordinates import invariant_scale
@@ -70,7 +70,7 @@ class ShortEM:
         Added to the variances by the M step.
     """
 
-    kind: Covariance
+    kind: Moments
     x: Tensor
     weight: Tensor
     num_components: int
@@ -78,7 +78,7 @@ class ShortEM:
 
     @staticmethod
     def on_a_sample(
-        kind: Covariance, points: Points, num_components: int, reg_covar: float
+        kind: Moments, points: Points, num_components: int, reg_covar: float
     ) -> ShortEM:
         """Make them on as many points as such a number of components needs."""
         each = max(_ROWS, _ROWS_BY_DIMENSION * points.dimension * kind.has_matrices)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture.arrays import Array, numbers
-from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.covariance import Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.gaussian_em import m_step
 from pyvae.mixture.labelled_start import Clusters, labelled_parts, nearest_centres
@@ -22,7 +22,7 @@ from pyvae.mixture.points import Points
 from pyvae.mixture.seeding import seeds
 from pyvae.mixture.short_em import ShortEM
 from pyvae.mixture.sums import Sums
-from pyvae.mixture.trimming import trimmed_clusters, trimmed_kmeans
+from pyvae.mixture.trimming import SINGLE_POINTS, trimmed_clusters, trimmed_kmeans
 
 METHODS = ("short_em", "kmeans", "k-means++", "random", "random_from_data", "trimmed_kmeans")
 # A start looks at all points up to so many numbers. Of more it looks at so many rows, of so many
@@ -51,6 +51,12 @@ class Given(NamedTuple):
             If one has another shape, weights are not in [0, 1] or do not sum to one, or precisions
             are not positive definite.
         """
+        if self.precisions is not None and not isinstance(kind, Moments):
+            raise WrongValue(
+                f"precisions_init with covariance_type={kind.name!r}: precisions do not tell "
+                "factors from noise. Leave it out, or set weights_, means_, factors_ and "
+                "noise_variances_ and fit with warm_start=True"
+            )
         k, d = num_components, len(origin)
         shapes = (k,), (k, d), kind.shape(k, d)
         weights, means, precisions = (
@@ -65,7 +71,10 @@ class Given(NamedTuple):
                 f"{weights.sum()}"
             )
         means = None if means is None else means - origin.double()
-        return weights, means, None if precisions is None else _covariances(kind, precisions)
+        if precisions is None:
+            return weights, means, None
+        assert isinstance(kind, Moments)
+        return weights, means, _covariances(kind, precisions)
 
 
 def start(
@@ -101,22 +110,28 @@ def first_sums(
     """Give the sums of first responsibilities, of a sample where there are very many points.
 
     Short runs of EM integrate out what is missing (NaN); for other methods it stands at its
-    coordinate's mean. Where no run has covariances, as of copies of a few points, or where labels
-    say where components are, it is k-means.
+    coordinate's mean. Where no run has covariances, as of copies of a few points, where labels say
+    where components are, and of factors, which are none in a few steps, it is k-means.
     """
-    if method == "short_em" and points.labels is None:
+    if method == "short_em" and points.labels is None and isinstance(kind, Moments):
         runs = ShortEM.on_a_sample(kind, points, num_components, reg_covar)
         found = runs.best_sums(random)
         if found is not None:
             return found
     method = "kmeans" if method == "short_em" else method
-    return _sums(kind, _parts(points, num_components, method, random))
+    # One point has no factors, and a component without them would get none.
+    whole = isinstance(kind, LowRank) and method in SINGLE_POINTS
+    parts = _parts(points, num_components, method, random, whole)
+    counts = torch.stack([share.sum() for _, share in parts])
+    tiny = torch.finfo(torch.float64).tiny
+    means = torch.stack([share @ x for x, share in parts]) / counts.clamp_min(tiny)[:, None]
+    return kind.first_sums(parts, counts, means, random)
 
 
 def _parts(
-    points: Points, num_components: int, method: str, random: np.random.RandomState
+    points: Points, num_components: int, method: str, random: np.random.RandomState, whole: bool
 ) -> list[tuple[Tensor, Tensor]]:
-    """Give the points of every component, and its shares in them."""
+    """Give the points of every component, and its shares in them; ``whole`` leaves none out."""
     most = _most_rows(len(points), points.dimension, num_components)
     if points.labels is not None:
         clusters, scattered = _CLUSTERS.get(method, nearest_centres), method == "random"
@@ -130,6 +145,8 @@ def _parts(
         x, shares = rows.double(), shares * weight.double()[:, None]
         return [(x, share) for share in shares.T]
     labels, chosen = _labels(rows, weight, num_components, method, random)
+    if whole:
+        labels, chosen = torch.cdist(rows, rows[chosen]).argmin(1), slice(None)
     x, w = rows[chosen].double(), weight[chosen].double()
     order = torch.argsort(labels)
     sizes = torch.bincount(labels, minlength=num_components).tolist()
@@ -158,7 +175,7 @@ def shaped(name: str, value: Array, shape: tuple[int, ...], device: torch.device
     return found
 
 
-def _covariances(kind: Covariance, precisions: Tensor) -> Tensor:
+def _covariances(kind: Moments, precisions: Tensor) -> Tensor:
     message = f"The parameter '{kind.name} precision' should be positive"
     try:
         kind.precisions_cholesky(precisions)
@@ -202,16 +219,3 @@ _CLUSTERS: dict[str, Clusters] = {
     "kmeans": _kmeans,
     "trimmed_kmeans": trimmed_clusters,
 }
-
-
-def _sums(kind: Covariance, parts: list[tuple[Tensor, Tensor]]) -> Sums:
-    """Sums about the means, of every component's points and shares in them."""
-    counts = torch.stack([share.sum() for _, share in parts])
-    tiny = torch.finfo(torch.float64).tiny
-    means = torch.stack([share @ x for x, share in parts]) / counts.clamp_min(tiny)[:, None]
-    second = [kind.second(x - m, share) for (x, share), m in zip(parts, means, strict=True)]
-    second = torch.stack(second)
-    if kind.pooled:
-        second = second.sum(0, keepdim=True)
-    zero = means.new_zeros(())
-    return Sums(zero, counts.sum(), counts, torch.zeros_like(means), second, means)

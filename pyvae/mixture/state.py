@@ -3,7 +3,8 @@
 
 They may be set by hand, reordered, or come from a file: all that is computed is computed from them.
 Densities are those of ``precisions_cholesky_``, as scikit-learn's are; ``covariances_`` stand for
-them where they agree, for their digits, and where there are no others.
+them where they agree, for their digits, and where there are no others. Of low_rank they are those
+of ``factors_`` and ``noise_variances_``, which it has in place of these.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from torch import Tensor
 
 from pyvae.errors import WrongValue
 from pyvae.mixture import arrays
-from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.covariance import Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.inverses import from_precisions_cholesky, misfit
 
 SPREADS = ("precisions_cholesky_", "covariances_", "precisions_")
 SCALES = "scales_"  # of Student t distributions
+_FACTORS = ("factors_", "noise_variances_")
 _ROUNDING = 1e-6  # within which covariances_ and precisions_cholesky_ agree
 _ANOTHER = 1e-2  # beyond which they are not of the same mixture
 
@@ -44,7 +46,8 @@ def unchanged_on_failure(estimator: object) -> Iterator[None]:
 def is_mixture(estimator: object, spreads: Sequence[str] = SPREADS) -> bool:
     """Tell whether the attributes say all of a mixture, whoever set them."""
     held = vars(estimator)
-    return {"weights_", "means_"} <= held.keys() and any(name in held for name in spreads)
+    some = any(name in held for name in spreads) or set(_FACTORS) <= held.keys()
+    return {"weights_", "means_"} <= held.keys() and some
 
 
 def parameters(estimator: object, kind: Covariance, spreads: Sequence[str] = SPREADS) -> Parameters:
@@ -57,12 +60,18 @@ def parameters(estimator: object, kind: Covariance, spreads: Sequence[str] = SPR
     ValueError
         If they do not fit each other or the kind of covariance, or are no numbers of a mixture.
     """
-    if not is_mixture(estimator, spreads):
-        missing = [name for name in ("weights_", "means_") if name not in vars(estimator)]
-        named = missing or [" or ".join(spreads)]
+    held = vars(estimator)
+    missing = [name for name in ("weights_", "means_") if name not in held]
+    if isinstance(kind, LowRank):
+        needed = " and ".join(_FACTORS)
+        missing += [name for name in _FACTORS if name not in held]
+    else:
+        needed = spreads[0]
+        missing += [" or ".join(spreads)] * (not any(name in held for name in spreads))
+    if missing:
         raise NotFittedError(
-            f"This {type(estimator).__name__} instance has no {', '.join(named)}: call fit(), or "
-            f"set weights_, means_ and {spreads[0]}"
+            f"This {type(estimator).__name__} instance has no {', '.join(missing)}: call fit(), or "
+            f"set weights_, means_ and {needed}"
         )
     means = _finite(estimator, "means_", None)
     if means.ndim != 2:
@@ -76,12 +85,18 @@ def parameters(estimator: object, kind: Covariance, spreads: Sequence[str] = SPR
 
 def set_mixture(estimator: Any, example: arrays.Array, kind: Covariance, p: Parameters) -> None:
     """Set all attributes that say a mixture, as tensors or arrays as the example is one."""
-    cholesky = kind.precisions_cholesky(p.covariances)
-    estimator.weights_ = arrays.as_given(example, p.weights)
-    estimator.means_ = arrays.as_given(example, p.means)
-    estimator.covariances_ = arrays.as_given(example, p.covariances)
-    estimator.precisions_cholesky_ = arrays.as_given(example, cholesky)
-    estimator.precisions_ = arrays.as_given(example, kind.precisions(cholesky))
+    said = {"weights_": p.weights, "means_": p.means}
+    if isinstance(kind, Moments):
+        cholesky = kind.precisions_cholesky(p.covariances)
+        said |= {"covariances_": p.covariances, "precisions_cholesky_": cholesky}
+        said["precisions_"] = kind.precisions(cholesky)
+    else:
+        kind.require(p.covariances)
+        said |= {f"{name}_": part for name, part in kind.parts(p.covariances).items()}
+    for name in (*SPREADS, *_FACTORS):  # of an earlier fit of another kind
+        vars(estimator).pop(name, None)
+    for name, value in said.items():
+        setattr(estimator, name, arrays.as_given(example, value.contiguous()))
     estimator.n_features_in_ = p.means.shape[1]
 
 
@@ -105,7 +120,7 @@ def require_components(present: Parameters, n_components: int, way: str) -> Para
 def covariances_are_others(estimator: object, kind: Covariance) -> bool:
     """Tell whether ``covariances_`` and ``precisions_cholesky_`` are of different mixtures."""
     held = vars(estimator)
-    if not {"covariances_", "precisions_cholesky_"} <= held.keys():
+    if not {"covariances_", "precisions_cholesky_"} <= held.keys() or not isinstance(kind, Moments):
         return False
     covariances = arrays.numbers(held["covariances_"])
     cholesky = arrays.numbers(held["precisions_cholesky_"], covariances.device)
@@ -117,6 +132,9 @@ def _covariances(
 ) -> Tensor:
     k, d = means.shape
     reason = f"covariance_type={kind.name!r} of {k} components in {d} dimensions"
+    if isinstance(kind, LowRank):
+        return _of_factors(estimator, kind, means)
+    assert isinstance(kind, Moments)
     held, shape = vars(estimator), kind.shape(k, d)
     name = next(name for name in spreads if name in held)
     found = shaped(estimator, name, shape, reason, means.device)
@@ -139,7 +157,26 @@ def _covariances(
         ) from None
 
 
-def _agree(kind: Covariance, covariances: Tensor, cholesky: Tensor, tolerance: float) -> bool:
+def _of_factors(estimator: object, kind: LowRank, means: Tensor) -> Tensor:
+    k, d = means.shape
+    reason = f"covariance_type={kind.name!r} and rank={kind.rank}"
+    reason += f" of {k} components in {d} dimensions"
+    parts = {
+        name: shaped(estimator, f"{name}_", shape, reason, means.device)
+        for name, shape in kind.part_shapes(k, d).items()
+    }
+    found = kind.of_parts(parts)
+    try:
+        kind.require(found)
+    except IllDefined as error:
+        raise WrongValue(
+            f"noise_variances_ of components {error.components} are not all above zero: set those "
+            "of such a mixture, or call fit()"
+        ) from None
+    return found
+
+
+def _agree(kind: Moments, covariances: Tensor, cholesky: Tensor, tolerance: float) -> bool:
     if covariances.shape != cholesky.shape:
         return False
     try:

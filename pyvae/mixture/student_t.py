@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from pyvae.mixture.covariance import LOG_2PI, Covariance, Parameters
+from pyvae.mixture.covariance import LOG_2PI, Moments, Parameters
 
 # Where degrees of freedom are sought: below, a component may be a spike with tails that reach
 # everywhere; beyond, none tells a t from a Gaussian.
@@ -25,7 +25,7 @@ LEAST, MOST = 0.1, 1e5
 _MOST_STEPS = 100
 
 
-def log_joint(kind: Covariance, x: Tensor, p: Parameters, degrees: Tensor) -> tuple[Tensor, Tensor]:
+def log_joint(kind: Moments, x: Tensor, p: Parameters, degrees: Tensor) -> tuple[Tensor, Tensor]:
     """Give log p(x, z), and squared Mahalanobis distances: ``(N, K)`` each, in float64.
 
     Distances are those of the Gaussians' log-densities, as the op has them.
@@ -42,7 +42,7 @@ def log_joint(kind: Covariance, x: Tensor, p: Parameters, degrees: Tensor) -> tu
     return p.weights.log() + constant - tail, distance
 
 
-def posterior(kind: Covariance, x: Tensor, p: Parameters, degrees: Tensor) -> tuple[Tensor, Tensor]:
+def posterior(kind: Moments, x: Tensor, p: Parameters, degrees: Tensor) -> tuple[Tensor, Tensor]:
     """Logarithms of the responsibilities ``(N, K)``, and the log-density ``(N,)``."""
     joint, _ = log_joint(kind, x, p, degrees)
     log_prob = joint.logsumexp(1)

@@ -21,9 +21,8 @@ import torch
 from torch import Tensor
 
 from pyvae.mixture import student_t
-from pyvae.mixture.covariance import LOG_2PI, Covariance, Parameters
+from pyvae.mixture.covariance import LOG_2PI, Moments, Parameters
 from pyvae.mixture.gaussian_em import GaussianEM
-from pyvae.mixture.inverses import second_sums
 from pyvae.mixture.kind import TINY
 from pyvae.mixture.labels import Labels
 from pyvae.mixture.sums import Sums
@@ -66,7 +65,7 @@ class StudentTEM(GaussianEM):
 
     def __init__(
         self,
-        kind: Covariance,
+        kind: Moments,
         parameters: Parameters,
         *,
         degrees: Tensor,
@@ -100,14 +99,14 @@ class StudentTEM(GaussianEM):
         """
         p, half, zero = self.parameters, 0.5 * self.degrees, self.degrees.new_zeros(())
         points = p.weights / p.weights.sum() * total
-        divisor = self.kind.divisor(points, p.means.shape[1])
-        second = second_sums(self.kind, p.covariances, self.reg_covar, divisor)
+        divisor = self._moments.divisor(points, p.means.shape[1])
+        second = self._moments.second_sums(p.covariances, self.reg_covar, divisor)
         log_scales = points * (torch.digamma(half) - half.log() - 1.0)
         first = torch.zeros_like(p.means)
         return StudentTSums(zero, zero + total, points, first, second, p.means, points, log_scales)
 
     def _some(self, x: Tensor, weight: Tensor | None, labels: Labels | None) -> Sums:
-        joint, distance = student_t.log_joint(self.kind, x, self.parameters, self.degrees)
+        joint, distance = student_t.log_joint(self._moments, x, self.parameters, self.degrees)
         joint = joint if labels is None else joint + labels.dense(joint.shape[1])
         log_prob = joint.logsumexp(1)
         weight = torch.ones_like(log_prob) if weight is None else weight.double()
@@ -130,15 +129,15 @@ class StudentTEM(GaussianEM):
         assert isinstance(sums, StudentTSums)
         p, half, d = self.parameters, 0.5 * self.degrees, sums.first.shape[1]
         chosen = torch.where(sums.points > 0, sums.points * p.log_weights, 0.0)
-        spread = self.kind.log_determinant(p.covariances, d) + d * LOG_2PI
+        spread = self._moments.log_determinant(p.covariances, d) + d * LOG_2PI
         gamma = half * half.log() - torch.lgamma(half)
         terms = chosen + sums.points * (gamma - 0.5 * spread) + half * sums.log_scales
-        distance = self.kind.mahalanobis(sums.about(p.means), p.covariances)
+        distance = self._moments.mahalanobis(sums.about(p.means), p.covariances)
         return (terms.sum() - 0.5 * distance).item()
 
     def _explained(self, x: Tensor) -> tuple[Tensor, Tensor]:
         d = x.shape[1]
-        joint, distance = student_t.log_joint(self.kind, x, self.parameters, self.degrees)
+        joint, distance = student_t.log_joint(self._moments, x, self.parameters, self.degrees)
         _, log_scale, entropy = student_t.scales(distance, self.degrees, d)
         # Of E[log N] and E[log Gamma] these terms of E[log u] have no parameter.
         return joint.log_softmax(1), entropy + (0.5 * d - 1.0) * log_scale
@@ -146,9 +145,9 @@ class StudentTEM(GaussianEM):
     def _maximum(self, sums: Sums) -> Parameters:
         assert isinstance(sums, StudentTSums)
         _, means = self.kind.weights_and_means(sums)
-        divisor = self.kind.divisor(sums.points, means.shape[1])
-        scales = self.kind.covariances(sums.about(means), self.reg_covar, divisor)
-        self.kind.precisions_cholesky(scales)  # refuses what is none
+        divisor = self._moments.divisor(sums.points, means.shape[1])
+        scales = self._moments.covariances(sums.about(means), self.reg_covar, divisor)
+        self._moments.precisions_cholesky(scales)  # refuses what is none
         if self._fitted:
             self.degrees = self._best_degrees(sums)
         return Parameters(sums.points / sums.points.sum(), means, scales)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyvae.errors import WrongValue
 from pyvae.mixture import state
-from pyvae.mixture.covariance import COVARIANCES
+from pyvae.mixture.covariance import moments_of
 from pyvae.mixture.file_layout import SETTINGS, Layout, require_symmetric
 from pyvae.storage import form
 from pyvae.storage.form import Form, Place, Text
@@ -50,7 +50,7 @@ def save(estimator: Any, path: Path) -> None:
     sklearn.exceptions.NotFittedError, ValueError
         If its attributes are no mixture.
     """
-    p = state.parameters(estimator, COVARIANCES[estimator.covariance_type], (state.SCALES,))
+    p = state.parameters(estimator, moments_of(estimator.covariance_type), (state.SCALES,))
     degrees = state.shaped(estimator, "degrees_of_freedom_", (len(p.means),), "", None)
     _LAYOUT.write(estimator, path, dict(zip(_STORED, (*p[:3], degrees), strict=True)), {})
 

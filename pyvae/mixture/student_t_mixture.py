@@ -17,7 +17,7 @@ from torch import Tensor
 from pyvae.errors import WrongValue
 from pyvae.mixture import state, student_t, student_t_file
 from pyvae.mixture.arrays import Array, as_given
-from pyvae.mixture.covariance import Parameters
+from pyvae.mixture.covariance import Moments, Parameters, moments_of
 from pyvae.mixture.criteria import Criteria
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
@@ -200,6 +200,10 @@ class StudentTMixture(MixtureEstimator[StudentTEM], Criteria):
             If it is damaged, or holds something else.
         """
         return student_t_file.load(cls, Path(path).expanduser())
+
+    @property
+    def _kind(self) -> Moments:
+        return moments_of(self.covariance_type)
 
     def _parameters(self) -> Parameters:
         return state.parameters(self, self._kind, _SPREADS)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from pyvae.distributions.factor_analysis import FactorPosterior
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -73,4 +75,47 @@ class Sums:
         return replace(self, **{n: part.reshape(getattr(self, n).shape) for n, part in parts})
 
     def _added(self) -> tuple[str, ...]:
-        return tuple(field.name for field in fields(self) if field.name != "reference")
+        return tuple(each.name for each in fields(self) if each.name not in _COMMON)
+
+
+_COMMON = ("reference", "factors")  # what sums that are added have in common
+
+
+@dataclass(frozen=True)
+class FactorSums(Sums):
+    """Sums of a mixture whose covariances are of factors: of S, the outer products, two parts.
+
+    They are the diagonal of S, and S B, B what leads from a point to its factors' mean: all that
+    its M step knows, at r + 1 numbers a coordinate. The sums with the factors z follow: of x z' it
+    is S B, and of E[z z'] it is B' S B and M^-1 for each point.
+
+    Attributes
+    ----------
+    second
+        sum_n r_nk (x_n - reference_k)^2, ``(K, D)``.
+    cross
+        sum_n r_nk (x_n - reference_k) (x_n - reference_k)' B_k, ``(K, D, r)``.
+    factors
+        B and M^-1, the posterior of the E step.
+    """
+
+    cross: Tensor
+    factors: FactorPosterior
+
+    def about(self, reference: Tensor) -> FactorSums:
+        """Give the same about other references."""
+        moved, shift = super().about(reference), reference - self.reference
+        assert isinstance(moved, FactorSums)
+        change = shift[:, :, None] * self._along(self.first) + moved.first[
+            :, :, None
+        ] * self._along(shift)
+        return replace(moved, cross=self.cross - change)
+
+    def of_factors(self) -> Tensor:
+        """Give the sums of E[z z'], whose z are zero at the reference, ``(K, r, r)``."""
+        found = self.factors.directions.mT @ self.cross
+        found = 0.5 * (found + found.mT)
+        return found + self.counts[:, None, None] * self.factors.covariance
+
+    def _along(self, rows: Tensor) -> Tensor:
+        return rows[:, None, :] @ self.factors.directions

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyvae.errors import WrongValue
 from pyvae.mixture.arrays import Array
 from pyvae.mixture.concentration import Weights
-from pyvae.mixture.covariance import Covariance
+from pyvae.mixture.covariance import Moments
 from pyvae.mixture.factors import IllDefined
 from pyvae.mixture.points import Points
 from pyvae.mixture.processes import Processes
@@ -34,7 +34,7 @@ class ToldPrior(NamedTuple):
     covariance: Array | None
 
     def checked(
-        self, kind: Covariance, weights: Weights, k: int, points: Points, processes: Processes
+        self, kind: Moments, weights: Weights, k: int, points: Points, processes: Processes
     ) -> ParameterPrior:
         """Give the prior of these points, about their origin.
 
@@ -74,13 +74,13 @@ class ToldPrior(NamedTuple):
         )
 
 
-def _of_one(kind: Covariance, d: int) -> tuple[int, ...]:
+def _of_one(kind: Moments, d: int) -> tuple[int, ...]:
     """Shape of one component's covariance."""
     shape = kind.shape(1, d)
     return shape if kind.pooled else shape[1:]
 
 
-def _positive(kind: Covariance, value: Array, d: int, device: torch.device) -> Tensor:
+def _positive(kind: Moments, value: Array, d: int, device: torch.device) -> Tensor:
     found = shaped(f"{kind.name} covariance_prior", value, _of_one(kind, d), device)
     words = f"The parameter '{kind.name} covariance_prior' should be "
     words += "symmetric, positive-definite" if kind.has_matrices else "positive"
@@ -93,7 +93,7 @@ def _positive(kind: Covariance, value: Array, d: int, device: torch.device) -> T
     return found
 
 
-def _sums(kind: Covariance, points: Points, processes: Processes) -> Sums:
+def _sums(kind: Moments, points: Points, processes: Processes) -> Sums:
     """Sums of all points about their origin; what is missing stands at its coordinate's mean."""
     zero = points.origin.new_zeros((), dtype=torch.float64)
     reference = points.origin.new_zeros(1, points.dimension, dtype=torch.float64)
@@ -110,7 +110,7 @@ def _sums(kind: Covariance, points: Points, processes: Processes) -> Sums:
     return processes.added(total)
 
 
-def _covariance(kind: Covariance, sums: Sums, d: int) -> Tensor:
+def _covariance(kind: Moments, sums: Sums, d: int) -> Tensor:
     """Covariance of all points, divided by one less than their number."""
     count = sums.counts.item()
     if not count > 1:

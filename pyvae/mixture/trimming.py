@@ -22,6 +22,7 @@ from torch import Tensor
 from pyvae.errors import WrongValue
 
 SHARES = (0.1, 0.2, 0.3, 0.4)  # of the points, by their weights
+SINGLE_POINTS = ("k-means++", "random_from_data")  # starts at these
 _AS_WELL = 0.05  # within which the mean logarithms say the same of two shares
 _STARTS, _MOST_STEPS = 10, 30  # of each share
 _MOST_ROWS = 2**12  # that each start looks at
@@ -36,7 +37,7 @@ def trimmed_method(method: str) -> str:
     ValueError
         If that starts at single points: beside these everything is noise.
     """
-    if method in ("k-means++", "random_from_data"):
+    if method in SINGLE_POINTS:
         raise WrongValue(
             f"init_params={method!r} starts at single points, beside which all others are noise; "
             'with noise="uniform" expected "kmeans", "trimmed_kmeans" or "random"'

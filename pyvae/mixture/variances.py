@@ -10,11 +10,12 @@ from torch import Tensor
 
 from pyvae import ops
 from pyvae.mixture.factors import IllDefined
-from pyvae.mixture.kind import TINY, Covariance, Parameters
+from pyvae.mixture.kind import TINY, Parameters
+from pyvae.mixture.moments import Moments
 from pyvae.mixture.sums import Sums
 
 
-class Variances(Covariance):
+class Variances(Moments):
     """Variances ``(K, D)``; of one a component ``(K,)``, of one a coordinate ``(D,)``; or one."""
 
     has_matrices = False
@@ -31,6 +32,9 @@ class Variances(Covariance):
     def divisor(self, counts: Tensor, d: int) -> Tensor:
         counts = counts.sum(0, keepdim=True) if self.pooled else counts
         return counts * d if self._isotropic else counts
+
+    def second_sums(self, covariances: Tensor, reg_covar: float, divisor: Tensor) -> Tensor:
+        return (self.aligned(covariances) - reg_covar) * divisor[:, None]
 
     def exponent(self, k: int, d: int, degrees: float | None, with_means: bool) -> float:
         of_means = with_means * (d if self._isotropic else 1) * (k if self.pooled else 1)
@@ -79,6 +83,10 @@ class Variances(Covariance):
     def compact(self, aligned: Tensor) -> Tensor:
         found = aligned.squeeze(1) if self._isotropic else aligned
         return found[0] if self.pooled else found
+
+    def diagonals(self, covariances: Tensor) -> tuple[Tensor, Tensor]:
+        precisions = self.aligned(self.precisions_cholesky(covariances)).square()
+        return self.aligned(covariances), precisions
 
     def block(self, covariances: Tensor, columns: Tensor | list[int]) -> Tensor:
         return covariances if self._isotropic else covariances[..., columns]

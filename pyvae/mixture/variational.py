@@ -22,9 +22,8 @@ import torch
 from torch import Tensor
 
 from pyvae.mixture.concentration import Weights, expected_logs, log_partition
-from pyvae.mixture.covariance import LOG_2PI, Covariance, Parameters
+from pyvae.mixture.covariance import LOG_2PI, Moments, Parameters
 from pyvae.mixture.factors import IllDefined
-from pyvae.mixture.inverses import second_sums
 from pyvae.mixture.prior import about_the_means, points_before
 from pyvae.mixture.sums import Sums
 
@@ -55,7 +54,7 @@ class ParameterPosterior:
         (nu W)^-1, the inverse of their mean, in the shape of its kind.
     """
 
-    kind: Covariance
+    kind: Moments
     weights: Weights
     concentrations: Tensor
     mean_precision: Tensor
@@ -118,7 +117,7 @@ class ParameterPrior:
         W_0^-1, in the shape of its kind of one component: ``(D, D)``, ``(D,)`` or ``()``.
     """
 
-    kind: Covariance
+    kind: Moments
     weights: Weights
     concentration: float
     mean_precision: float
@@ -163,7 +162,7 @@ class ParameterPrior:
         counts = (q.mean_precision - self.mean_precision).clamp_min(0.0)
         before = self._points(q.means)
         divisor = kind.divisor(q.degrees, q.means.shape[1])
-        second = second_sums(kind, q.covariances, 0.0, divisor) - before.second
+        second = kind.second_sums(q.covariances, 0.0, divisor) - before.second
         second = second - self._held_up(counts, reg_covar)
         return Sums(zero, counts.sum(), counts, -before.first, second, q.means)
 

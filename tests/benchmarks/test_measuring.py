@@ -127,6 +127,15 @@ def test_fits_are_measured_beside_scikit_learns(kind: str) -> None:
     assert case.error([-9.0], [-10.0], False) == 0.0
 
 
+@pytest.mark.parametrize(("k", "peer"), [(1, "scikit-learn"), (3, "eager, textbook EM")])
+def test_fits_of_factors_have_peers(k: int, peer: str) -> None:
+    case = fit("fit_low_rank", {"n": 300, "k": k, "d": 6, "i": 10, "r": 2})
+    figures = measure(case, QUICK).figures[FORWARD]
+    assert list(figures) == [v.PYVAE, peer]
+    assert figures[v.PYVAE].error < 1e-4
+    assert figures[peer].error < 1e-2
+
+
 def test_gaps_have_a_reason() -> None:
     def broken(*_: Any) -> v.Call:
         raise RuntimeError("no luck\nat all")

@@ -99,6 +99,21 @@ def test_a_mixture_of_fit_mixture(cli: Cli, tmp_path: Path, kind: str):
     is_mistake(cli("predict", folder), "they are of different fits")
 
 
+def test_a_mixture_of_factor_analysers(cli: Cli, tmp_path: Path):
+    points = clusters(100, d=5)
+    np.save(tmp_path / "points.npy", points)
+    folder = tmp_path / "mixture"
+    fit = ("fit-mixture", tmp_path / "points.npy", "--covariance", "low_rank", "--rank", 2)
+    assert cli(*fit, "-k", 3, "--output", folder).code == 0
+    result = cli("predict", folder)
+    table = np.loadtxt(io.StringIO(result.out), delimiter=",", skiprows=1)
+    fitted = GaussianMixture.load(folder)
+    assert (fitted.covariance_type, fitted.rank) == ("low_rank", 2)
+    np.testing.assert_allclose(table[:, 1:], fitted.predict_proba(points), atol=1e-12)
+    every = ("fit-mixture", tmp_path / "points.npy", "--covariance", "all", "--rank", 1)
+    assert "low_rank" in cli(*every, "-k", 2, "--output", tmp_path / "all").out
+
+
 def test_files_are_not_overwritten(cli: Cli, tmp_path: Path, trained: Path):
     target = tmp_path / "k.csv"
     target.write_text("precious")

@@ -29,6 +29,8 @@ kind, mode = sys.argv[2:4]
 x = given["x"][rank::2]
 options = {"covariance_type": kind, "tol": 1e-5, "max_iter": 200, "distributed": True,
            "random_state": rank}
+if kind == "low_rank":
+    options |= {"rank": 2}
 if mode == "same":
     options |= {name: given[name] for name in ("weights_init", "means_init", "precisions_init")}
 if mode == "empty":
@@ -58,7 +60,8 @@ if mode in ("labels", "elsewhere"):
     options |= {"noise": "uniform"}
 fitted = GaussianMixture(3, **options).fit(x, labels=labels)
 np.savez(sys.argv[4] + f"/{rank}.npz", weights=fitted.weights_, means=fitted.means_,
-         covariances=fitted.covariances_, bounds=fitted.lower_bounds_, iterations=fitted.n_iter_)
+         covariances=fitted.covariance_matrices_, bounds=fitted.lower_bounds_,
+         iterations=fitted.n_iter_)
 if mode == "own":
     fitted = BayesianGaussianMixture(3, **options).fit(x)
     np.savez(sys.argv[4] + f"/bayesian-{rank}.npz", means=fitted.means_,
@@ -75,12 +78,9 @@ def run(folder: Path, kind: str, mode: str) -> subprocess.CompletedProcess[str]:
     program, given = folder / "program.py", folder / "given.npz"
     program.write_text(PROGRAM)
     x = clusters()
-    np.savez(
-        given,
-        x=x,
-        labels=LABELS,
-        **{k: v for k, v in same_start(x, kind).items() if k.endswith("_init")},
-    )
+    start = same_start(x, "full" if kind == "low_rank" else kind)
+    start = {name: value for name, value in start.items() if name.endswith("_init")}
+    np.savez(given, x=x, labels=LABELS, **start)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
                 "--master-port=0", "--standalone"]  # fmt: skip
     return subprocess.run(
@@ -100,10 +100,9 @@ def test_two_ranks_give_the_parameters_of_one(kind: str, tmp_path: Path) -> None
     alone = GaussianMixture(**same_start(clusters(), kind), tol=1e-5, max_iter=200).fit(clusters())
     for found in results(tmp_path):
         assert found["iterations"] == alone.n_iter_
-        for name in ("weights", "means", "covariances"):
-            np.testing.assert_allclose(
-                found[name], getattr(alone, f"{name}_"), rtol=1e-6, atol=1e-8
-            )
+        for name in ("weights", "means", "covariance_matrices"):
+            got = found[name.replace("covariance_matrices", "covariances")]
+            np.testing.assert_allclose(got, getattr(alone, f"{name}_"), rtol=1e-6, atol=1e-8)
 
 
 def test_ranks_agree_on_a_start(tmp_path: Path) -> None:
@@ -121,6 +120,18 @@ def test_ranks_agree_on_a_start(tmp_path: Path) -> None:
     assert first["evidence"] == pytest.approx(alone.evidence_lower_bound_, abs=1e-3)
     order, same = alone.means_[:, 0].argsort(), first["means"][:, 0].argsort()
     np.testing.assert_allclose(first["means"][same], alone.means_[order], atol=1e-3)
+
+
+def test_ranks_agree_on_factors(tmp_path: Path) -> None:
+    """Whose sums are of another form than those of the others."""
+    done = run(tmp_path, "low_rank", "factors")
+    assert done.returncode == 0, done.stderr
+    first, second = results(tmp_path)
+    for name, value in first.items():
+        np.testing.assert_array_equal(second[name], value)
+    options = {"covariance_type": "low_rank", "rank": 2, "tol": 1e-5, "max_iter": 200}
+    alone = GaussianMixture(3, **options, random_state=0).fit(clusters())
+    assert first["bounds"][-1] == pytest.approx(alone.lower_bound_, abs=1e-2)
 
 
 def test_ranks_agree_on_a_component_that_starts_again(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ Types of covariance
 ===================
 
 A mixture of two components on two stretched clouds, with each ``covariance_type``. *Spherical* has
-one variance a component, *diag* one a coordinate, *full* a matrix each; of the *tied* types, below,
+one variance a component, *diag* one a coordinate, *full* a matrix each; *low_rank* has a factor and
+noise beside it, which in two dimensions can say all that a matrix can. Of the *tied* types, below,
 all components share one. What a type cannot say is found as something else.
 """
 
@@ -24,10 +25,11 @@ X = np.concatenate([stretched, upright])
 # holds 86 % of its component. The log-likelihood, in nats a point, always favours the richer type;
 # the Bayesian information criterion charges for its parameters, and lower is better.
 
-figure, axes = plt.subplots(2, 3, figsize=(10, 6.6), sharex=True, sharey=True, layout="constrained")
-kinds = ("spherical", "diag", "full", "tied_spherical", "tied_diag", "tied")
-for ax, kind in zip(axes.flat, kinds, strict=True):
-    mixture = GaussianMixture(2, covariance_type=kind, n_init=3, random_state=0).fit(X)
+figure, axes = plt.subplots(2, 4, figsize=(13, 6.6), sharex=True, sharey=True, layout="constrained")
+kinds = ("spherical", "diag", "full", "low_rank", "tied_spherical", "tied_diag", "tied")
+axes[1, 3].axis("off")
+for ax, kind in zip(axes.flat, kinds, strict=False):
+    mixture = GaussianMixture(2, covariance_type=kind, rank=1, n_init=3, random_state=0).fit(X)
     ax.scatter(*X.T, c=mixture.predict(X), cmap="coolwarm", s=6, alpha=0.6)
     for mean, covariance in zip(mixture.means_, mixture.covariance_matrices_, strict=True):
         (small, large), vectors = np.linalg.eigh(covariance)
