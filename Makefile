@@ -184,4 +184,4 @@ $(WHEELS)/.wheel-%: $(WHEELS)/.source
 test-wheel-%: wheels $(MATRIX)/.suite
 	$(call test_wheel_of,$(firstword $(subst -, ,$*)),$(lastword $(subst -, ,$*)))
 
-test_wheel_of = $(call if_python,$(1),$(call test_wheel,$(call python_of,$(1)),dist/*-cp$(subst .,,$(1))-*.whl,$(2),wheel-$(1)-$(2)))
+test_wheel_of = $(call if_python,$(1),$(call test_wheel,$(call python_of,$(1)),dist/*-cp$(subst .,,$(1))-manylinux*.whl,$(2),wheel-$(1)-$(2)))
