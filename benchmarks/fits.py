@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whole fits of a mixture, start included: pyvae's, and on the processor scikit-learn's.
+"""Whole fits of a mixture, from k-means: pyvae's, and on the processor scikit-learn's.
 
 Of a mixture of factor analysers scikit-learn has that of one component; of more the peer is EM as
 it is written in papers.
@@ -103,11 +103,16 @@ def fit(op: str, size: Size, device: str = "cpu") -> Fit:
 
 
 def reached(
-    estimator: Any, op: str, size: Size, x: np.ndarray | torch.Tensor, seed: int = 0
+    estimator: Any,
+    op: str,
+    size: Size,
+    x: np.ndarray | torch.Tensor,
+    seed: int = 0,
+    start: str = "kmeans",
 ) -> float:
-    """Fit and give the bound that was reached."""
+    """Fit and give the bound that was reached; k-means is the start that both libraries have."""
     kind = op.removeprefix(_BAYESIAN).removeprefix("fit_")
-    options = {"max_iter": size["i"], "tol": 0.0, "random_state": seed}
+    options = {"max_iter": size["i"], "tol": 0.0, "random_state": seed, "init_params": start}
     options |= {"rank": size["r"]} if "r" in size else {}
     mixture = estimator(n_components=size["k"], covariance_type=kind, **options)
     with warnings.catch_warnings():

@@ -92,6 +92,7 @@ PRIVATE: dict[str, dict[str, str]] = {
         "_name": "of an op with its namespace, as torch's registration takes it",
         "_opname": "of an op without it",
         "_AutoDispatchBelowAutograd": "torch's way past the autograd of its registry",
+        "_current_level": "whether torch's forward mode has dual tensors, to ask in every call",
         "_is_any_autocast_enabled": "what a small call asks of all devices at once",
     },
     "mixture": {

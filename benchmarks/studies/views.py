@@ -24,12 +24,14 @@ from pyvae.training.metrics import clustering_metrics
 
 app = manners.application()
 LATENT = 10  # as `pyvae train` has it
-OF_CLUSTERS = ("seed", "what", "I(K; K'), nats", "accuracy", "NMI", "ARI", "seconds")
+OF_CLUSTERS = (
+    "seed", "what", "I(K; K'), nats", "agreement", "accuracy", "NMI", "ARI", "seconds"
+)  # fmt: skip
 OF_MODEL = ("bound, training", "bound, test", "log p(x), test", "components in use")
 
 
 class Run(NamedTuple):
-    """What a run of a seed found: its clusters, their scores, and its row of the table."""
+    """What a run of a seed found: its clusters, and the cells of their scores."""
 
     clustering: InvariantClustering
     accuracy: float
@@ -82,25 +84,23 @@ def run(data: list[Data], clusters: int, seed: int, number: int) -> Run:
     found = InvariantClustering(clusters, n_init=1, random_state=random).fit(images(data[0]))
     seconds = time.perf_counter() - began
     of_clusters = scores(found.predict, data, flat=False)
-    cells = [
-        str(seed), f"run {number + 1}", f"{found.information_:.4f}",
-        *(f"{score:.4f}" for score in of_clusters), f"{seconds:.0f}",
-    ]  # fmt: skip
+    cells = [*(f"{score:.4f}" for score in of_clusters), f"{seconds:.0f}"]
     return Run(found, of_clusters[0], cells)
 
 
-def which(runs: list[Run]) -> int:
-    """Give the number of the run that a fit would have kept."""
+def which(runs: list[Run]) -> tuple[int, list[float | None]]:
+    """Give the number of the run that a fit would have kept, and the runs' agreement."""
     found = [each.clustering for each in runs]
     labels = [np.asarray(each.labels_) for each in found]
     some = compared(len(labels[0]))
-    return central([each.information_ for each in found], lambda i: labels[i][some])[0]
+    return central([each.information_ for each in found], lambda i: labels[i][some])
 
 
-def model_from(kept: Run, data: list[Data], seed: int, settings: Any) -> tuple[float, list[str]]:
+def model_from(
+    found: InvariantClustering, data: list[Data], seed: int, settings: Any
+) -> tuple[float, list[str]]:
     """Train a GM-VAE from a run's clusters; gives its accuracy, and its row of the table."""
     torch.manual_seed(seed)
-    found = kept.clustering
     model = GMVAE(data[0].num_features, LATENT, num_components=found.n_clusters)
     began = time.perf_counter()
     Trainer(seed=seed, progress="silent", initialization=found, **settings).fit(model, data[0])
@@ -109,7 +109,7 @@ def model_from(kept: Run, data: list[Data], seed: int, settings: Any) -> tuple[f
     figures = [evaluate(model, part, compare=False, seed=seed) for part in data]
     last = figures[-1] if len(data) > 1 else dict.fromkeys(figures[0], float("nan"))
     return of_model[0], [
-        str(seed), f"GM-VAE of {kept.cells[1]}", "", *(f"{score:.4f}" for score in of_model),
+        str(seed), "GM-VAE", "", "", *(f"{score:.4f}" for score in of_model),
         f"{seconds:.0f}", f"{figures[0]['bound']:.2f}", f"{last['bound']:.2f}",
         f"{last['log_likelihood']:.2f}", f"{figures[0]['effective_components']:.2f}",
     ]  # fmt: skip
@@ -172,14 +172,16 @@ def main(
     settings = {} if epochs is None else {"epochs": epochs}
     found = []
     for seed in range(first, last + 1):
-        runs = []
-        for number in range(restarts):
-            runs.append(run(given, clusters, seed, number))
-            tell(runs[-1].cells)
-        kept = runs[which(runs)]
+        runs = [run(given, clusters, seed, number) for number in range(restarts)]
+        number, agreements = which(runs)
+        for i, (each, agreement) in enumerate(zip(runs, agreements, strict=True)):
+            nats = f"{each.clustering.information_:.4f}"
+            agreed = "" if agreement is None else f"{agreement:.3f}"
+            tell([str(seed), f"run {i + 1}{', kept' * (i == number)}", nats, agreed, *each.cells])
+        kept = runs[number]
         accuracy = None
         if epochs != 0:
-            accuracy, cells = model_from(kept, given, seed, settings)
+            accuracy, cells = model_from(kept.clustering, given, seed, settings)
             tell(cells)
         found.append(Found(kept.accuracy, max(each.accuracy for each in runs), accuracy))
     print("\n" + summary(found))

@@ -79,8 +79,7 @@ class InvariantClustering(ClassifyingClustering):
     balance
         Weight of a marginal entropy: above one for clusters of more equal size.
     n_init
-        Runs. One in eight or so makes a mistake that its information does not show, and three tell
-        which.
+        Runs. One may make a mistake that its information does not show, and three tell which.
     precision
         ``"bfloat16"`` passes through the network, or ``"float32"``; ``"auto"`` is the former where
         the device is made for it.

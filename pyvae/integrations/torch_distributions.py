@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 from torch import Size, Tensor, nn
-from torch.autograd import forward_ad
-from torch.compiler import is_compiling
 from torch.distributions import (
     Independent,
     MixtureSameFamily,
@@ -58,10 +56,9 @@ def patch_torch_distributions() -> Patch:
     ``kl_divergence`` of two ``Independent(Normal(...), 1)``.
 
     What the ops do not do as torch does goes to torch's own code, as if there were no patch: other
-    families, dtypes that are mixed or below float32, autocast, forward-mode derivatives outside
-    ``torch.func``, values that broadcast along the event, empty and subclassed tensors, other
-    devices, components that validate in a mixture that does not; and whatever is wrong, with
-    torch's errors.
+    families, dtypes that are mixed or below float32, autocast, values that broadcast along the
+    event, empty and subclassed tensors, other devices, components that validate in a mixture that
+    does not; and whatever is wrong, with torch's errors.
     So does ``kl_divergence`` of two ``Normal``, which sums nothing, so that there is nothing to
     fuse, and of two ``MultivariateNormal``, whose gradient has entries above the diagonal there and
     none here (:func:`pyvae.distributions.register_gaussian_kl` is for those who want it).
@@ -174,8 +171,6 @@ def _alike(*tensors: Any) -> bool:
         and all(t.dtype == first.dtype and t.device == first.device for t in tensors)
         and (first.device.type == "cpu" or (first.is_cuda and ops.CUDA_MISSING is None))
         and not is_casting(first)
-        # Of plain tensors the ops have no derivatives in forward mode.
-        and (is_compiling() or all(forward_ad.unpack_dual(t).tangent is None for t in tensors))
     )
 
 

@@ -37,7 +37,8 @@ _PRIORS = (
     "degrees_of_freedom",
     "covariance",
 )
-_EVENLY = ("kmeans", "trimmed_kmeans", "random")  # starts in which every point has its share
+# Starts in which every point has its share.
+_EVENLY = ("short_em", "kmeans", "trimmed_kmeans", "random")
 
 
 class BayesianGaussianMixture(MixtureEstimator[VariationalEM], Coordinates[GaussianMixture]):
@@ -62,7 +63,8 @@ class BayesianGaussianMixture(MixtureEstimator[VariationalEM], Coordinates[Gauss
     n_components, tol, reg_covar, max_iter, n_init, init_params, random_state, \
 warm_start, verbose, verbose_interval
         As scikit-learn's; ``tol`` is of the whole bound, in nats. With ``reg_covar=0`` the M step
-        is exact, and each iteration checks that the bound does not fall.
+        is exact, and each iteration checks that the bound does not fall. ``init_params`` may be
+        ``"short_em"`` as well.
     weight_concentration_prior_type
         ``"dirichlet_process"``, truncated at K components, or ``"dirichlet_distribution"``.
     weight_concentration_prior
@@ -251,7 +253,7 @@ warm_start, verbose, verbose_interval
         kept = batch and present is not None and "covariance_prior_" in vars(self)
         prior = self._told(kept).checked(kind, self._weights, k, points, processes)
         if present is None:
-            sums = first_sums(kind, points, k, self.init_params, random)
+            sums = first_sums(kind, points, k, self.init_params, random, reg_covar)
             if self.init_params in _EVENLY:  # of a sample, or of one process
                 total = points.origin.new_tensor(points.total, dtype=torch.float64)
                 sums = sums * (processes.total(total) / sums.total).item()

@@ -22,6 +22,7 @@ from pyvae.mixture.low_rank import split
 _MIXTURE = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 _FACTS = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
 _NAMES = "feature_names_in_"
+_STARTS = ("kmeans", "k-means++", "random", "random_from_data")  # that scikit-learn has
 # As scikit-learn has these.
 _THEIRS = {"tied_diag": "diag", "tied_spherical": "spherical", LowRank.name: "full"}
 
@@ -99,6 +100,8 @@ def as_sklearn(estimator: Any, p: Parameters) -> sklearn.mixture.GaussianMixture
     k, held = len(p.weights), vars(estimator)
     covariance, covariances = COVARIANCES[_THEIRS.get(name, name)], p.covariances
     settings = _shared(estimator, kind) | {"n_components": k, "covariance_type": covariance.name}
+    if settings["init_params"] not in _STARTS:
+        settings["init_params"] = "kmeans"
     if name == LowRank.name:
         covariances = LowRank(estimator.rank).matrices(covariances, *p.means.shape)
     elif name in _THEIRS:

@@ -57,10 +57,12 @@ class GaussianMixture(
         Factors a component of ``"low_rank"``, below D; others have no use for it.
     n_components, tol, reg_covar, max_iter, n_init, init_params, weights_init, means_init, \
 precisions_init, random_state, warm_start, verbose, verbose_interval
-        As scikit-learn's; ``init_params`` may be ``"trimmed_kmeans"`` too, k-means without the
-        tenth of the points that is farthest, or without more where more are far away. With
-        ``reg_covar=0`` the M step is exact, and each iteration checks that the free energy does not
-        fall.
+        As scikit-learn's. With ``reg_covar=0`` the M step is exact, and each iteration checks that
+        the free energy does not fall. ``init_params="short_em"``, the default, is the best of three
+        short runs of EM, on a sample of many points; scikit-learn's names mean what they do there;
+        and ``"trimmed_kmeans"`` is k-means without the tenth of the points that is farthest, or
+        without more where more are far away. With labels, a ``prior`` or factors the default is
+        k-means.
     missing_values
         ``"refuse"`` NaN, or ``"marginalize"``: NaN stands for what was not observed, and is
         integrated out exactly.
@@ -73,8 +75,8 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         Of ``"low_rank"`` there is none.
     noise
         ``"uniform"`` adds a component of noise, uniform in the box of X, for points that are of no
-        cluster. ``init_params="kmeans"`` then stands for ``"trimmed_kmeans"``, and a start at
-        single points is refused.
+        cluster. The default and ``init_params="kmeans"`` then stand for ``"trimmed_kmeans"``, and
+        a start at single points is refused.
     distributed
         Whether each process of torch's default group has other points, and all fit one mixture:
         one reduction of the sums an iteration. The start is that of rank 0, from its points, so
@@ -147,7 +149,7 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: str = "short_em",
         weights_init: Array | None = None,
         means_init: Array | None = None,
         precisions_init: Array | None = None,
@@ -247,6 +249,8 @@ precisions_init, random_state, warm_start, verbose, verbose_interval
         method, reg_covar = self.init_params, float(self.reg_covar)
         if self.noise is not None:
             method = trimmed_method(method)
+        elif self.prior is not None and method == "short_em":
+            method = "kmeans"  # short runs go by the likelihood, which may be of another shape
         return start(given, self._kind, points, self.n_components, method, random, reg_covar)
 
     def _ascend(

@@ -14,12 +14,15 @@ _ROUNDS, _OVERSAMPLED = 3, 2  # passes, and candidates of each, in k
 _ELEMENTS = 2**20  # distances at a time
 
 
-def seeds(x: Tensor, weight: Tensor, k: int, random: np.random.RandomState) -> Tensor:
+def seeds(
+    x: Tensor, weight: Tensor, k: int, random: np.random.RandomState, trials: int | None = None
+) -> Tensor:
     """Draw k points of ``(N, D)``, each with a chance in proportion to its squared distance.
 
     That is its distance to the nearest point drawn before, times its weight. Of a few drawn each
-    time the one is kept that leaves the least sum of these. Where one pass over all points for
-    each of the k would take long, a few passes draw many, of which the k are drawn.
+    time (``trials``; None is 2 + log k) the one is kept that leaves the least sum of these. Where
+    one pass over all points for each of the k would take long, a few passes draw many, of which the
+    k are drawn.
 
     Returns
     -------
@@ -33,13 +36,22 @@ def seeds(x: Tensor, weight: Tensor, k: int, random: np.random.RandomState) -> T
     if len(x) * k >= _MANY and len(x) >= 8 * _ROUNDS * _OVERSAMPLED * k:
         candidates, stands_for = _candidates(x, weight, k, random)
         if len(candidates) > k:
-            return candidates[_by_turns(x[candidates], stands_for, k, random)]
-    return _by_turns(x, weight, k, random)
+            return candidates[_by_turns(x[candidates], stands_for, k, random, trials)]
+    return _by_turns(x, weight, k, random, trials)
 
 
-def _by_turns(x: Tensor, weight: Tensor, k: int, random: np.random.RandomState) -> Tensor:
+def nearest(x: Tensor, centres: Tensor) -> Tensor:
+    """Give every point's squared distance to the nearest of these centres, ``(N,)``."""
+    squares, step = x.square().sum(1), max(1, _ELEMENTS // max(1, len(centres)))
+    parts = zip(x.split(step), squares.split(step), strict=True)
+    return torch.cat([_distances(part, own, centres).amin(1) for part, own in parts])
+
+
+def _by_turns(
+    x: Tensor, weight: Tensor, k: int, random: np.random.RandomState, trials: int | None
+) -> Tensor:
     """k-means++: a pass over all points for each one drawn, as a matrix product."""
-    trials = 2 + int(math.log(k))
+    trials = 2 + int(math.log(k)) if trials is None else trials
     squares = x.square().sum(1)
     draws = torch.from_numpy(random.random_sample((k, trials))).to(x.device)
     rows = torch.empty(k, dtype=torch.int64, device=x.device)

@@ -20,10 +20,11 @@ from pyvae.mixture.gaussian_em import m_step
 from pyvae.mixture.labelled_start import Clusters, labelled_parts, nearest_centres
 from pyvae.mixture.points import Points
 from pyvae.mixture.seeding import seeds
+from pyvae.mixture.short_em import ShortEM
 from pyvae.mixture.sums import Sums
 from pyvae.mixture.trimming import SINGLE_POINTS, trimmed_clusters, trimmed_kmeans
 
-METHODS = ("kmeans", "k-means++", "random", "random_from_data", "trimmed_kmeans")
+METHODS = ("short_em", "kmeans", "k-means++", "random", "random_from_data", "trimmed_kmeans")
 # A start looks at all points up to so many numbers. Of more it looks at so many rows, of so many
 # numbers: a mapped file need not fit in memory, and equal points start equally, however they are
 # stored.
@@ -87,13 +88,13 @@ def start(
 ) -> Parameters:
     """Give parameters about the points' origin: those given, and for others one M step.
 
-    That is from first responsibilities, as scikit-learn does. What is missing (NaN) stands at its
-    coordinate's mean.
+    That is from first responsibilities, as scikit-learn does.
     """
     told = given.checked(kind, num_components, points.origin)
     if all(value is not None for value in told):
         return Parameters(*told)  # type: ignore[arg-type]
-    found = m_step(kind, first_sums(kind, points, num_components, method, random), reg_covar)
+    sums = first_sums(kind, points, num_components, method, random, reg_covar)
+    found = m_step(kind, sums, reg_covar)
     pairs = zip(told, found[:3], strict=True)
     return Parameters(*(theirs if mine is None else mine for mine, theirs in pairs))
 
@@ -104,8 +105,20 @@ def first_sums(
     num_components: int,
     method: str,
     random: np.random.RandomState,
+    reg_covar: float,
 ) -> Sums:
-    """Give the sums of first responsibilities, of a sample where there are very many points."""
+    """Give the sums of first responsibilities, of a sample where there are very many points.
+
+    Short runs of EM integrate out what is missing (NaN); for other methods it stands at its
+    coordinate's mean. Where no run has covariances, as of copies of a few points, where labels say
+    where components are, and of factors, which are none in a few steps, it is k-means.
+    """
+    if method == "short_em" and points.labels is None and isinstance(kind, Moments):
+        runs = ShortEM.on_a_sample(kind, points, num_components, reg_covar)
+        found = runs.best_sums(random)
+        if found is not None:
+            return found
+    method = "kmeans" if method == "short_em" else method
     # One point has no factors, and a component without them would get none.
     whole = isinstance(kind, LowRank) and method in SINGLE_POINTS
     parts = _parts(points, num_components, method, random, whole)

@@ -42,7 +42,7 @@ def trimmed_method(method: str) -> str:
             f"init_params={method!r} starts at single points, beside which all others are noise; "
             'with noise="uniform" expected "kmeans", "trimmed_kmeans" or "random"'
         )
-    return "trimmed_kmeans" if method == "kmeans" else method
+    return "trimmed_kmeans" if method in ("short_em", "kmeans") else method
 
 
 def trimmed_kmeans(

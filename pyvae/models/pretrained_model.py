@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from pyvae.models import files
+from pyvae.models import files, hub
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -45,6 +45,45 @@ class PretrainedModel(nn.Module, ABC):
         """
         files.save(self, self.config, self.own_modules, Path(path))
 
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        message: str = "Save a pyvae model",
+        token: str | None = None,
+    ) -> str:
+        """Upload what :meth:`save_pretrained` writes to the Hugging Face Hub.
+
+        By ``pip install 'pyvae[hub]'``. The repository is made where it is missing, with a card.
+
+        Parameters
+        ----------
+        name
+            ``"user/model"``, as :meth:`from_pretrained` takes it.
+        private
+            Whether a new repository is.
+        revision
+            The branch; None is the main one.
+        message
+            Of the commit.
+        token
+            Of the Hub; None is that of ``hf auth login``.
+
+        Returns
+        -------
+        The address of the commit.
+
+        Raises
+        ------
+        ValueError
+            If the name is none, or huggingface_hub is not installed.
+        """
+        return hub.push(
+            self, name, private=private, revision=revision, message=message, token=token
+        )
+
     @classmethod
     def from_pretrained(
         cls,
@@ -53,6 +92,7 @@ class PretrainedModel(nn.Module, ABC):
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
         classifier: Any = None,
+        revision: str | None = None,
     ) -> Self:
         """Read the model that :meth:`save_pretrained` wrote into the folder ``path``.
 
@@ -60,12 +100,15 @@ class PretrainedModel(nn.Module, ABC):
         ----------
         path
             The folder that :meth:`save_pretrained` wrote, or that of a finished run, which holds
-            it as ``model``.
+            it as ``model``; or ``"user/model"`` of the Hugging Face Hub, where there is no such
+            folder and huggingface_hub is installed.
         encoder, decoder
             Modules of the same architecture, where the model was saved with modules of your own.
             They get the saved weights.
         classifier
             The clustering that a GM-VAE began at, where that was one of your own.
+        revision
+            Branch, tag or commit on the Hub; None is its main branch.
 
         Returns
         -------
@@ -79,6 +122,5 @@ class PretrainedModel(nn.Module, ABC):
             If a file is damaged or not of this library, the model is of another class, or a
             module of your own is missing, superfluous or of another architecture.
         """
-        return files.load(
-            cls, Path(path), {"encoder": encoder, "decoder": decoder, "classifier": classifier}
-        )
+        own = {"encoder": encoder, "decoder": decoder, "classifier": classifier}
+        return files.load(cls, hub.local(path, revision), own)

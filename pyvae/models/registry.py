@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from pyvae.errors import WrongValue
-from pyvae.models import files
+from pyvae.models import files, hub
 from pyvae.models.gmvae import GMVAE
 from pyvae.models.latent_variable_model import LatentVariableModel
 from pyvae.models.vae import VAE
@@ -23,6 +23,7 @@ def from_pretrained(
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
     classifier: Any = None,
+    revision: str | None = None,
 ) -> LatentVariableModel:
     """Load the VAE or GMVAE saved in the folder ``path``, or that of the run there.
 
@@ -33,9 +34,12 @@ def from_pretrained(
     Parameters
     ----------
     path
-        The folder that ``save_pretrained`` wrote, or that of a finished run.
+        The folder that ``save_pretrained`` wrote, or that of a finished run; or ``"user/model"`` of
+        the Hugging Face Hub.
     encoder, decoder, classifier
         What of your own the model was built with.
+    revision
+        Branch, tag or commit on the Hub.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def from_pretrained(
     ...     from_pretrained(folder).config == model.config
     True
     """
-    folder = files.model_folder(Path(path))
+    folder = files.model_folder(hub.local(path, revision))
     name = files.read_config(folder)["model"]
     if name not in _MODELS:
         raise WrongValue(

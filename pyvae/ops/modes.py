@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who else has a hand in a call: autocast, the compiler, a transform of ``torch.func``."""
+"""Who else has a hand in a call: autocast, the compiler, transforms, forward-mode derivatives."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch._C._functorch import (
     is_functorch_wrapped_tensor,
     peek_interpreter_stack,
 )
+from torch.autograd import forward_ad
 
 HALF = (torch.float16, torch.bfloat16)
 # Asked once: the question itself cannot be traced by torch 2.10's compiler.
@@ -29,8 +30,8 @@ def is_casting(tensor: object) -> bool:
 
 
 def in_transform() -> bool:
-    """Whether a transform of ``torch.func`` is at work, ``vmap`` included."""
-    return peek_interpreter_stack() is not None
+    """Whether a transform of ``torch.func`` is at work, ``vmap`` included, or dual tensors are."""
+    return peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 def is_plain() -> bool:

@@ -37,6 +37,7 @@ def test_help_tells_every_option(name: str, capsys: pytest.CaptureFixture[str]) 
         ("digits_seeds", ["--first", "3", "--last", "2"], "--first 3 comes after --last 2"),
         ("mapped_file", ["--folder", "nowhere"], "--folder: nowhere is no folder"),
         ("mapped_file", ["--folder", ".", "--points", str(10**15)], "no room for a file of"),
+        ("mixture_starts", ["--shapes", "flat"], "--shapes 'flat'; expected one of"),
         ("neighbor_graphs", ["--first", "3", "--last", "2"], "--first 3 comes after --last 2"),
         ("prior_updates", ["--mnist", "nowhere"], "nowhere: no such file"),
         ("small_calls", ["--size", "3x4"], "'3x4' must be three numbers"),
@@ -73,3 +74,17 @@ def test_the_study_of_a_mapped_file_removes_it(
     assert run("mapped_file", "--folder", str(tmp_path), *tiny) == 0
     assert "| 3,000 | file |" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_study_of_starts_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fits that its file has are not made again, and what it says of them is the same."""
+    output, image = tmp_path / "fits.csv", tmp_path / "starts.png"
+    args = ("--shapes", "pancakes, tied", "--seeds", "1", "--output", str(output))
+    assert run("mixture_starts", *args) == 0
+    first, fits = capsys.readouterr().out, output.read_text()
+    assert "| *pancakes, tied* | 1.00, " in first
+    assert len(fits.splitlines()) == 6
+    assert run("mixture_starts", *args, "--picture", str(image)) == 0
+    assert capsys.readouterr().out == first
+    assert output.read_text() == fits
+    assert image.stat().st_size > 1000

@@ -70,15 +70,6 @@ def _subclass_of_tensors() -> Tensor:
     return diagonal(torch.zeros(2), torch.zeros(2, 3), torch.ones(2, 3)).log_prob(value)
 
 
-def _forward_mode() -> Tensor:
-    mixture = diagonal(torch.zeros(2), torch.tensor([[0.0], [1.0]]), torch.ones(2, 1))
-    with torch.autograd.forward_ad.dual_level():
-        value = torch.autograd.forward_ad.make_dual(torch.ones(1, 1), torch.ones(1, 1))
-        tangent = torch.autograd.forward_ad.unpack_dual(mixture.log_prob(value)).tangent
-    assert tangent is not None
-    return tangent.clone()
-
-
 LEFT_TO_TORCH: dict[str, Callable[[], Tensor]] = {
     "another family": lambda: mixture_of(
         torch.zeros(2), Independent(Laplace(torch.zeros(2, 3), 1.0), 1)
@@ -92,7 +83,6 @@ LEFT_TO_TORCH: dict[str, Callable[[], Tensor]] = {
     "a value along the event": _along_the_event,
     "a divergence along the event": _divergence_along_the_event,
     "a subclass of Tensor": _subclass_of_tensors,
-    "forward mode": _forward_mode,
     "no points": lambda: mixture_of(
         torch.zeros(2), Normal(torch.zeros(2), 1.0, validate_args=False), validate_args=False
     ).log_prob(torch.zeros(0)),

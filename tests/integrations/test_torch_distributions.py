@@ -181,6 +181,22 @@ def test_per_example_gradients() -> None:
         torch.testing.assert_close(gradients(x), expected)
 
 
+def test_forward_mode() -> None:
+    mixture = diagonal(torch.zeros(2), torch.tensor([[0.0], [1.0]]), torch.ones(2, 1))
+
+    def tangent() -> Tensor:
+        with torch.autograd.forward_ad.dual_level():
+            value = torch.autograd.forward_ad.make_dual(torch.full((1, 1), 3.0), torch.ones(1, 1))
+            found = torch.autograd.forward_ad.unpack_dual(mixture.log_prob(value)).tangent
+        assert found is not None
+        return found.clone()
+
+    expected = tangent()
+    with pyvae.patch_torch_distributions(), Ops() as ops:
+        torch.testing.assert_close(tangent(), expected)
+    assert ops.names
+
+
 def test_patches_overlap_and_end_once() -> None:
     mixture, x = valid(), torch.zeros(4, 3)
     first, second = pyvae.patch_torch_distributions(), pyvae.patch_torch_distributions()

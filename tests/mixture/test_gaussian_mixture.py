@@ -26,7 +26,10 @@ FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_chole
 @parametrize_with_checks(
     [
         GaussianMixture(),
-        *(GaussianMixture(2, covariance_type=kind, random_state=0) for kind in KINDS[1:]),
+        *(
+            GaussianMixture(2, covariance_type=kind, init_params="kmeans", random_state=0)
+            for kind in KINDS[1:]
+        ),
         GaussianMixture(missing_values="marginalize"),
     ],
     expected_failed_checks=lambda estimator: (

@@ -14,6 +14,7 @@ import pytest
 
 from pyvae.mixture import GaussianMixture, arrays, points
 from pyvae.mixture.gaussian_em import GaussianEM
+from pyvae.mixture.start import METHODS
 from pyvae.mixture.sums import Sums
 from tests.memory import resident
 from tests.mixture.drawing import KINDS, clusters, same_start
@@ -66,7 +67,7 @@ def test_equal_to_the_fit_in_memory(kind: str, dtype: type, tmp_path: Path) -> N
     assert (outside.predict(mapped(x, tmp_path)) == inside.predict(x)).mean() > 0.999
 
 
-@pytest.mark.parametrize("method", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.parametrize("method", METHODS)
 def test_starts(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyvae.mixture.start._MOST_ROWS", 200)
     x = clusters()

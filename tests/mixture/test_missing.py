@@ -115,7 +115,7 @@ def test_weights_count(kind: str) -> None:
 
 
 @each_kind
-@pytest.mark.parametrize("method", ["kmeans", "random_from_data"])
+@pytest.mark.parametrize("method", ["short_em", "kmeans", "random_from_data"])
 def test_starts_with_holes(kind: str, method: str) -> None:
     x = holes(clusters(100))
     fitted = GaussianMixture(

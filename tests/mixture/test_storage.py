@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from pyvae.mixture import GaussianMixture, points, start
 from pyvae.mixture.arrays import as_tensor
+from pyvae.mixture.start import METHODS
 from tests.mixture.drawing import KINDS, clusters
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -123,7 +124,7 @@ def _map(x: np.ndarray, folder: Path, order: Any = "C") -> np.memmap:
     return np.load(path, mmap_mode="r")
 
 
-@pytest.mark.parametrize("method", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_mapped_files_of_many_rows(method: str, dtype: type, tmp_path: Path) -> None:
     x = clusters(50_000, d=2).astype(dtype)

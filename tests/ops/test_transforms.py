@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from tests.ops.case import as_tuple
 from tests.ops.cases import CASES, SMALL, OpCase, each_case, each_dtype
@@ -188,16 +190,44 @@ def test_hessian(case: OpCase, dtype: torch.dtype) -> None:
             assert_gradients(got[name], want[name], rtol, context)
 
 
+def _by_duals(
+    function: Callable, inputs: tuple[Inputs], tangents: tuple[Inputs]
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Do what ``torch.func.jvp`` does by dual tensors alone."""
+    with forward_ad.dual_level():
+        duals = {n: forward_ad.make_dual(x, tangents[0][n]) for n, x in inputs[0].items()}
+        found = [forward_ad.unpack_dual(output) for output in as_tuple(function(duals))]
+    return tuple(f.primal for f in found), tuple(f.tangent for f in found)
+
+
 @each_dtype
 @each_case
-def test_jvp(case: OpCase, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("jvp", [torch.func.jvp, _by_duals])
+def test_jvp(case: OpCase, dtype: torch.dtype, jvp: Callable) -> None:
     inputs = case.draw(SMALL, dtype)
     tangents = dict(zip(inputs, upstream_of(list(inputs.values()), seed=3), strict=True))
-    _, got = torch.func.jvp(lambda i: case(**i), (inputs,), (tangents,))
+    values, got, *_ = jvp(lambda i: case(**i), (inputs,), (tangents,))
+    for have, truth in zip(as_tuple(values), as_tuple(case(**inputs)), strict=True):
+        torch.testing.assert_close(have, truth, rtol=0, atol=0, equal_nan=True)
     _, want = torch.func.jvp(lambda i: case.expected(**i), (doubled(inputs),), (doubled(tangents),))
     rtol = gradient_rtol(case.second_rtol[dtype], case.expected(**doubled(inputs)))
     for index, (have, truth) in enumerate(zip(got, want, strict=True)):
+        assert have is not None
         assert_gradients({"jvp": have}, {"jvp": truth}, rtol, f"result {index} of {case.name}")
+
+
+def test_dual_tensors_and_gradients() -> None:
+    """Forward mode over the reverse: the tangent of a gradient is the Hessian's product."""
+    inputs = MIXTURE.draw(SMALL, torch.float64)
+    leaf, along = inputs["means"].requires_grad_(), torch.ones_like(inputs["means"])
+    with forward_ad.dual_level():
+        dual = {**inputs, "means": forward_ad.make_dual(leaf, along)}
+        (found,) = torch.autograd.grad(_weighted(MIXTURE, dual), leaf)
+        got = forward_ad.unpack_dual(found).tangent
+        assert got is not None
+    (first,) = torch.autograd.grad(_weighted(MIXTURE, inputs), leaf, create_graph=True)
+    (want,) = torch.autograd.grad((first * along).sum(), leaf)
+    torch.testing.assert_close(got, want)
 
 
 def test_a_tensor_of_a_transform_that_has_ended() -> None:
