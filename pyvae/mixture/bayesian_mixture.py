@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from pyvae.errors import WrongValue
-from pyvae.mixture import state
+from pyvae.mixture import bayesian_file, state
 from pyvae.mixture.arrays import Array, as_given
 from pyvae.mixture.concentration import WEIGHTS, Weights
 from pyvae.mixture.coordinates import Coordinates
@@ -28,6 +29,9 @@ from pyvae.mixture.start import first_sums
 from pyvae.mixture.told_prior import ToldPrior
 from pyvae.mixture.variational import ParameterPosterior
 from pyvae.mixture.variational_em import VariationalEM
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _BELIEFS = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
 _PRIORS = (
@@ -45,7 +49,7 @@ class BayesianGaussianMixture(MixtureEstimator[VariationalEM], Coordinates[Gauss
     """Mixture of Gaussians by variational Bayes, in place of scikit-learn's.
 
     That is ``sklearn.mixture.BayesianGaussianMixture``: same parameters, attributes and methods,
-    and what :class:`GaussianMixture` has beside them, files and conversions excepted. The fit is a
+    and what :class:`GaussianMixture` has beside them, conversions excepted. The fit is a
     distribution of the weights, means and precisions, and components that the points do not ask for
     stay at their prior. The E step is one pass of :func:`pyvae.mixture_statistics`, which writes no
     ``(N, K)`` matrix.
@@ -53,7 +57,7 @@ class BayesianGaussianMixture(MixtureEstimator[VariationalEM], Coordinates[Gauss
     Densities, responsibilities and clusters are scikit-learn's, of exp E[log p(x, z)]; samples are
     of the mean weights and ``covariances_``. ``marginal`` and ``condition`` give a
     :class:`GaussianMixture` of the same density, made to integrate to one, which
-    ``marginal(slice(None))`` is of all coordinates: to save, say.
+    ``marginal(slice(None))`` is of all coordinates.
 
     Parameters
     ----------
@@ -182,6 +186,57 @@ warm_start, verbose, verbose_interval
         self.missing_values = missing_values
         self.distributed = distributed
         self.total_samples = total_samples
+
+    def save(self, path: str | Path) -> None:
+        """Write the posterior and its prior into a file of safetensors, with how the fit went.
+
+        All of its state but a generator of random numbers and ``distributed``; of what was computed
+        on a GPU, what is loaded is on the CPU.
+
+        Parameters
+        ----------
+        path
+            The file, by its whole name; one that is there is replaced in one step.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If there is no posterior yet, or parts of it are missing.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> X = np.random.default_rng(0).normal(size=(50, 2))
+        >>> mixture = BayesianGaussianMixture(3, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     mixture.save(f"{folder}/mixture.safetensors")
+        ...     again = BayesianGaussianMixture.load(f"{folder}/mixture.safetensors")
+        >>> again.partial_fit(X).n_iter_ == mixture.partial_fit(X).n_iter_
+        True
+        """
+        self._fitted_parameters()  # refuses what is no posterior
+        bayesian_file.save(self, Path(path).expanduser())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Give the posterior of a file that :meth:`save` wrote, to be asked or to go on with.
+
+        Nothing in the file is executed, so that it need not be trusted: what is no posterior is
+        refused.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        ValueError
+            If it is damaged, or holds something else.
+        """
+        found = bayesian_file.load(cls, Path(path).expanduser())
+        try:
+            found._parameters()
+        except WrongValue as error:
+            raise WrongValue(f"{path}: holds no posterior: {error}") from error
+        return found
 
     @property
     def _plain(self) -> type[GaussianMixture]:

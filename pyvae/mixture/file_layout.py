@@ -62,7 +62,8 @@ class Layout:
     settings, optional
         Forms of the constructor's arguments; of those that are left out where they are None.
     shapes
-        What gives the arrays' shapes, by their names, of a kind in K components and D dimensions.
+        What gives the arrays' shapes, by their names, of a kind and such settings in K components
+        and D dimensions.
     more
         Forms of what else may be there.
     """
@@ -70,7 +71,7 @@ class Layout:
     format: str
     writer: str
     settings: Mapping[str, Form]
-    shapes: Callable[[Covariance, int, int], dict[str, tuple[int, ...]]]
+    shapes: Callable[[Covariance, dict[str, Any], int, int], dict[str, tuple[int, ...]]]
     optional: Mapping[str, Form]
     more: Mapping[str, Form]
 
@@ -105,7 +106,7 @@ class Layout:
             header, declared = tensors.header(path, file, self.writer), tensors.declared(file)
             said = self._said(path, header["config"])
             kind = _kind(path, said["settings"])
-            d = self._check(path, kind, declared)
+            d = self._check(path, kind, said["settings"], declared)
             found = tensors.read(path, file, header["sha256"], declared)
         names = said["feature_names"]
         if names is not None and len(names) != d:
@@ -133,13 +134,19 @@ class Layout:
         }
         return Fields(required, self.more).taken(parsed, Place(path))
 
-    def _check(self, path: Path, kind: Covariance, declared: dict[str, tensors.Declared]) -> int:
+    def _check(
+        self,
+        path: Path,
+        kind: Covariance,
+        settings: dict[str, Any],
+        declared: dict[str, tensors.Declared],
+    ) -> int:
         """Refuse arrays that are not of one mixture, by what is declared of them; gives D."""
         means = declared["means"].shape if "means" in declared else (1, 1)
         k, d = means if len(means) == 2 else (0, 0)
         if not 0 < k * d * d < _MOST_NUMBERS:
             raise WrongValue(f"{path}: means has shape {means}; expected (K, D)")
-        shapes = self.shapes(kind, k, d)
+        shapes = self.shapes(kind, settings, k, d)
         if max(map(math.prod, shapes.values())) >= _MOST_NUMBERS:
             raise WrongValue(f"{path} is damaged: {kind.name} of a size that no file can hold")
         expected = {

@@ -40,7 +40,7 @@ _LAYOUT = Layout(
         "reseed": Truth(),
         "prior": Maybe(_PRIOR),
     },
-    lambda kind, k, d: {"weights": (k,), "means": (k, d), **kind.part_shapes(k, d)},
+    lambda kind, _, k, d: {"weights": (k,), "means": (k, d), **kind.part_shapes(k, d)},
     optional={"rank": Integer(1), "noise": Text(("uniform",))},
     more={"noise": _NOISE},
 )

@@ -34,7 +34,7 @@ _LAYOUT = Layout(
     "pyvae.student_t_mixture",
     "StudentTMixture.save",
     SETTINGS | {"degrees_of_freedom": _Degrees()},
-    lambda kind, k, d: {
+    lambda kind, _, k, d: {
         "weights": (k,), "means": (k, d), "scales": kind.shape(k, d), "degrees_of_freedom": (k,),
     },
     optional={},

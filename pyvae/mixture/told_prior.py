@@ -74,14 +74,14 @@ class ToldPrior(NamedTuple):
         )
 
 
-def _of_one(kind: Moments, d: int) -> tuple[int, ...]:
+def shape_of_one(kind: Moments, d: int) -> tuple[int, ...]:
     """Shape of one component's covariance."""
     shape = kind.shape(1, d)
     return shape if kind.pooled else shape[1:]
 
 
 def _positive(kind: Moments, value: Array, d: int, device: torch.device) -> Tensor:
-    found = shaped(f"{kind.name} covariance_prior", value, _of_one(kind, d), device)
+    found = shaped(f"{kind.name} covariance_prior", value, shape_of_one(kind, d), device)
     words = f"The parameter '{kind.name} covariance_prior' should be "
     words += "symmetric, positive-definite" if kind.has_matrices else "positive"
     if kind.has_matrices and not torch.allclose(found, found.mT):
@@ -120,4 +120,4 @@ def _covariance(kind: Moments, sums: Sums, d: int) -> Tensor:
         )
     centred = sums.about(sums.first / sums.counts[:, None])
     divisor = kind.divisor(sums.counts - 1.0, d)
-    return kind.covariances(centred, divisor=divisor).reshape(_of_one(kind, d))
+    return kind.covariances(centred, divisor=divisor).reshape(shape_of_one(kind, d))

@@ -30,7 +30,7 @@ from pyvae.cli.run_folder import RunFolder
 from pyvae.clustering import InvariantClustering
 from pyvae.data import load
 from pyvae.errors import UserError
-from pyvae.mixture import GaussianMixture
+from pyvae.mixture import BayesianGaussianMixture, GaussianMixture
 from pyvae.models import from_pretrained
 from pyvae.storage.tensors import digest
 from pyvae.training.checkpoint import read_checkpoint
@@ -82,6 +82,8 @@ def make(folder: Path) -> None:
     found.save(folder / "clusters")
     options = {"data": "digits", "labels": None, "split": "train", "lr": 0.1, "hidden": "8"}
     GaussianMixture(2, random_state=0).fit(X).save(folder / "mixture.safetensors")
+    posterior = BayesianGaussianMixture(2, random_state=0).fit(X)
+    posterior.save(folder / "posterior.safetensors")
     settings = {"format": "pyvae.run", "options": options, "image_shape": [2, 3]}
     (folder / "run" / "run.json").write_text(json.dumps(settings))
     (folder / "run.toml").write_text('data = "x"\nlr = 1e-3\nhidden = [8, 8]\nquiet = true\n')
@@ -268,6 +270,11 @@ def read_mixture(path: Path) -> None:
     assert np.isfinite(found.score_samples(found.means_)).all()
 
 
+def read_posterior(path: Path) -> None:
+    found = BayesianGaussianMixture.load(path)
+    assert not np.isnan(found.score_samples(found.means_)).any()
+
+
 def read_run(path: Path) -> None:
     """Resume, and train for one more epoch."""
     changes = {"prior_update": "em"} if path.parent.name == "em" else {}
@@ -311,6 +318,8 @@ TARGETS = (
     *[Target("clusters", headed_tensors, read_clustering)] * 3,
     Target("mixture.safetensors", any_bytes, read_mixture),
     *[Target("mixture.safetensors", headed_tensors, read_mixture)] * 2,
+    Target("posterior.safetensors", any_bytes, read_posterior),
+    *[Target("posterior.safetensors", headed_tensors, read_posterior)] * 2,
     Target("run/last.ckpt", any_bytes, read_run),
     *[Target(name, checkpoint, read_run) for name in CHECKPOINTS] * 3,
     Target("run/run.json", json_file, read_settings),
