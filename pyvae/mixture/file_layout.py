@@ -119,7 +119,10 @@ class Layout:
         if len(text) > _MOST_HEADER:
             raise WrongValue(f"{path} is damaged: its header goes beyond {_MOST_HEADER} characters")
         parsed = parsed_json(text, path)
-        version = parsed.get("version") if isinstance(parsed, dict) else None
+        told = parsed if isinstance(parsed, dict) else {}
+        version, kind = told.get("version"), told.get("format")
+        if isinstance(kind, str) and kind != self.format:  # before what such a file may not have
+            Place(path).of("format").refuse(kind, repr(self.format))
         if type(version) is int and version > _VERSION:
             raise WrongValue(
                 f"{path} has format version {form.said(version)}, this pyvae reads {_VERSION}; "

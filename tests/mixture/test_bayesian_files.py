@@ -113,9 +113,12 @@ def test_what_cannot_be_saved_or_loaded(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"BayesianGaussianMixture\.save writes one"):
         BayesianGaussianMixture.load(tmp_path / "m")
     GaussianMixture().fit(X).save(tmp_path / "m")
-    with pytest.raises(ValueError, match="format"):
+    with pytest.raises(ValueError, match=r"format is 'pyvae\.mixture'; expected 'pyvae\.bay"):
         BayesianGaussianMixture.load(tmp_path / "m")
     mixture = fitted()
+    mixture.save(tmp_path / "m")
+    with pytest.raises(ValueError, match=r"format is 'pyvae\.bayesian_mixture'; expected"):
+        GaussianMixture.load(tmp_path / "m")
     del mixture.covariance_prior_
     with pytest.raises(ValueError, match="the mixture has no covariance_prior_: call fit"):
         mixture.save(tmp_path / "n")
