@@ -70,6 +70,9 @@ class BoundNet(NeuralNet):  # pyright: ignore[reportGeneralTypeIssues]  # not in
     ((100,), (100, 2))
     """
 
+    module_: Any  # what skorch makes of module and criterion
+    criterion_: Any
+
     def __init__(
         self,
         module: Any = GMVAE,
@@ -144,4 +147,5 @@ class BoundNet(NeuralNet):  # pyright: ignore[reportGeneralTypeIssues]  # not in
 
     def _batches(self, X: Any) -> Iterator[Tensor]:
         for batch in self.get_iterator(self.get_dataset(X), training=False):
-            yield to_tensor(unpack_data(batch)[0], device=self.device)
+            x: Any = to_tensor(unpack_data(batch)[0], device=self.device)
+            yield x
