@@ -75,7 +75,8 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
   using T = ScalarOf<V>;
   const PackedMixture<V> mixture(problem, runtime, first + 1, true);
   const Schedule schedule = tile_schedule<V>(problem, runtime);
-  const Scratch<V> scratch(problem, runtime, schedule, 3, 3);
+  const int more = lists_at == kNoLists ? 0 : 1;  // rows and a strip
+  const Scratch<V> scratch(problem, runtime, schedule, 2 + more, 2 + more);
   const TileSums<V> totals(problem, runtime, schedule, mixture);
   const Peaks<T> peaks(runtime, schedule, padded_components<V>(problem));
   const Recalled<V> recalled(
@@ -85,7 +86,7 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
   recalled.raise(schedule, peaks);
   const OpenComponents<V> open(problem, runtime, schedule, mixture, recalled);
   for (int64_t worker = 0; recalled.has_lists() && worker < schedule.workers; ++worker)
-    clear(scratch.strip(worker, 2), kBlock * kChunk<V>);
+    clear(scratch.strip(worker, 1 + more), kBlock * kChunk<V>);
   for_each_block(problem, runtime, schedule, [&](const Block& block) {
     const Components<V>& components = mixture.entries[block.entry];
     const Column<T> log_prob(problem, log_prob_at, block.entry), by_x(problem, out, block.entry);
@@ -107,7 +108,7 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
     const T negligible = log_negligible(components.scale_ratio);
     ComponentSums<V> sums = totals.of_task(block.task);
     RecalledBlock<V> here(recalled, block, components, points, weights, log_prob,
-                          scratch.rows(block.worker, 2));
+                          scratch.rows(block.worker, 1 + more));
     const auto fill_all = [&](Terms<V>& terms) {
       for (int64_t n = 0; n < kBlock; ++n)
         if (n < block.count && log_prob.at(block.first + n) != -kInfinity<T>)
@@ -116,7 +117,7 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
           terms.skip(n);
     };
     for_each_chunk(components, [&](const Chunk& chunk) {
-      if (here.accumulate(components, points, chunk, gradient, sums, scratch.strip(block.worker, 2),
+      if (here.accumulate(components, points, chunk, gradient, sums, scratch.strip(block.worker, 1 + more),
                           scratch.strip(block.worker, 0)))
         return;
       Terms<V> terms(components, chunk, weights, negligible, schedule.points(),
