@@ -14,6 +14,12 @@ inline constexpr int kMaxBatchRank = 8;
 inline constexpr int kMaxCoreRank = 3;
 inline constexpr int kMaxOperands = 20;
 
+// Lists of the components that count for a point: how many each has room for, a whole number of
+// vectors of any width; and in the place of a component what ends a list, and what says in its
+// first place that there is none.
+inline constexpr int kListed = 16;
+inline constexpr int kEnd = -1, kNoList = -2;
+
 // A tensor whose last one to three dimensions belong to the op and whose leading ones are the
 // batch. Strides count elements; a broadcast dimension has stride 0. `data` is null where a
 // gradient is not wanted.

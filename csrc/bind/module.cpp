@@ -96,6 +96,7 @@ PYBIND11_MODULE(_C, module) {
              "Name, arguments, results and gufunc signature of every registered op.");
   module.def("evaluate", &evaluate,
              "A math primitive of the chosen instruction set, for the tests of its error bound.");
+  module.attr("LISTED") = pyvae::kListed;
   module.def("set_instruction_set", &pyvae::choose,
              "Run the ops on this instruction set from now on; not thread-safe.");
 }

@@ -23,6 +23,7 @@ Shapes::Shapes(const std::string& op, const std::vector<Bound>& known, const Pla
     : op_(op), place_(place) {
   std::fill(std::begin(size_), std::end(size_), int64_t(-1));
   std::fill(std::begin(relaxed_), std::end(relaxed_), int64_t(-1));
+  size_['l' - 'a'] = kListed;
   const Tensor& first = known[0].tensor;
   if (place.several) device_index_ = first.get_device_index();
   double_ = first.scalar_type() == ScalarType::Double;

@@ -29,6 +29,16 @@ struct Column {
     else
       for (int64_t i = 0; i < count; ++i) to[i * stride[1]] = factor * from[i];
   }
+
+  // Writes the lanes of a vector.
+  template <class V>
+  void write_vector(int64_t n, int64_t first, V value) const {
+    T* const to = data + n * stride[0] + first * stride[1];
+    if (stride[1] == 1)
+      __builtin_memcpy(to, &value, sizeof(V));
+    else
+      for (int lane = 0; lane < kLanesOf<V>; ++lane) to[lane * stride[1]] = value[lane];
+  }
 };
 
 // Turns log p(x, z) into log p(z | x); without a density all of it is -inf. What has none beside a

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// mixture_log_prob, mixture_posterior and mixture_predict on the GPU.
+// mixture_log_prob, with lists and without, mixture_posterior and mixture_predict on the GPU.
 #include "cuda/backward.h"
+#include "cuda/lists.h"
 #include "cuda/wide_density.h"
 #include "cuda/wide_gradients.h"
 #include "kernels.h"
@@ -18,9 +19,19 @@ void density_forward(const Problem& problem, const Runtime& runtime) {
 }
 
 template <class T>
+void listed_forward(const Problem& problem, const Runtime& runtime) {
+  density_forward<Beside::kNothing, T>(problem, runtime);
+  write_no_lists<T>(problem, runtime);
+}
+
+template <class T>
 void log_prob_backward(const Problem& problem, const Runtime& runtime) {
   if (uses_wide_tiles(problem)) return wide_log_prob_backward<T>(problem, runtime);
   run_backward<LogProbGradient<T>, SmallTile<T>>(problem, runtime);
+}
+template <class T>
+void listed_backward(const Problem& problem, const Runtime& runtime) {
+  log_prob_backward<T>(without_lists(problem), runtime);
 }
 template <class T>
 void posterior_backward(const Problem& problem, const Runtime& runtime) {
@@ -35,6 +46,8 @@ namespace PYVAE_DEVICE {
 const KernelPair mixture_log_prob = {
     {density_forward<Beside::kNothing, Float>, density_forward<Beside::kNothing, Double>},
     {log_prob_backward<Float>, log_prob_backward<Double>}};
+const KernelPair mixture_log_prob_listed = {{listed_forward<Float>, listed_forward<Double>},
+                                            {listed_backward<Float>, listed_backward<Double>}};
 const KernelPair mixture_posterior = {
     {density_forward<Beside::kPosterior, Float>, density_forward<Beside::kPosterior, Double>},
     {posterior_backward<Float>, posterior_backward<Double>}};

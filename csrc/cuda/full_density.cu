@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// mixture_log_prob_tril, mixture_posterior_tril and mixture_predict_tril on the GPU.
+// mixture_log_prob_tril, with lists and without,
+// mixture_posterior_tril and mixture_predict_tril on the GPU.
 #include "cuda/full_backward.h"
+#include "cuda/lists.h"
 #include "kernels.h"
 
 namespace pyvae {
@@ -10,6 +12,12 @@ template <Beside kBeside, class T>
 void full_forward(const Problem& problem, const Runtime& runtime) {
   full_density<kBeside>(problem, runtime, log_prob_operand(kBeside),
                         invert<T>(problem, runtime, 1));
+}
+
+template <class T>
+void listed_forward(const Problem& problem, const Runtime& runtime) {
+  full_forward<Beside::kNothing, T>(problem, runtime);
+  write_no_lists<T>(problem, runtime);
 }
 
 // The gradients by log_weights, means and factors, into the operands from `first`.
@@ -70,6 +78,11 @@ void full_backward(const Problem& problem, const Runtime& runtime) {
   });
 }
 
+template <class Op>
+void listed_backward(const Problem& problem, const Runtime& runtime) {
+  full_backward<Op>(without_lists(problem), runtime);
+}
+
 }  // namespace
 
 namespace PYVAE_DEVICE {
@@ -77,6 +90,9 @@ namespace PYVAE_DEVICE {
 const KernelPair mixture_log_prob_tril = {
     {full_forward<Beside::kNothing, Float>, full_forward<Beside::kNothing, Double>},
     {full_backward<LogProbGradient<Float>>, full_backward<LogProbGradient<Double>>}};
+const KernelPair mixture_log_prob_tril_listed = {
+    {listed_forward<Float>, listed_forward<Double>},
+    {listed_backward<LogProbGradient<Float>>, listed_backward<LogProbGradient<Double>>}};
 const KernelPair mixture_posterior_tril = {
     {full_forward<Beside::kPosterior, Float>, full_forward<Beside::kPosterior, Double>},
     {full_backward<PosteriorGradients<Float>>, full_backward<PosteriorGradients<Double>>}};

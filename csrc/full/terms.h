@@ -107,6 +107,16 @@ struct SlabTerms {
       apart |= lanes != lanes_where<V>(~(absent | small));
     }
   }
+  // No term, and then one after the other.
+  void clear(int64_t points) {
+    kept.count = 0, apart = false;
+    for (int64_t n = 0; n < points; n += kLanesOf<V>) store<V>(term + n, V{}), kept.put(n, 0);
+  }
+  void set(int64_t n, T value) {
+    term[n] = value;
+    kept.bits[n / kLanesOf<V>] |= uint32_t(1) << n % kLanesOf<V>;
+    ++kept.count;
+  }
   // Takes the terms as they are.
   void take(int64_t points) {
     kept.count = 0, apart = false;

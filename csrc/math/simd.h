@@ -66,6 +66,11 @@ inline uint32_t lanes_where(IntegerOf<V> holds) {
   return bits;
 }
 
+template <class Body>
+inline void for_each_bit(uint64_t bits, const Body& body) {
+  for (; bits; bits &= bits - 1) body(__builtin_ctzll(bits));
+}
+
 // The lanes of the bits, one after the other from `to` on, where a whole vector may be written; and
 // back from there, zero in the others.
 template <class V>

@@ -52,6 +52,32 @@ struct Components {
   // The last panel of a small mixture needs one vector only.
   int vectors_in(int64_t index) const { return k - index * kPanel > kLanes ? 2 : 1; }
   bool alive(int64_t component) const { return constant[component] != -kInfinity<T>; }
+
+  // Some of them, packed as they are here; a dead one where a number is negative.
+  Components gathered(const int64_t* which, int64_t count, T* memory) const {
+    Components some(memory, count, d);
+    some.centred = centred;
+    some.scale_ratio = scale_ratio;
+    some.largest_scale = largest_scale, some.largest_shift = largest_shift;
+    for (int64_t i = 0; i < padded_d; ++i) some.centre[i] = centre[i];
+    for (int64_t c = 0; c < some.padded_k; ++c) some.take(c, *this, c < count ? which[c] : -1);
+    return some;
+  }
+
+ private:
+  T* column(int64_t component) const {
+    return panel + 2 * (component / kPanel) * kPanel * d + component % kPanel;
+  }
+  void take(int64_t c, const Components& from, int64_t k) {
+    constant[c] = k < 0 ? -kInfinity<T> : from.constant[k];
+    log_weight[c] = k < 0 ? T(0) : from.log_weight[k];
+    for (int64_t i = 0; i < 2 * d; ++i)
+      column(c)[i * kPanel] = k < 0 ? T(0) : from.column(k)[i * kPanel];
+    for (int64_t i = 0; i < padded_d; ++i) {
+      row_scale[c * padded_d + i] = k < 0 ? T(0) : from.row_scale[k * padded_d + i];
+      row_shift[c * padded_d + i] = k < 0 ? T(0) : from.row_shift[k * padded_d + i];
+    }
+  }
 };
 
 // The mean of the means of the components that count; subtracting it from points and means keeps

@@ -9,11 +9,6 @@
 namespace pyvae {
 namespace {
 
-template <class Body>
-inline void for_each_bit(uint64_t bits, const Body& body) {
-  for (; bits; bits &= bits - 1) body(__builtin_ctzll(bits));
-}
-
 // A row of vectors of coordinates by fours, and the rest by twos and ones, so that what is sought
 // out once serves several: body(how many, the first coordinate).
 template <class V, class Body>

@@ -20,6 +20,7 @@ struct PackedMixture {
   using T = ScalarOf<V>;
   Components<V>* entries;
 
+  explicit PackedMixture(Components<V>* entries_) : entries(entries_) {}
   PackedMixture(const Problem& problem, const Runtime& runtime, int first_parameter, bool rows,
                 bool weighted = true) {
     const int64_t each = Components<V>::footprint(problem.k, problem.d);

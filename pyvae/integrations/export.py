@@ -114,6 +114,7 @@ def _in_plain_torch(op: CompiledOp, *tensors: Tensor) -> Tensor | Tensors:
         results = as_tuple(op.reference(*(t.double() for t in tensors)))
     else:
         results = as_tuple(op.reference(*tensors))
-    kept = [torch.full_like(results[0], torch.nan) for _ in range(op.results - op.returned)]
+    shaped = op.signature.fake_results(tensors, op.result_dtypes)[op.returned :]
+    kept = [torch.full_like(empty, torch.nan) for empty in shaped]
     dtypes = (own or dtype for own in op.result_dtypes)
     return single(tuple(r.to(d) for r, d in zip((*results, *kept), dtypes, strict=True)))

@@ -43,8 +43,13 @@ class CompiledOp:
     eager_function, forward_function, backward_function
         Its autograd functions: of plain calls (``autograd``), and inside the transforms of
         ``torch.func`` (``transforms``).
+    listing, listed_from
+        The op that gives the same, and lists for its backward pass; None where there is none. And
+        of how many components on these are worth their time.
     """
 
+    listing: CompiledOp | None
+    listed_from: int
     eager_function: Any
     forward_function: Any
     backward_function: Any
@@ -71,9 +76,15 @@ class CompiledOp:
     def run_plain(self, tensors: Tensors) -> Tensors:
         """The same where nobody else has a hand in the call."""
         if self.differentiable and torch.is_grad_enabled() and any_requires_grad(*tensors):
-            return as_tuple(self.eager_function(*map(unwrap_if_dead, tensors)))
+            op = self if self.listing is None else self._by_lists(self.listing, tensors)
+            return as_tuple(op.eager_function(*map(unwrap_if_dead, tensors)))
         with BelowAutograd():
             return as_tuple(self.kernel(*tensors))
+
+    def _by_lists(self, listing: CompiledOp, tensors: Tensors) -> CompiledOp:
+        """The op that lists, or this one; a GPU makes no lists."""
+        many = tensors[1].shape[-1] >= self.listed_from
+        return listing if many and tensors[0].is_cpu else self
 
     def _run_transformed(self, tensors: Tensors) -> Tensors:
         if not self.differentiable:

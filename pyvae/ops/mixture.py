@@ -72,7 +72,12 @@ class MixtureElboTerms(NamedTuple):
     kl_z: Tensor
 
 
-_log_prob = Op("mixture_log_prob", reference.mixture_log_prob)
+_log_prob = Op(
+    "mixture_log_prob",
+    reference.mixture_log_prob,
+    listing=Op("mixture_log_prob_listed", reference.mixture_log_prob, title="mixture_log_prob"),
+    listed_from=128,
+)
 _posterior = Op("mixture_posterior", reference.mixture_posterior)
 _predict = Op("mixture_predict", reference.mixture_predict)
 

@@ -16,7 +16,17 @@ __all__ = [
     "mixture_predict_tril",
 ]
 
-_log_prob_tril = Op("mixture_log_prob_tril", reference.mixture_log_prob_tril, large=products)
+_log_prob_tril = Op(
+    "mixture_log_prob_tril",
+    reference.mixture_log_prob_tril,
+    large=products,
+    listing=Op(
+        "mixture_log_prob_tril_listed",
+        reference.mixture_log_prob_tril,
+        title="mixture_log_prob_tril",
+    ),
+    listed_from=32,
+)
 _posterior_tril = Op("mixture_posterior_tril", reference.mixture_posterior_tril, large=products)
 _predict_tril = Op("mixture_predict_tril", reference.mixture_predict_tril, large=products)
 

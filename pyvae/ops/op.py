@@ -32,6 +32,9 @@ class Op(CompiledOp):
         The public function that messages speak of, where it is not the op's own name.
     large
         A module with functions of the kernels' names, for what is too large for these on a GPU.
+    listing, listed_from
+        The op that gives the same and lists what counts for each point, for plain calls that want
+        a gradient of so many components or more: its backward pass makes no score again.
     """
 
     def __init__(
@@ -40,8 +43,11 @@ class Op(CompiledOp):
         reference: Callable[..., Tensor | Tensors],
         title: str | None = None,
         large: ModuleType | None = None,
+        listing: Op | None = None,
+        listed_from: int = 0,
     ) -> None:
         super().__init__(name, reference, title)
+        self.listing, self.listed_from = listing, listed_from
         self._find_on_cuda(self.kernel, large, position=0)
         if self.differentiable:
             self._find_on_cuda(self.backward_kernel, large, position=self.differentiable)

@@ -9,6 +9,7 @@ import re
 import torch
 from torch import Tensor
 
+from pyvae import _C
 from pyvae.ops.folding import Folding, Tensors, place, shared_dimensions
 
 _SIZES = {"n": "points", "k": "components", "d": "features"}
@@ -85,7 +86,7 @@ class Signature:
         self.sizes(tensors)
         first = tensors[0]
         batch = first.shape[: first.dim() - self.ranks[0]]
-        letters: dict[str, int] = {}  # "d|1" is a letter of its own
+        letters = {"l": _C.LISTED}  # "d|1" is a letter of its own
         for core, tensor in zip(self.cores, tensors, strict=True):
             shape = tensor.shape[tensor.dim() - len(core) :]
             letters.update(zip(core, shape, strict=True))

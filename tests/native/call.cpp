@@ -132,6 +132,8 @@ Outcome call(const Subject& subject, const Setting& setting, const Inputs& input
   Outcome outcome;
   const Numbers results = forward(subject, setting, inputs, manner);
   for (size_t i = 0; i < results.size(); ++i) {
+    // Lists are to suffice: what they hold beyond that is each kernel's own.
+    if (subject.op.result_cores[i].letters.find('l') != std::string::npos) continue;
     const bool integer = kind_of_result(subject, i, setting) == Kind::kInt64;
     (integer ? outcome.integers : outcome.results).push_back(results[i]);
   }

@@ -52,6 +52,10 @@ Shape Setting::shape_of(const Core& core) const {
   Shape shape = batch;
   for (size_t dim = 0; dim < core.letters.size(); ++dim) {
     const char letter = core.letters[dim];
+    if (letter == 'l') {
+      shape.push_back(kListed);
+      continue;
+    }
     if (letter != 'n' && letter != 'k' && letter != 'd')
       throw std::runtime_error(std::string("no size for the letter ") + letter +
                                ": give Setting one, in tests/native/subject.h");

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import pytest
@@ -83,8 +84,8 @@ def _backward_inputs(line: dict[str, Any], tensors: Sequence[Tensor]) -> list[Te
 
 def test_the_case_table_reaches_every_registered_op() -> None:
     with _Recorder() as recorder:
-        for case in TABLE:
-            inputs = {k: v.requires_grad_() for k, v in case.draw(SMALL, torch.float32).items()}
+        for case, size in product(TABLE, (SMALL, {**SMALL, "k": 128})):
+            inputs = {k: v.requires_grad_() for k, v in case.draw(size, torch.float32).items()}
             outputs = case(**inputs)
             if case.differentiable:
                 torch.autograd.backward(outputs, upstream_of(outputs))
