@@ -80,7 +80,8 @@ def benchmarks(
     """Measure the ops beside their peers: time, memory, error.
 
     Every variant takes turns within one run: pyvae, eager PyTorch, torch.compile,
-    torch.distributions, scikit-learn, and where the extra bench has brought them JAX and KeOps.
+    torch.distributions, scikit-learn, and where they are installed JAX, KeOps, StepMix and
+    studenttmixture.
     """
     from benchmarks import command
 

@@ -24,7 +24,9 @@ from pyvae import ops
 from pyvae.errors import WrongValue
 from tests.memory import peak_growth
 
-_PACKAGES = ("pyvae", "torch", "numpy", "scikit-learn", "jax", "pykeops")
+_PACKAGES = (
+    "pyvae", "torch", "numpy", "scikit-learn", "jax", "pykeops", "stepmix", "studenttmixture"
+)  # fmt: skip
 _STAT = Path("/proc/stat")
 _IDLE = (3, 4)  # the columns of /proc/stat that nobody worked in: idle, and waiting for a disk
 _GUEST = 8  # from here on, what the columns before count already

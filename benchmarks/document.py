@@ -40,8 +40,11 @@ Written by `python -m benchmarks` from one file of results; nothing here is writ
   scikit-learn's time for statistics is that of its E step and M step.
 - *Subnormals flushed* is a peer on threads that set subnormal numbers to zero; where clusters are
   apart, many responsibilities are such.
-- A fit is a whole one, the start by k-means included; each library has its own. Its error is by how
-  much the mean log-likelihood is below that of pyvae's fit in float64, relative.
+- A fit is a whole one, with its start, which its table names. Its error is by how much the mean
+  log-likelihood is below that of pyvae's fit in float64, relative: from starts of their own two
+  libraries may find two optima. *Textbook EM* is EM as papers write it, in plain torch.
+- Mixtures of products (fit_bernoulli, fit_categorical, fit_table) are fitted in float64, by pyvae
+  and by StepMix; so are Student t distributions by studenttmixture.
 """
 _LIMITS = """
 - multiply-adds is a kernel of these alone, from registers to registers. A limit's share is the time

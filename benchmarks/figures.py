@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import plots, rates
 from benchmarks.claims import peers
+from benchmarks.fit_kinds import KINDS
 from benchmarks.marks import Mark, marks
 from benchmarks.results import BOTH, FORWARD, CaseResult, Results, label
 from benchmarks.suite import GROWING, GROWTH
@@ -18,7 +19,8 @@ from benchmarks.variants import ONE_THREAD, PYVAE
 
 TITLES = {
     "mixtures": "Mixtures with diagonal covariances: the peers' times beside pyvae's",
-    "full": "Full covariances, EM sums and fits: the peers' times beside pyvae's",
+    "full": "Full covariances and EM sums: the peers' times beside pyvae's",
+    "fits": "Whole fits: the peers' times beside pyvae's",
     "divergences": "KL divergences: the peers' times beside pyvae's",
     "roofline": "Rates under the roofs of this machine",
     "growth": "Time per N · K · D of the density as the points grow",
@@ -31,7 +33,7 @@ def draw(results: Results) -> dict[str, Figure]:
     known = marks(
         name for case in results.cases for found in case.figures.values() for name in found
     )
-    families = ("mixtures", "full", "divergences")
+    families = ("mixtures", "full", "fits", "divergences")
     drawn = {family: _ratios(results, family, known) for family in families}
     drawn |= {"roofline": _roofline(results), "growth": _growth(results)}
     return {name: figure for name, figure in drawn.items() if figure is not None}
@@ -40,8 +42,9 @@ def draw(results: Results) -> dict[str, Figure]:
 def _family(op: str) -> str:
     if op.startswith("gaussian_kl"):
         return "divergences"
-    em = op.startswith("fit_") or "statistics" in op
-    return "full" if op.endswith("_tril") or em else "mixtures"
+    if op in KINDS:
+        return "fits"
+    return "full" if op.endswith("_tril") or "statistics" in op else "mixtures"
 
 
 def _ratios(results: Results, family: str, known: dict[str, Mark]) -> Figure | None:

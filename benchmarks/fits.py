@@ -1,38 +1,35 @@
 # SPDX-License-Identifier: MIT
-"""Whole fits of a mixture, from k-means: pyvae's, and on the processor scikit-learn's.
-
-Of a mixture of factor analysers scikit-learn has that of one component; of more the peer is EM as
-it is written in papers.
-"""
+"""Whole fits of a mixture at the sizes of the suite: pyvae's, and on the processor its peers'."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
-import sklearn.mixture
 import torch
 
 from benchmarks.cases import Case
-from benchmarks.peers import factors
-from benchmarks.peers.libraries import by_scikit
+from benchmarks.fit_kinds import KINDS
 from benchmarks.results import FORWARD
-from benchmarks.variants import PYVAE, Call, Inputs, Variant
-from pyvae.mixture import BayesianGaussianMixture, GaussianMixture
+from benchmarks.variants import PYVAE, Inputs, Variant
 from tests.ops.draws import Size, sizes_of
 
-# By device: points, components, coordinates, iterations; and factors.
+# By device: points, components, coordinates; iterations, where they are told; and factors.
 FITS = {
     "cpu": {
         "fit_diag": sizes_of("nkdi", (65536, 256, 64, 20), (65536, 256, 64, 100)),
         "fit_full": sizes_of("nkdi", (100_000, 16, 32, 20), (100_000, 16, 32, 100)),
+        "fit_default": sizes_of("nkd", (20_000, 16, 16)),
         "fit_low_rank": sizes_of("nkdir", (20_000, 1, 512, 20, 16), (8192, 32, 1536, 5, 16)),
         "fit_bayesian_diag": sizes_of("nkdi", (65536, 64, 64, 10)),
         "fit_bayesian_full": sizes_of("nkdi", (100_000, 16, 32, 10)),
+        "fit_student_t": sizes_of("nkdi", (20_000, 8, 16, 20)),
+        "fit_noise": sizes_of("nkdi", (20_000, 8, 16, 20)),
+        "fit_labelled": sizes_of("nkdi", (20_000, 8, 16, 20)),
+        "fit_bernoulli": sizes_of("nkdi", (5000, 10, 784, 10)),
+        "fit_categorical": sizes_of("nkdi", (20_000, 10, 32, 10)),
+        "fit_table": sizes_of("nkdi", (20_000, 10, 30, 10)),
     },
     "cuda": {
         "fit_spherical": sizes_of("nkdi", (2_000_000, 32, 64, 20)),
@@ -40,19 +37,11 @@ FITS = {
         "fit_full": sizes_of("nkdi", (1_000_000, 16, 32, 20)),
     },
 }
-_BAYESIAN = "fit_bayesian_"
-
-
-def estimators(op: str) -> tuple[Any, Any]:
-    """Give pyvae's estimator of such a fit, and scikit-learn's."""
-    if op.startswith(_BAYESIAN):
-        return BayesianGaussianMixture, sklearn.mixture.BayesianGaussianMixture
-    return GaussianMixture, sklearn.mixture.GaussianMixture
 
 
 @dataclass(frozen=True)
 class Fit(Case):
-    """A fit of so many iterations; its result is the mean log-likelihood, in nats.
+    """A whole fit; its result is the mean log-likelihood, in nats.
 
     Of a Bayesian mixture it is the bound on that of all points.
     """
@@ -63,19 +52,14 @@ class Fit(Case):
         return (FORWARD,)
 
     def draw(self, device: str = "cpu") -> Inputs:
-        """Draw points of as many clusters, which overlap."""
-        generator = torch.Generator().manual_seed(0)
-        shape, count = (self.size["n"], self.size["d"]), self.size["k"]
-        centres = 2.0 * torch.randn(count, shape[1], generator=generator)
-        spread = 0.5 + torch.rand(shape[1], generator=generator)
-        chosen = torch.randint(count, shape[:1], generator=generator)
-        x = centres[chosen] + spread * torch.randn(shape, generator=generator)
-        return {"x": x.to(device)}
+        """Draw the points, and what else is known of them."""
+        drawn = KINDS[self.op].draw(self.size, torch.Generator().manual_seed(0))
+        return {name: tensor.to(device) for name, tensor in drawn.items()}
 
     def truth(self, inputs: Inputs, backward: bool) -> tuple[Any, ...]:
         """Give pyvae's in float64."""
-        x = _points({"x": inputs["x"].double()})
-        return (reached(estimators(self.op)[0], self.op, self.size, x),)
+        doubled = {**inputs, "x": inputs["x"].double()}
+        return (KINDS[self.op].fitted(doubled, self.size),)
 
     def error(self, got: Sequence[Any], want: Sequence[Any], backward: bool) -> float:
         """Tell by how much a log-likelihood is below the exact one's, relative; above is zero."""
@@ -83,38 +67,8 @@ class Fit(Case):
         return max(0.0, (exact - value) / max(1.0, abs(exact)))
 
 
-def _points(inputs: Inputs) -> np.ndarray | torch.Tensor:
-    """Give them as the estimators of a device take them."""
-    x = inputs["x"]
-    return x.numpy() if x.is_cpu else x
-
-
 def fit(op: str, size: Size, device: str = "cpu") -> Fit:
     """Make the case of a fit."""
-
-    def prepare(estimator: Any, inputs: Inputs) -> Call:
-        x = _points(inputs)
-        return lambda: (reached(estimator, op, size, x),)
-
-    own, scikits = estimators(op)
-    ours = Variant(PYVAE, lambda inputs, _: prepare(own, inputs), backward=False)
-    theirs = factors.peers(size) if "r" in size else (by_scikit(partial(prepare, scikits)),)
-    return Fit(op, size, tuple(each for each in (ours, *theirs) if each.joins(size, device)))
-
-
-def reached(
-    estimator: Any,
-    op: str,
-    size: Size,
-    x: np.ndarray | torch.Tensor,
-    seed: int = 0,
-    start: str = "kmeans",
-) -> float:
-    """Fit and give the bound that was reached; k-means is the start that both libraries have."""
-    kind = op.removeprefix(_BAYESIAN).removeprefix("fit_")
-    options = {"max_iter": size["i"], "tol": 0.0, "random_state": seed, "init_params": start}
-    options |= {"rank": size["r"]} if "r" in size else {}
-    mixture = estimator(n_components=size["k"], covariance_type=kind, **options)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that so few iterations did not converge
-        return float(mixture.fit(x).lower_bound_)
+    kind = KINDS[op]
+    ours = Variant(PYVAE, lambda inputs, _: lambda: (kind.fitted(inputs, size),), backward=False)
+    return Fit(op, size, (ours, *(kind.peers(size) if device == "cpu" else ())))

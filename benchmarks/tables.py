@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from benchmarks.claims import OWN, Claim
 from benchmarks.compare import Change
+from benchmarks.fit_kinds import KINDS
 from benchmarks.rates import COPY, FMA, SGEMM
 from benchmarks.results import CLUSTERS, CaseResult, NotMeasured, Results
 from benchmarks.variants import NO_GRADIENTS, PYVAE
 
-_DIMENSIONS = {"n": "N", "k": "K", "d": "D", "i": "iterations"}
+_DIMENSIONS = {"n": "N", "k": "K", "d": "D", "i": "iterations", "r": "factors"}
 _CROWDED = 0.15  # cores
 MISSING = "–"
 _Cell = Callable[[CaseResult, str, str], str]  # of a case, a direction and a variant
@@ -49,6 +50,8 @@ def times(results: Results, op: str) -> Grid:
     found = [case for case in results.cases if case.op == op]
     letters = ", ".join(_DIMENSIONS.get(name, name) for case in found[:1] for name in case.size)
     grid = _of_cases(found, op, letters, _variants(found), _time_cell)
+    if op in KINDS:
+        grid.notes.append(f"start: {KINDS[op].start}")
     for case in found:
         if case.skipped is not None:
             grid.notes.append(f"{spaced(case.label)}: {case.skipped}")

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 
 from benchmarks import claims as c
 from benchmarks.claims import Claim, Measure, beside, share
-from benchmarks.peers.factors import TEXTBOOK
 from benchmarks.rates import COPY, SGEMM
 from benchmarks.results import BOTH, CLUSTERS, FORWARD, label
 from benchmarks.suite import GROWTH
-from benchmarks.variants import DISTRIBUTIONS, FLUSHED, SCIKIT
+from benchmarks.variants import DISTRIBUTIONS, FLUSHED, SCIKIT, STEPMIX, STUDENT_T, TEXTBOOK
 from tests.ops.cases import MEASURED
 
 _GEMM, _BROADCAST = beside("compile, GEMM form"), beside("compile, broadcast")
 _JAX, _SCIKIT, _DISTRIBUTIONS = beside("jax.jit, GEMM form"), beside(SCIKIT), beside(DISTRIBUTIONS)
 _FLUSHED = beside(f"compile, GEMM form, {FLUSHED}")
-_TEXTBOOK = beside(TEXTBOOK)
+_TEXTBOOK, _STEPMIX = beside(TEXTBOOK), beside(STEPMIX)
 _EAGER, _COMPILED = beside("eager, formula"), beside("compile, formula")
 _EAGER_GEMM, _LOOP = beside("eager, GEMM form"), beside("eager, loop of products")
 _LOOPS = beside(
@@ -113,10 +112,20 @@ _OF_THE_PROCESSOR = (
     *_of("fit_diag", "65536x256x64x100", {_SCIKIT: 10, c.SHORTFALL: 1e-4}),
     *_of("fit_full", "100000x16x32x20", {_SCIKIT: 8, c.SHORTFALL: 1e-4}),
     *_of("fit_full", "100000x16x32x100", {_SCIKIT: 20, c.SHORTFALL: 1e-4}),
+    *_of("fit_default", "20000x16x16", {_SCIKIT: 2, c.SHORTFALL: 1e-4}),
     *_of("fit_low_rank", "20000x1x512x20x16", {_SCIKIT: 1, c.SHORTFALL: 1e-4}),
     *_of("fit_low_rank", "8192x32x1536x5x16", {_TEXTBOOK: 1, c.SHORTFALL: 1e-4}),
     *_of("fit_bayesian_diag", "65536x64x64x10", {_SCIKIT: 8, c.SHORTFALL: 1e-4}),
     *_of("fit_bayesian_full", "100000x16x32x10", {_SCIKIT: 8, c.SHORTFALL: 1e-4}),
+    *_of(
+        "fit_student_t", "20000x8x16x20",
+        {beside(STUDENT_T): 2, _TEXTBOOK: 1, c.SHORTFALL: 1e-4},
+    ),
+    *_of("fit_noise", "20000x8x16x20", {_TEXTBOOK: 4, c.SHORTFALL: 1e-4}),
+    *_of("fit_labelled", "20000x8x16x20", {_TEXTBOOK: 4, c.SHORTFALL: 1e-4}),
+    *_of("fit_bernoulli", "5000x10x784x10", {_STEPMIX: 1, c.SHORTFALL: 1e-4}),
+    *_of("fit_categorical", "20000x10x32x10", {_STEPMIX: 1, c.SHORTFALL: 1e-4}),
+    *_of("fit_table", "20000x10x30x10", {_STEPMIX: 1, c.SHORTFALL: 1e-4}),
 )  # fmt: skip
 _OF_A_GPU = (
     *_of(

@@ -20,6 +20,7 @@ from tests.ops.draws import Size
 
 PYVAE, ONE_THREAD, GRAPHS = "pyvae", "pyvae, 1 thread", "pyvae, CUDA graphs"
 DENSITY, DISTRIBUTIONS, SCIKIT = "density", "torch.distributions", "scikit-learn"
+STEPMIX, STUDENT_T, TEXTBOOK = "StepMix", "studenttmixture", "eager, textbook EM"
 NO_GRADIENTS, FLUSHED = "has no gradients", "subnormals flushed"
 FLOAT_BYTES = 4
 EVERYWHERE = ("cpu", "cuda")

@@ -36,6 +36,14 @@ def is_numeric(kind: Any) -> bool:
     )
 
 
+def is_text(kind: Any) -> bool:
+    """Tell whether a column of this type is text, or a dictionary of such."""
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def names_of(schema: Any) -> list[str]:
     """Give the names of the matrix' columns: of one of lists, its own with a number behind it."""
     import pyarrow as pa

@@ -13,18 +13,17 @@ from sklearn.decomposition import FactorAnalysis
 from torch import Tensor
 
 from benchmarks.peers.libraries import by_scikit
+from benchmarks.peers.mixtures import LOG_2PI
+from benchmarks.peers.textbook import e_step, textbook
 from benchmarks.variants import Call, Inputs, Variant
 from tests.ops.draws import Size
-
-LOG_2PI = math.log(2.0 * math.pi)
-TEXTBOOK = "eager, textbook EM"
 
 
 def peers(size: Size) -> tuple[Variant, ...]:
     """Give who fits such a mixture: of one component scikit-learn, of several nobody but torch."""
     if size["k"] == 1:
         return (by_scikit(lambda inputs: _by_scikit(inputs, size)),)
-    return (Variant(TEXTBOOK, lambda inputs, _: _by_textbook(inputs, size), backward=False),)
+    return (textbook(_by_textbook, size),)
 
 
 def products(x: Tensor, directions: Tensor, loadings: Tensor) -> Tensor:
@@ -47,30 +46,17 @@ def _by_scikit(inputs: Inputs, size: Size) -> Call:
     return call
 
 
-def _by_textbook(inputs: Inputs, size: Size) -> Call:
-    x, iterations = inputs["x"], size["i"]
-
-    def call() -> tuple[Any, ...]:
-        log_weights, means, loadings, noise = _start(x, size["k"], size["r"])
-        reached = math.nan
-        for _ in range(iterations):
-            joint = torch.stack(
-                [
-                    log_weights[k] + _scores(x, means[k], loadings[k], noise[k])
-                    for k in range(len(means))
-                ],
-                1,
-            )
-            log_prob = torch.logsumexp(joint, 1)
-            reached = log_prob.double().mean().item()
-            shares = (joint - log_prob[:, None]).exp()
-            for k in range(len(means)):
-                found = _m_step(x, shares[:, k], means[k], loadings[k], noise[k])
-                means[k], loadings[k], noise[k] = found
-            log_weights = shares.mean(0).log()
-        return (reached,)
-
-    return call
+def _by_textbook(inputs: Inputs, size: Size) -> float:
+    x, reached = inputs["x"], math.nan
+    log_weights, means, loadings, noise = _start(x, size["k"], size["r"])
+    for _ in range(size["i"]):
+        scores = [_scores(x, *each) for each in zip(means, loadings, noise, strict=True)]
+        shares, reached = e_step(log_weights + torch.stack(scores, 1))
+        for k in range(len(means)):
+            found = _m_step(x, shares[:, k], means[k], loadings[k], noise[k])
+            means[k], loadings[k], noise[k] = found
+        log_weights = shares.mean(0).log()
+    return reached
 
 
 def _start(x: Tensor, k: int, r: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -17,7 +17,18 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from benchmarks.peers.mixtures import LOG_2PI, by_products, elbo_terms
-from benchmarks.variants import SCIKIT, Call, Inputs, Unavailable, Variant, torch_call
+from benchmarks.variants import (
+    SCIKIT,
+    STUDENT_T,
+    Call,
+    Inputs,
+    Unavailable,
+    Variant,
+    torch_call,
+)
+from tests.ops.draws import Size
+
+_NEVER = 1e-300  # of a tolerance that has to be above zero
 
 
 def by_scikit(prepare: Callable[[Inputs], Call], comparable: bool = True) -> Variant:
@@ -65,6 +76,26 @@ def _step(inputs: Inputs) -> Call:
         return (mean_log_prob,)
 
     return call
+
+
+def student_t(size: Size) -> Variant:
+    """Make the variant by studenttmixture, which keeps a fit only where it has converged."""
+
+    def prepare(inputs: Inputs, _: bool) -> Call:
+        library, x = import_module("studenttmixture"), inputs["x"].double().numpy()
+
+        def call() -> tuple[float]:
+            mixture = library.EMStudentMixture(
+                size["k"], tol=_NEVER, max_iter=size["i"], fixed_df=False, init_type="kmeans"
+            )
+            return (float(mixture.fitting_restart(x, 0)[0]),)
+
+        return call
+
+    return Variant(
+        STUDENT_T, prepare, backward=False, runtime="numpy", package="studenttmixture",
+        devices=("cpu",),
+    )  # fmt: skip
 
 
 def by_jax(form: str, formula: Callable[[Any], Callable], *letters: str) -> Variant:

@@ -209,6 +209,7 @@ def sample(
 @app.command("fit-mixture")
 @with_reading(labels=False)
 def fit_mixture(
+    ctx: typer.Context,
     data: Annotated[
         str,
         typer.Argument(
@@ -226,10 +227,18 @@ def fit_mixture(
             help="How many, such as 10; of several, 1-10 or 2,3,5, the best is kept.",
         ),
     ] = "10",
+    family: Annotated[
+        options.MixtureFamily,
+        typer.Option(
+            help="Of the components. bernoulli: zeros and ones; categorical: codes or text; table: "
+            "numbers, zeros and ones, and text."
+        ),
+    ] = options.MixtureFamily.gaussian,
     covariance: Annotated[
         options.MixtureCovariance,
         typer.Option(
-            help="What the components' covariances may be; all: each type, the best kept."
+            help="What the components' covariances may be; all: each type, the best kept "
+            "(gaussian, student-t)."
         ),
     ] = options.MixtureCovariance.full,
     rank: Annotated[
@@ -239,16 +248,41 @@ def fit_mixture(
     criterion: Annotated[
         options.Criterion, typer.Option(help="Of several fits the one of the least is kept.")
     ] = options.Criterion.bic,
+    noise: Annotated[
+        options.MixtureNoise | None,
+        typer.Option(
+            help="A component of noise, -1 in labels, for points of no cluster (gaussian)."
+        ),
+    ] = None,
+    degrees_of_freedom: Annotated[
+        str,
+        typer.Option(
+            metavar="free|tied|N",
+            help="Fitted for each component, one fitted for all, or given (student-t).",
+        ),
+    ] = "free",
+    binarize: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="What is above N counts as one (bernoulli)."),
+    ] = None,
+    initialization: Annotated[
+        options.MixtureStart | None,
+        typer.Option(help="Where a fit starts; the family's usual start if left out."),
+    ] = None,
     starts: Annotated[int, typer.Option(help="Of which the best is kept.", **within(1))] = 1,
     max_iter: Annotated[int, typer.Option(help="Iterations at most.", **within(1))] = 200,
     tolerance: Annotated[
         float, typer.Option(help="Stops below this gain, in nats a point.", **within(0, 1e9))
     ] = 1e-4,
     reg_covar: Annotated[
-        float, typer.Option(help="Added to the variances.", **within(0, 1e30))
+        float,
+        typer.Option(help="Added to the variances (gaussian, student-t).", **within(0, 1e30)),
     ] = 1e-6,
     seed: Annotated[int, typer.Option(help="Of the random numbers.", **within(0, SEEDS))] = 0,
     split: Annotated[options.Part, typer.Option(help="Part of the data.")] = options.Part.train,
+    categorical: options.CategoricalColumns = None,
+    label_column: options.KnownColumn = None,
+    labels: options.KnownLabels = None,
     threads: options.CpuThreads = None,
     output: Annotated[
         str, typer.Option(metavar="DIR", help="Folder for parameters, labels and pictures.")
@@ -261,16 +295,12 @@ def fit_mixture(
     ] = options.PictureFormat.png,
     **reading: Any,
 ) -> None:
-    """Fit a mixture of Gaussians by EM: parameters, labels and a picture."""
+    """Fit a mixture by EM, of Gaussians or others: parameters, labels and a picture."""
     from pyvae.cli import fit_mixture as command
 
-    command.fit_mixture(
-        command.Options(
-            data, components, covariance.value, starts, max_iter, tolerance, reg_covar, seed,
-            output, overwrite, split.value, threads, _values(reading), picture_format.value,
-            criterion.value, rank,
-        )
-    )  # fmt: skip
+    values = _values({name: ctx.params[name] for name in ctx.params if name not in reading})
+    given = frozenset(name for name in ctx.params if _is_given(ctx, name))
+    command.fit_mixture(command.Options(**values, reading=_values(reading), given=given))
 
 
 @app.command("fit-kl")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyvae.mixture import Candidate, MixtureSelection
 
 CRITERIA = ("bic", "aic", "icl")
-ALL = "all"
 _CSV, _JSON = "selection.csv", "selection.json"
 SELECTION_FILES = (_CSV, _JSON, *every_form(*CRITERIA))
 

@@ -36,6 +36,33 @@ class Likelihood(str, Enum):
     gaussian = "gaussian"
 
 
+class MixtureFamily(str, Enum):
+    """``--family`` of ``fit-mixture``."""
+
+    gaussian = "gaussian"
+    student_t = "student-t"
+    bernoulli = "bernoulli"
+    categorical = "categorical"
+    table = "table"
+
+
+class MixtureNoise(str, Enum):
+    """``--noise`` of ``fit-mixture``."""
+
+    uniform = "uniform"
+
+
+class MixtureStart(str, Enum):
+    """``--initialization`` of ``fit-mixture``."""
+
+    short_em = "short_em"
+    kmeans = "kmeans"
+    trimmed_kmeans = "trimmed_kmeans"
+    kmeans_plus_plus = "k-means++"
+    random = "random"
+    random_from_data = "random_from_data"
+
+
 class MixtureCovariance(str, Enum):
     """``--covariance`` of ``fit-mixture``."""
 
@@ -177,6 +204,30 @@ RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="Folder of a run, or of a saved model.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
+
+# Of fit-mixture's data.
+CategoricalColumns = Annotated[
+    str | None,
+    _option(
+        "--categorical",
+        "Columns of categories, though of numbers, by name or number from 1: a,b,c (table).",
+        _DATA,
+        metavar="NAMES",
+    ),
+]
+KnownColumn = Annotated[
+    str | None,
+    _option(
+        "--label-column",
+        "Column of the components that are known, by number or name; empty or -1 is unknown "
+        "(gaussian, student-t).",
+        _DATA,
+        metavar="NAME",
+    ),
+]
+KnownLabels = Annotated[
+    str | None, _option("--labels", "The same in a file of its own.", _DATA, metavar="FILE")
+]
 
 
 def _threads(default: str) -> Any:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from pyvae.cli import terminal
 from pyvae.cli.errors import UserError
 from pyvae.cli.evaluate import load_data_of, load_model
-from pyvae.cli.mixture_folder import SUMMARY, load_mixture, points_of
+from pyvae.cli.mixture_folder import SUMMARY, load_mixture
+from pyvae.cli.mixture_options import FAMILIES
 from pyvae.cli.reading import say_notes
 from pyvae.cli.threads import threads_of, use_threads, work_of
 from pyvae.storage.writing import write_by
@@ -35,10 +36,12 @@ class Clusterer:
     run: dict[str, Any]
     complete: bool  # whether it needs every number of a row
     width: int
-    components: int
+    names: list[str]  # of the probabilities
     work: float
+    reading: dict[str, Any]  # of its data, beside what was told of them
     predict: Callable[[Data, slice], np.ndarray]
     predict_proba: Callable[[Data, slice], np.ndarray]
+    check: Callable[[Data], None] = lambda _: None  # refuses data that it has no place for
 
 
 def predict(
@@ -55,10 +58,11 @@ def predict(
     """Write the component of every row, and how probable each is."""
     target = _target(output, overwrite=overwrite)
     found = _clusterer(path, reading)
-    given = {"data": data, "split": split, **reading}
+    given = {"data": data, "split": split, **reading, **found.reading}
     loaded, _ = load_data_of(path, found.run, given, found.width, complete=found.complete)
     if target is not None and target.resolve() == Path(loaded.name).resolve():
         raise UserError(f"--output: {target} holds the data; name another file")
+    found.check(loaded)
     say_notes(terminal.output(stderr=True), loaded)
     use_threads(threads or threads_of(found.run), found.work)
     array = target is not None and target.suffix.lower() == ".npy"
@@ -68,7 +72,7 @@ def predict(
         wanted = [found.predict, found.predict_proba]
     parts = _parts(found, loaded, wanted)
     if target is None:
-        for text in _lines(parts, ","):
+        for text in _lines(parts, found.names, ","):
             sys.stdout.write(text.decode())
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +81,7 @@ def predict(
         write_by(target, lambda file: _write_array(file, shown, len(loaded)))
     else:
         separator = _SEPARATORS[target.suffix.lower()]
-        write_by(target, lambda file: file.writelines(_lines(shown, separator)))
+        write_by(target, lambda file: file.writelines(_lines(shown, found.names, separator)))
     print(f"{len(loaded):,} rows in {target}")
 
 
@@ -108,23 +112,7 @@ def _clusterer(path: str, reading: dict[str, Any]) -> Clusterer:
 
     folder = Path(path).expanduser()
     if (folder / SUMMARY).exists():
-        from pyvae.mixture.covariance import LowRank, covariance_of
-
-        mixture, summary = load_mixture(folder)
-        mixture.missing_values = reading.get("missing", mixture.missing_values)
-        k, d = mixture.means_.shape
-        kind = covariance_of(mixture.covariance_type, mixture.rank)
-        # multiplications a coordinate
-        numbers = 2 * kind.rank if isinstance(kind, LowRank) else d if kind.has_matrices else 1
-        return Clusterer(
-            summary,
-            False,
-            d,
-            k,
-            2.0 * _ROWS * k * d * numbers,
-            lambda data, rows: mixture.predict(_finite(data, rows)),
-            lambda data, rows: mixture.predict_proba(_finite(data, rows)),
-        )
+        return _mixture(folder, reading)
     model, run = load_model(path)
     if not isinstance(model, GMVAE):
         raise UserError(
@@ -142,27 +130,74 @@ def _clusterer(path: str, reading: dict[str, Any]) -> Clusterer:
         run,
         True,
         model.input_dim,
-        model.num_components,
+        _numbered(model.num_components),
         work_of(model, _ROWS),
+        {},
         torch.no_grad()(lambda data, rows: model.predict(checked(data, rows)).numpy()),
         torch.no_grad()(lambda data, rows: model.predict_proba(checked(data, rows)).numpy()),
     )
 
 
-def _finite(data: Data, rows: slice) -> np.ndarray:
+def _mixture(folder: Path, reading: dict[str, Any]) -> Clusterer:
+    """Load what ``fit-mixture`` left in a folder."""
     import numpy as np
 
-    x = points_of(data, rows)
-    if not np.isfinite(x).all():
-        data.rows(rows)  # which says where in the file
-    return x
+    from pyvae.cli.mixture_columns import columns_of, points_of, require_categories, texts_of
+
+    mixture, summary = load_mixture(folder)
+    family = FAMILIES[summary["family"]]
+    missing = reading.get("missing", "refuse")
+    if "missing" in family.takes:
+        mixture.missing_values = reading.get("missing", mixture.missing_values)
+    elif missing != "refuse":
+        raise UserError(
+            f"--missing {missing}: {folder} holds a {family.words} mixture, which needs every "
+            "number; drop the rows or fill the cells in"
+        )
+    k, d = len(mixture.weights_), mixture.n_features_in_
+    texts = {} if family.has_covariances else texts_of(columns_of(mixture))
+    more: dict[str, Any] = {"unlabelled": "keep"}
+    if family.takes_text:
+        more["text"] = tuple(texts)
+
+    def points(data: Data, rows: slice) -> np.ndarray:
+        x = points_of(data, rows, any_type=not family.has_covariances)
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            data.rows(rows)  # which says where in the file
+        return x
+
+    return Clusterer(
+        summary,
+        False,
+        d,
+        _numbered(k) + ["probability_noise"] * hasattr(mixture, "noise_weight_"),
+        2.0 * _ROWS * k * d * (_multiplications(mixture) if family.has_covariances else 1),
+        more,
+        lambda data, rows: mixture.predict(points(data, rows)),
+        lambda data, rows: mixture.predict_proba(points(data, rows)),
+        lambda data: require_categories(data, texts),
+    )
+
+
+def _multiplications(mixture: Any) -> int:
+    """Give how many a coordinate asks for in each component."""
+    from pyvae.mixture.covariance import LowRank, covariance_of
+
+    kind = covariance_of(mixture.covariance_type, getattr(mixture, "rank", None))
+    if isinstance(kind, LowRank):
+        return 2 * kind.rank
+    return mixture.n_features_in_ if kind.has_matrices else 1
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"probability_{k}" for k in range(count)]
 
 
 def _parts(
     found: Clusterer, data: Data, wanted: list[Callable[[Data, slice], np.ndarray]]
 ) -> Iterator[list[np.ndarray]]:
     """Give what is asked for of some rows after others."""
-    step = max(1, min(_ROWS, _NUMBERS // max(found.width, found.components)))
+    step = max(1, min(_ROWS, _NUMBERS // max(found.width, len(found.names))))
     for start in range(0, len(data), step):
         rows = slice(start, start + step)
         yield [ask(data, rows) for ask in wanted]
@@ -181,14 +216,13 @@ def _shown(parts: Iterator[list[np.ndarray]], total: int) -> Iterator[list[np.nd
             bar.advance(task, len(part[0]))
 
 
-def _lines(parts: Iterator[list[np.ndarray]], separator: str) -> Iterator[bytes]:
+def _lines(parts: Iterator[list[np.ndarray]], names: list[str], separator: str) -> Iterator[bytes]:
     """Give text: a header, then a line a row, in digits that give the same numbers back."""
     import numpy as np
 
     formats: list[str] = []
     for components, probabilities in parts:
         if not formats:
-            names = [f"probability_{k}" for k in range(probabilities.shape[1])]
             yield (separator.join(["component", *names]) + "\n").encode()
             digits = 9 if probabilities.dtype == np.float32 else 17
             formats = ["%d", *[f"%.{digits}g"] * len(names)]

@@ -135,7 +135,8 @@ def load_data(options: Mapping[str, Any]) -> Data:
     options
         ``data``, ``split``, ``labels`` and those of :func:`with_reading`, by their names. What is
         left out is by its default; ``labels_if_any`` is of a label column that need not be there,
-        ``expected`` are the names of the columns that a model takes.
+        ``expected`` are the names of the columns that a model takes, and ``unlabelled``, ``text``
+        and ``categorical`` those of :func:`pyvae.data.load`.
     """
     import warnings
 
@@ -163,6 +164,9 @@ def load_data(options: Mapping[str, Any]) -> Data:
             missing="keep" if options["missing"] == "marginalize" else "refuse",
             expected=options.get("expected"),
             rules=options["reading_rules"],
+            unlabelled=options.get("unlabelled", "refuse"),
+            text=options.get("text", "refuse"),
+            categorical=readers.listed_columns(options.get("categorical")),
         )
 
 

@@ -65,8 +65,9 @@ def _leading(points: Tensor, coordinates: int) -> Tensor:
     points = points - points.mean(0)
     if points.shape[1] <= coordinates:
         return points
-    directions = torch.linalg.eigh(points.mT @ points)[1][:, -coordinates:]
-    return points @ directions
+    scatter = (points.mT @ points).double()  # in float32 LAPACKs have failed on pixels always dark
+    directions = torch.linalg.eigh(scatter)[1][:, -coordinates:]
+    return points @ directions.to(points.dtype)
 
 
 def _exact(points: Tensor, count: int) -> Tensor:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pyvae.data.columns import choose
+from pyvae.data.columns import choose, text_features
 from pyvae.data.contents import Contents, join
 from pyvae.data.headers import MOST_PACKED, check_size, npy_header, size_of
 from pyvae.data.labels import from_array
 from pyvae.data.reading import LABEL_NAMES, Reading
+from pyvae.data.texts import matrix_of
 from pyvae.errors import WrongValue
 
 Members = dict[str, zipfile.ZipInfo]
@@ -124,14 +125,17 @@ def _table(
     features, label, notes = choose(str(path), names, len(names), reading)
     columns = [_member(path, archive, names[i], members[names[i]], text=True) for i in features]
     for i, column in zip(features, columns, strict=True):
-        if column.dtype.kind in "US":
+        if column.dtype.kind in "US" and not reading.keeps_text:
             raise WrongValue(
                 f"{path}: array {names[i]!r} holds text ({str(column[0])[:80]!r}); expected "
                 f"numbers: {reading.ways_out(names[i])}"
             )
-    stored = np.stack(columns, axis=1).reshape(count, -1)
+    told = text_features(str(path), names, len(names), features, reading)
+    stored, categories = matrix_of(columns, told)
     kept = tuple(names[i] for i in features)
-    found = Contents(stored, columns=kept, notes=notes, chosen=True)
+    found = Contents(
+        stored.reshape(count, -1), columns=kept, notes=notes, chosen=True, categories=categories
+    )
     if label is None:
         return found
     called = f"array {names[label]!r}"

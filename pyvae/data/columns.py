@@ -83,6 +83,25 @@ def _expected(
     return [find(where, name, called, width) for name in reading.expected]
 
 
+def text_features(
+    where: str,
+    names: Sequence[str] | None,
+    width: int,
+    features: Sequence[int],
+    reading: Reading,
+) -> frozenset[int]:
+    """Return which features, by their numbers among them, are told to be text.
+
+    Raises
+    ------
+    ValueError
+        If a column that is told is not there.
+    """
+    told = {find(where, column, names, width) for column in reading.categorical}
+    by_column = {at for at, column in enumerate(features) if column in told}
+    return frozenset(by_column.union(reading.text_features))
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + ", ..." * (len(names) > _LISTED)
 

@@ -12,6 +12,9 @@ import numpy as np
 from pyvae.data.labels import Labels, joined
 from pyvae.errors import WrongValue
 
+# Of every feature the names of what its numbers count, where it holds text; None elsewhere.
+Categories = tuple[tuple[str, ...] | None, ...]
+
 
 class Contents(NamedTuple):
     """Features ``(N, ...)`` as they are stored, and what goes with them."""
@@ -23,6 +26,7 @@ class Contents(NamedTuple):
     notes: tuple[str, ...] = ()
     scale: float | None = None  # that of the type, where a reader knows no better
     chosen: bool = False  # whether the columns are those that the caller told
+    categories: Categories | None = None
 
 
 def unsplit(where: str | Path) -> WrongValue:

@@ -12,12 +12,13 @@ import numpy as np
 
 from pyvae.data import advice, labels
 from pyvae.data import cells as kinds
-from pyvae.data.columns import Columns, choose, column_name
+from pyvae.data.columns import Columns, choose, column_name, text_features
 from pyvae.data.contents import Contents
 from pyvae.data.dialect import Dialect, dialect, reader, sample
 from pyvae.data.lines import is_comment, table_lines
 from pyvae.data.naming import UNNAMED, naming
 from pyvae.data.reading import DELIMITERS, Reading
+from pyvae.data.texts import Cells
 from pyvae.errors import WrongValue
 
 _HEAD = 100  # lines that a file's form is recognised from
@@ -72,6 +73,7 @@ class _Parser:
         self.texts: list[str] = []
         self.seen: dict[str, str] = {}  # a label of many examples is kept once
         self.rows = rows
+        self.cells = self._kept_cells() if reading.keeps_text else None
         self.doubtful: str | None = None  # the first number whose mark may part thousands
         # Points do so where commas would be decimal, and part no cells.
         self.decided = form.decimal_is_told or (form.decimal == "." and form.delimiter != ";")
@@ -114,7 +116,9 @@ class _Parser:
 
     def table(self, notes: Sequence[str]) -> Contents:
         """Return what was read."""
-        values, names = np.concatenate(self.parts), self.names
+        values, names, categories = np.concatenate(self.parts), self.names, None
+        if self.cells is not None:
+            values, categories = self.cells.values(values)
         features, label, said = self.chosen
         if self._is_unnamed():
             index = values[:, 0]
@@ -122,6 +126,7 @@ class _Parser:
                 is_index = len(np.unique(index)) == len(index)
                 if is_index:
                     values, features = values[:, 1:], features[1:]
+                    categories = None if categories is None else categories[1:]
                 said = (*said, _INDEX_LEFT_OUT if is_index else _INDEX_KEPT)
         columns = None if names is None else tuple(names[i] or f"column {i + 1}" for i in features)
         return Contents(
@@ -131,6 +136,29 @@ class _Parser:
             None if label is None else column_name(label, names),
             (*notes, *said),
             chosen=True,
+            categories=categories,
+        )
+
+    def _kept_cells(self) -> Cells:
+        """Give what keeps cells, of which some may be text."""
+        features, reading = self.chosen.features, self.reading
+        told = text_features(str(self.path), self.names, self.width, features, reading)
+        mixed = reading.text == "mixed"
+        return Cells(len(features), self.form.decimal, told, mixed, self._refuse_text)
+
+    def _refuse_text(self, feature: int, cell: str) -> None:
+        index = self.chosen.features[feature]
+        name, place = self._called(index), f"{self.path}: {column_name(index, self.names)}"
+        if kinds.is_rounded(cell):
+            raise self._rounded(place, cell)
+        # Of positions the caller knows which are text, and has no option.
+        told = isinstance(self.reading.text, str)
+        ways = advice.of_cell(cell, self.form) or (
+            f"--categorical {name} takes all for text, " * told + self.reading.ways_out(name)
+        )
+        raise WrongValue(
+            f"{place} holds numbers, and {cell[:80]!r}; expected finite numbers, or text alone: "
+            f"{ways}"
         )
 
     def _is_unnamed(self) -> bool:
@@ -159,6 +187,11 @@ class _Parser:
         picked = cells if self.in_order else [cells[i] for i in features]
         if not self.decided:
             self._decide(picked)
+        if self.cells is not None:
+            absent = next((i for i in features if kinds.is_missing(cells[i])), None)
+            if absent is not None:
+                self._missing(line, absent, cells[absent])
+            return self.cells.row(picked)
         if self.form.decimal == "." and kinds.PLAIN.fullmatch("".join(picked)):
             try:
                 row = [float(cell) for cell in picked]
@@ -172,23 +205,31 @@ class _Parser:
 
     def _number(self, line: int, index: int, cell: str) -> float:
         if kinds.is_missing(cell):
-            if self.reading.keeps_missing:
-                return np.nan
-            raise WrongValue(
-                f"{self._place(line, index)} is missing ({cell!r}); expected a finite number. Drop "
-                f"such rows, fill them in, or leave the column out (--drop {self._called(index)}); "
-                "`pyvae fit-mixture --missing marginalize` (in Python missing='keep') takes them "
-                "as they are"
-            )
+            return self._missing(line, index, cell)
         value = kinds.number(cell, self.form.decimal)
         if value is None:
             raise WrongValue(f"{self._place(line, index)} is {self._refused(cell, line, index)}")
         if kinds.is_rounded(cell):
-            raise WrongValue(
-                f"{self._place(line, index)} is {cell[:80]}, an integer beyond 2**53 that float64 "
-                "rounds; subtract what all have in common, or --drop the column"
-            )
+            raise self._rounded(self._place(line, index), cell)
         return value
+
+    def _missing(self, line: int, index: int, cell: str) -> float:
+        """Give what stands for a missing cell, where there may be some."""
+        if self.reading.keeps_missing:
+            return np.nan
+        wanted = "a value" if self.reading.keeps_text else "a finite number"
+        raise WrongValue(
+            f"{self._place(line, index)} is missing ({cell!r}); expected {wanted}. Drop "
+            f"such rows, fill them in, or leave the column out (--drop {self._called(index)}); "
+            "`pyvae fit-mixture --missing marginalize` (in Python missing='keep') takes them "
+            "as they are"
+        )
+
+    def _rounded(self, place: str, cell: str) -> WrongValue:
+        return WrongValue(
+            f"{place} is {cell[:80]}, an integer beyond 2**53 that float64 rounds; subtract what "
+            "all have in common, or --drop the column"
+        )
 
     def _decide(self, cells: list[str]) -> None:
         """Take a number with the mark where no thousands are parted for one that is decimal."""

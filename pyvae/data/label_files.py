@@ -32,7 +32,9 @@ def read_labels(path: Path, reading: Reading, count: int) -> labels.Labels:
     ValueError
         If there are more of them, or it cannot be told which they are.
     """
-    own = replace(reading, label_column=reading.label_column or LABEL_NAMES, columns=None, drop=())
+    label_column = reading.label_column or LABEL_NAMES
+    features = {"columns": None, "drop": (), "text": "refuse", "categorical": ()}
+    own = replace(reading, label_column=label_column, **features)
     lines, own = table_lines(path, own)
     head = list(islice(lines, _HEAD))
     delimiter, decimal = _form(path, head, own)

@@ -16,17 +16,19 @@ from pyvae.data import labels as labelling
 from pyvae.data import shapes
 from pyvae.data.arrays import read_npy, read_npz
 from pyvae.data.arrow_files import ARROW, PARQUET, read_arrow
-from pyvae.data.columns import choose
-from pyvae.data.contents import Contents, join, unsplit
+from pyvae.data.columns import choose, text_features
+from pyvae.data.contents import Categories, Contents, join, unsplit
 from pyvae.data.delimited import read_delimited
 from pyvae.data.idx import find_idx, label_neighbour, read_idx
 from pyvae.data.images import read_folder
 from pyvae.data.label_files import read_labels
 from pyvae.data.reading import LABEL_NAMES, RULES, Column, Reading
 from pyvae.data.table import Data
+from pyvae.data.texts import matrix_of
 from pyvae.errors import NotFound, WrongValue
 
 _TABLES = (".csv", ".tsv", ".txt", ".dat", ".data")
+_CHOICES = "--columns, --drop, --categorical and --label-column"
 _SPLITS = ("train", "test", "all")
 _SUPPORTED = (
     "'digits', a directory of IDX files or of PNG or JPEG files, .npy, .npz, .csv, .tsv, .txt, "
@@ -76,6 +78,9 @@ def load(
     missing: str = "refuse",
     expected: Sequence[str] | None = None,
     rules: int = RULES,
+    unlabelled: str = "refuse",
+    text: str | Sequence[int] = "refuse",
+    categorical: Sequence[Column] = (),
 ) -> Data:
     r"""Load data by path, or the embedded digits by name.
 
@@ -116,6 +121,14 @@ def load(
         what else there is is left out with a warning. ``columns`` and ``drop`` go before it.
     rules
         By which of this package's rules the rest is recognised: 1 is what its first runs had.
+    unlabelled
+        ``"refuse"`` labels that are missing, or ``"keep"`` them, and -1, as -1: of unknown class.
+    text
+        ``"refuse"`` columns of text, or ``"keep"`` them as categories: ``Data.categories`` names
+        what their numbers stand for. ``"mixed"`` does so with columns of numbers and text, too.
+        Features, by their numbers from 0, are kept as text whatever they hold.
+    categorical
+        Columns, by name or number from 1, that are kept as text whatever they hold.
 
     Returns
     -------
@@ -151,7 +164,8 @@ def load(
         raise WrongValue(f"split is {split!r}; expected one of {', '.join(_SPLITS)}")
     named = None if expected is None else tuple(expected)
     reading = Reading(
-        label_column, columns, drop, delimiter, decimal, header, missing, named, rules
+        label_column, columns, drop, delimiter, decimal, header, missing, named, rules,
+        unlabelled, text, categorical,
     )  # fmt: skip
     if labels is not None:
         # A column that is told is one of the labels' own file.
@@ -177,11 +191,8 @@ def _source(source: str, split: str, reading: Reading) -> Data:
 
 def _require_no_columns(source: str | Path, reading: Reading) -> None:
     """Refuse options of columns for images, whose labels are their own."""
-    if reading.told_label is not None or reading.columns is not None or reading.drop:
-        raise WrongValue(
-            f"{source}: holds images, which have no columns; leave out --columns, --drop and "
-            "--label-column"
-        )
+    if reading.told_label is not None or reading.chooses:
+        raise WrongValue(f"{source}: holds images, which have no columns; leave out {_CHOICES}")
 
 
 def _file(path: Path, split: str, reading: Reading) -> Data:
@@ -262,42 +273,55 @@ def _build(
     if reading.rules == 1 and shape is not None and len(shape) > 2:
         shape = None
     told = reading.told_label is not None and labels is None
-    if not found.chosen and (told or reading.columns is not None or reading.drop):
-        stored, chosen = _chosen(path, stored, reading)
+    categories = found.categories
+    if not found.chosen and (told or reading.chooses):
+        stored, categories, chosen = _chosen(path, stored, reading)
         labels, shape = chosen or labels, None
     data = Data(
         stored,
-        None
-        if labels is None
-        else labelling.checked(label_path or path, labels, path, len(stored)),
+        None,
         shape,
         str(path),
         shapes.scale(stored) if found.scale is None else found.scale,
         columns=found.columns,
-        classes=None if labels is None else labels.classes,
         label_name=found.label_name,
         missing=reading.keeps_missing,
         notes=found.notes,
+        categories=categories,
     )
+    if labels is not None:
+        data = _labelled(data, label_path or path, labels, reading)
     return data if mapped else data.verified()
+
+
+def _labelled(data: Data, where: Path, labels: labelling.Labels, reading: Reading) -> Data:
+    """Give data their labels."""
+    labels = labelling.partly_known(labels) if reading.keeps_unlabelled else labels
+    least = labelling.UNKNOWN if reading.keeps_unlabelled else 0
+    found = labelling.checked(where, labels, data.name, len(data), least=least)
+    return replace(data, labels=found, classes=labels.classes)
 
 
 def _chosen(
     path: Path, stored: np.ndarray, reading: Reading
-) -> tuple[np.ndarray, labelling.Labels | None]:
+) -> tuple[np.ndarray, Categories | None, labelling.Labels | None]:
     """Return the columns of an array that are told, by number: features, and labels."""
     if stored.ndim != 2:
         raise WrongValue(
-            f"{path}: examples of shape {stored.shape[1:]} have no columns; leave out --columns, "
-            "--drop and --label-column"
+            f"{path}: examples of shape {stored.shape[1:]} have no columns; leave out {_CHOICES}"
         )
-    columns, label, _ = choose(str(path), None, stored.shape[1], reading)
+    width = stored.shape[1]
+    columns, label, _ = choose(str(path), None, width, reading)
     chosen, first, last = list(columns), columns[0], columns[-1] + 1
     labels = None if label is None else labelling.from_array(path, np.array(stored[:, label]))
+    texts = text_features(str(path), None, width, columns, reading)
+    if texts:
+        found, categories = matrix_of([stored[:, i] for i in chosen], texts)
+        return found, categories, labels
     # A view where it can be one: of a mapped file nothing is read.
     if chosen == list(range(first, last)):
-        return stored[:, first:last], labels
-    return stored[:, chosen], labels
+        return stored[:, first:last], None, labels
+    return stored[:, chosen], None, labels
 
 
 def _with_labels(data: Data, path: Path, reading: Reading) -> Data:
@@ -315,8 +339,7 @@ def _with_labels(data: Data, path: Path, reading: Reading) -> Data:
     else:
         values = read_idx(path) if kind == "idx" else np.asarray(read_npy(path, text=True))
         found = labelling.from_array(path, values)
-    labels = labelling.checked(path, found, data.name, len(data))
-    return replace(data, labels=labels, classes=found.classes, label_name=None)
+    return replace(_labelled(data, path, found, reading), label_name=None)
 
 
 def _one_part(data: Data, split: str) -> Data:

@@ -52,8 +52,35 @@ def naming(path: Path, rows: Rows, decimal: str, reading: Reading) -> Naming:
         if not below:
             return Naming(bool(texts))
         over_numbers = any(not any(is_text(c, decimal) for c in below[i]) for i in texts)
+        if reading.keeps_text and not over_numbers:
+            return _over_texts(path, first, below)
         return Naming(over_numbers)
     return _numeric(path, first, below, decimal) if below else Naming(False)
+
+
+def _over_texts(path: Path, first: list[str], below: list[tuple[str, ...]]) -> Naming:
+    """Tell names from values where all columns hold text: values come again, and names do not.
+
+    Raises
+    ------
+    ValueError
+        If no column has a value that comes again.
+    """
+    names = [name.strip() for name in first]
+    columns = [[cell.strip() for cell in cells] for cells in below]
+    written = ",".join(first)[:80]
+    if len(set(names)) < len(names) or any(map(list.__contains__, columns, names)):
+        return Naming(False, f"line 1 ({written}) is taken for a row; --header takes it for names")
+    if any(len(set(cells)) < len(cells) for cells in columns):
+        return Naming(True, f"{_taken(written)} it as a row")
+    raise WrongValue(
+        f"{path}: line 1 ({written}) may be names of columns or a row; say which with --header or "
+        "--no-header"
+    )
+
+
+def _taken(written: str) -> str:
+    return f"line 1 ({written}) is taken for names of columns; --no-header reads"
 
 
 def _numeric(path: Path, first: list[str], below: list[tuple[str, ...]], decimal: str) -> Naming:
@@ -72,7 +99,7 @@ def _numeric(path: Path, first: list[str], below: list[tuple[str, ...]], decimal
     written = ",".join(first)[:80]
     if counted and (indexed or (texts and len(names) > 1)):
         return Naming(True)
-    taken = f"line 1 ({written}) is taken for names of columns; --no-header reads it as a row"
+    taken = f"{_taken(written)} it as a row"
     values = [_value(name, decimal) for name in names]
     is_named = any(letter.isalpha() for i in texts for letter in first[i])
     if len(set(values)) == len(values) and (

@@ -18,7 +18,7 @@ LABEL_NAMES = ("label", "labels", "class", "target")
 RULES = 2
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "whitespace"}
 _SPELLED = {name: mark for mark, name in DELIMITERS.items()} | {"\\t": "\t", "space": " "}
-_MISSING = ("refuse", "keep")
+_KEPT = ("refuse", "keep")  # what may be done with what is no number
 
 Column = str | int
 
@@ -42,6 +42,9 @@ class Reading:
     missing: str = "refuse"
     expected: tuple[str, ...] | None = None
     rules: int = RULES
+    unlabelled: str = "refuse"
+    text: str | Sequence[int] = "refuse"
+    categorical: Sequence[Column] = ()
 
     def __post_init__(self) -> None:
         delimiter = self.delimiter
@@ -57,11 +60,14 @@ class Reading:
             raise WrongValue(f"decimal is {self.decimal!r}; expected '.' or ','")
         if delimiter == self.decimal == ",":
             raise WrongValue("delimiter and decimal are both ','; expected different marks")
-        if self.missing not in _MISSING:
-            raise WrongValue(f"missing is {self.missing!r}; expected one of {', '.join(_MISSING)}")
+        choices = {"missing": _KEPT, "unlabelled": _KEPT, "text": (*_KEPT, "mixed")}
+        for name, words in choices.items():
+            told = getattr(self, name)
+            if (isinstance(told, str) or name != "text") and told not in words:
+                raise WrongValue(f"{name} is {told!r}; expected one of {', '.join(words)}")
         if self.rules not in range(1, RULES + 1):
             raise WrongValue(f"rules is {self.rules!r}; expected a number from 1 to {RULES}")
-        for name in ("columns", "drop"):
+        for name in ("columns", "drop", "categorical"):
             object.__setattr__(self, name, _columns(name, getattr(self, name)))
         if self.columns is not None and not self.columns:
             raise WrongValue("columns names none; leave it out to take all")
@@ -90,6 +96,26 @@ class Reading:
     def keeps_missing(self) -> bool:
         """Whether NaN stands for what was not observed."""
         return self.missing == "keep"
+
+    @property
+    def keeps_unlabelled(self) -> bool:
+        """Whether a label may be missing."""
+        return self.unlabelled == "keep"
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the caller says which columns are features, or what they are."""
+        return self.columns is not None or bool(self.drop or self.categorical or self.text_features)
+
+    @property
+    def keeps_text(self) -> bool:
+        """Whether columns of text are categories."""
+        return self.text != "refuse"
+
+    @property
+    def text_features(self) -> tuple[int, ...]:
+        """Features, by their numbers from 0, that are text whatever they hold."""
+        return () if isinstance(self.text, str) else tuple(self.text)
 
 
 def listed_columns(text: str | None) -> tuple[str, ...]:

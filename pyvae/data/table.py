@@ -35,7 +35,8 @@ class Data(Dataset):
     stored
         ``(N, ...)`` numbers of any real type, in memory or memory-mapped.
     labels
-        ``(N,)`` int64, or None. No training procedure of this package reads them.
+        ``(N,)`` int64, or None; -1 where unknown. No training procedure of this package reads
+        them.
     image_shape
         Where a row is an image, to draw it: ``(height, width)``, or with several channels
         ``(channels, height, width)``, in whose order a row holds them.
@@ -55,13 +56,16 @@ class Data(Dataset):
         Whether NaN stands for what was not observed, and is no mistake.
     notes
         What was guessed of the source, and how to say otherwise.
+    categories
+        Where features may be text: of each that is, what its numbers stand for, in order; None of
+        the others.
 
     Raises
     ------
     ValueError
         If there are no examples, no features, another number of labels than of examples or of names
-        than of features, or a number that is NaN, infinite, or an integer that float64 would round
-        (when it is read).
+        or categories than of features, or a number that is NaN, infinite, or an integer that
+        float64 would round (when it is read).
 
     Examples
     --------
@@ -84,6 +88,7 @@ class Data(Dataset):
     label_name: str | None = None
     missing: bool = False
     notes: tuple[str, ...] = field(default=(), repr=False)
+    categories: tuple[tuple[str, ...] | None, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.stored.ndim < 2:
@@ -105,6 +110,11 @@ class Data(Dataset):
             raise WrongValue(
                 f"{self.name}: {self.num_features} features but {len(self.columns)} names of "
                 "columns; pass one name per feature"
+            )
+        if self.categories is not None and len(self.categories) != self.num_features:
+            raise WrongValue(
+                f"{self.name}: {self.num_features} features but categories of "
+                f"{len(self.categories)}; pass some, or None, for each"
             )
 
     def __len__(self) -> int:

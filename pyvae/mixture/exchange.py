@@ -14,6 +14,7 @@ from torch.distributions import MixtureSameFamily
 from pyvae.distributions import GaussianMixture as Distribution
 from pyvae.mixture import conversion, files, state
 from pyvae.mixture.covariance import LowRank
+from pyvae.mixture.file_layout import located
 from pyvae.mixture.fitted import FittedMixture
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Exchange(FittedMixture):
         ValueError
             If it is damaged, or holds something else.
         """
-        return files.load(cls, Path(path).expanduser())
+        return files.load(cls, located(path))
 
     def to_distribution(self, dtype: torch.dtype = torch.float64) -> Distribution:
         """Give the mixture as a distribution of torch's kind, on the device of its parameters.

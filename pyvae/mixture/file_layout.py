@@ -30,6 +30,7 @@ from pyvae.storage.writing import write_atomically
 
 _VERSION = 1
 _MOST_HEADER = 1 << 24  # characters: some hundreds, and names of columns
+NAME = "mixture.safetensors"  # in a folder of fit-mixture
 _MOST_NUMBERS = 1 << 59  # of covariances, as torch can say their size in bytes
 # Of every estimator; where a fit starts and who takes part in it are its own affair.
 SETTINGS: dict[str, Form] = {
@@ -100,8 +101,7 @@ class Layout:
         FileNotFoundError, ValueError
             If there is none, or the file is damaged or holds something else.
         """
-        if not path.is_file():
-            raise NotFound(f"{path} is missing, or no file; {self.writer} writes one")
+        require_file(path, self.writer)
         with tensors.opened(path) as file:
             header, declared = tensors.header(path, file, self.writer), tensors.declared(file)
             said = self._said(path, header["config"])
@@ -120,9 +120,8 @@ class Layout:
             raise WrongValue(f"{path} is damaged: its header goes beyond {_MOST_HEADER} characters")
         parsed = parsed_json(text, path)
         told = parsed if isinstance(parsed, dict) else {}
-        version, kind = told.get("version"), told.get("format")
-        if isinstance(kind, str) and kind != self.format:  # before what such a file may not have
-            Place(path).of("format").refuse(kind, repr(self.format))
+        version = told.get("version")
+        require_format(path, told, self.format)
         if type(version) is int and version > _VERSION:
             raise WrongValue(
                 f"{path} has format version {form.said(version)}, this pyvae reads {_VERSION}; "
@@ -160,6 +159,37 @@ class Layout:
         if reason is not None:
             raise WrongValue(f"{path} holds no mixture of {kind.name} covariances: {reason}")
         return d
+
+
+def located(path: str | Path) -> Path:
+    """Give a mixture's file, that of a folder of fit-mixture where it is one."""
+    path = Path(path).expanduser()
+    return path / NAME if path.is_dir() else path
+
+
+def require_file(path: Path, writer: str) -> None:
+    """Refuse a path without a file.
+
+    Raises
+    ------
+    FileNotFoundError
+        With what writes one.
+    """
+    if not path.is_file():
+        raise NotFound(f"{path} is missing, or no file; {writer} writes one")
+
+
+def require_format(path: Path, said: Any, expected: str) -> None:
+    """Refuse the file of another kind of mixture, before what such a one may not have.
+
+    Raises
+    ------
+    ValueError
+        If it names another format.
+    """
+    kind = said.get("format") if isinstance(said, dict) else None
+    if isinstance(kind, str) and kind != expected:
+        Place(path).of("format").refuse(kind, repr(expected))
 
 
 def require_symmetric(kind: Covariance, covariances: Tensor) -> None:

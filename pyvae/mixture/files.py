@@ -18,7 +18,6 @@ from pyvae.mixture.prior import ConjugatePrior
 from pyvae.storage import form
 from pyvae.storage.form import Fields, Integer, Maybe, Rows, Text, Truth
 
-NAME = "mixture.safetensors"  # in a folder of fit-mixture
 _NUMBER = form.Real()
 _PRIOR = Fields(
     {
@@ -63,14 +62,13 @@ def save(estimator: Any, path: Path) -> None:
 
 
 def load(kind: Any, path: Path) -> Any:
-    """Give the estimator of a class that was written to a file, or to a folder of fit-mixture.
+    """Give the estimator of a class that was written to a file.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If there is none, or the file is damaged or holds something else.
     """
-    path = path / NAME if path.is_dir() else path
     covariance, said, found = _LAYOUT.read(path)
     return _restored(kind, path, covariance, said, found)
 

@@ -21,6 +21,7 @@ from pyvae.mixture.covariance import Moments, Parameters, moments_of
 from pyvae.mixture.criteria import Criteria
 from pyvae.mixture.em import Ascent, ascend
 from pyvae.mixture.estimator import RANGES, MixtureEstimator
+from pyvae.mixture.file_layout import located
 from pyvae.mixture.points import Points
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.start import Given, start
@@ -191,7 +192,9 @@ class StudentTMixture(MixtureEstimator[StudentTEM], Criteria):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Give the mixture of a file that :meth:`save` wrote; nothing in it is executed.
+        """Give the mixture of a file that :meth:`save` wrote, or of ``pyvae fit-mixture``'s folder.
+
+        Nothing in it is executed.
 
         Raises
         ------
@@ -200,7 +203,7 @@ class StudentTMixture(MixtureEstimator[StudentTEM], Criteria):
         ValueError
             If it is damaged, or holds something else.
         """
-        return student_t_file.load(cls, Path(path).expanduser())
+        return student_t_file.load(cls, located(path))
 
     @property
     def _kind(self) -> Moments:

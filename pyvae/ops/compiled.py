@@ -82,9 +82,10 @@ class CompiledOp:
             return as_tuple(self.kernel(*tensors))
 
     def _by_lists(self, listing: CompiledOp, tensors: Tensors) -> CompiledOp:
-        """The op that lists, or this one; a GPU makes no lists."""
-        many = tensors[1].shape[-1] >= self.listed_from
-        return listing if many and tensors[0].is_cpu else self
+        """The op that lists, or this one, as on a GPU and where the sizes are being traced."""
+        if torch.jit.is_tracing() or not tensors[0].is_cpu:
+            return self
+        return listing if tensors[1].shape[-1] >= self.listed_from else self
 
     def _run_transformed(self, tensors: Tensors) -> Tensors:
         if not self.differentiable:

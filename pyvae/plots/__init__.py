@@ -14,11 +14,13 @@ from ._history import history
 from ._latent import latent_space
 from ._merges import merges
 from ._mixture import information_criterion, mixture
+from ._profiles import component_profiles
 
 __all__ = [
     "Fit",
     "FittedTarget",
     "Sweep",
+    "component_profiles",
     "component_samples",
     "confusion",
     "history",

@@ -63,6 +63,7 @@ def component_samples(
     shares: NDArray | None = None,
     title: str | None = None,
     feature_names: Sequence[str] | None = None,
+    mean_name: str = "decoded mean",
 ) -> Figure:
     """Draw samples of every component: a row of images each, or for tables a panel of dots.
 
@@ -78,11 +79,11 @@ def component_samples(
     feature_names
         Of a table's columns, D of them; their numbers if left out. Images have no use for them.
     means
-        (K, D): each component's decoded mean, shown first.
+        (K, D): each component's mean, shown first.
     shares
         (K,): the share of the data that each component holds, written beside its row.
-    title
-        What the picture shows, where the default says it wrongly.
+    title, mean_name
+        What the picture shows, and what its means are, where the defaults say it wrongly.
 
     Returns
     -------
@@ -98,10 +99,11 @@ def component_samples(
         one = len(samples) == 1
         title = "Samples of the prior, decoded" if one else "Samples of every component"
     if image_shape is None:
-        return component_table(samples, means, names, feature_names, title)
+        return component_table(samples, means, names, feature_names, title, mean_name)
     if len(samples) == 1:
         return _image_square(as_images(samples[0], image_shape), title)
-    return _image_rows(samples, image_shape, means, names, title)
+    said = f"; the first picture, set apart, is its {mean_name}." * (means is not None)
+    return _image_rows(samples, image_shape, means, names, (title, said or "."))
 
 
 def row_name(component: int, shares: NDArray | None) -> str:
@@ -186,7 +188,7 @@ def _image_rows(
     image_shape: Sequence[int],
     means: NDArray | None,
     names: list[str],
-    title: str,
+    words: tuple[str, str],
 ) -> Figure:
     blocks = 1 if len(samples) <= 12 else 2 if len(samples) <= 30 else 3
     per_block = math.ceil(len(samples) / blocks)
@@ -197,10 +199,9 @@ def _image_rows(
     figure = new_figure(
         max(5.0, blocks * (0.75 + 0.6 * shown)),
         0.75 + 0.6 * per_block * ratio,
-        title,
-        "One row a component" + (" (with its share of the examples)" if "%" in names[0] else "")
-        + ("; the first picture, set apart, is its decoded mean." if means is not None else "."),
-    )  # fmt: skip
+        words[0],
+        "One row a component" + " (with its share of the examples)" * ("%" in names[0]) + words[1],
+    )
     heads = None if means is None else as_images(np.asarray(means, dtype=float), image_shape)
     for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False).flat):
         part = slice(block * per_block, min((block + 1) * per_block, len(samples)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ._features import Features, even_scales, features_of
 from ._latent import MOST_POINTS, Panel, Plane, draw_plane, extent_with_contours, frame, project
-from .style import FILL, INK, color, dress, legend_above, new_figure, number, plain
+from .style import FAINT, FILL, INK, color, dress, legend_above, new_figure, number, plain
 
 _MOST_CURVES = 20
 _LINE_MARKERS = "os^DvP"
@@ -29,6 +30,8 @@ def mixture(
     covariances: NDArray,
     *,
     feature_names: Sequence[str] | None = None,
+    noise_density: float = 0.0,
+    degrees_of_freedom: NDArray | None = None,
 ) -> Figure:
     """Draw points and the mixture fitted to them.
 
@@ -38,11 +41,15 @@ def mixture(
     Parameters
     ----------
     x, components
-        Points (N, D), and the component of each.
+        Points (N, D), and the component of each; -1 is noise.
     weights, means, covariances
-        (K,), (K, D) and (K, D, D).
+        (K,), (K, D) and (K, D, D); of Student t distributions places and scale matrices.
     feature_names
         Of the D columns, for the axes; x₁, x₂ if left out.
+    noise_density
+        What noise adds to the density everywhere, its weight over the volume of its box.
+    degrees_of_freedom
+        (K,), where the components are Student t distributions.
 
     Returns
     -------
@@ -50,23 +57,32 @@ def mixture(
     """
     features = features_of(x.shape[1], feature_names, "mixture")
     plural = "s" * (len(weights) != 1)
-    title = f"{len(weights)} Gaussian{plural} fitted to {len(x):,} points"
+    is_normal = degrees_of_freedom is None
+    family = "Gaussian" if is_normal else "Student t distribution"
+    title = f"{len(weights)} {family}{plural} fitted to {len(x):,} points"
     if x.shape[1] == 1:
-        figure = new_figure(7.0, 4.2, title, "Curves: each component times its weight; their sum.")
+        with_noise = " and the noise's density" * (noise_density > 0)
+        said = f"Curves: each component times its weight; their sum{with_noise}."
+        figure = new_figure(7.0, 4.2, title, said)
         axes = dress(
             figure.subplots(), "", features.labels[0] if features.named else "x", "density"
         )
-        _density(axes, x[:, 0], weights, means[:, 0], np.sqrt(covariances[:, 0, 0]))
+        line = _Line(means[:, 0], np.sqrt(covariances[:, 0, 0]), degrees_of_freedom)
+        _density(axes, x[:, 0], weights, line, noise_density)
         return figure
     random = np.random.default_rng(0)
     some = len(x) > MOST_POINTS
     chosen = random.choice(len(x), MOST_POINTS, replace=False) if some else np.arange(len(x))
     plane, parts = _plane(x[chosen], means, covariances, features)
-    shares = np.bincount(components, minlength=len(weights))
+    noise = components[chosen] < 0
+    shares = np.bincount(components[components >= 0], minlength=len(weights))
     used = [int(k) for k in np.flatnonzero(shares)]
     tints = {k: k for k in range(len(weights))}
-    panel = Panel("", components[chosen], {k: str(k) for k in tints}, tints, True)
-    parts.append("Ellipses: 2σ of the components; numbers at their means.")
+    panel = Panel("", components[chosen][~noise], {k: str(k) for k in tints}, tints, True)
+    ellipses = "2σ of the components" if is_normal else "twice the scales of the components"
+    parts.append(f"Ellipses: {ellipses}; numbers at their {'means' if is_normal else 'places'}.")
+    if noise.any():
+        parts.append("Crosses: noise.")
     if some:
         parts.append(f"{MOST_POINTS:,} of {len(x):,} points, drawn at random.")
     figure = new_figure(6.4, 6.2, title, " ".join(parts))
@@ -74,8 +90,31 @@ def mixture(
     corners = extent_with_contours(plane, used)
     sides = np.sort(corners[1] - corners[0])
     frame(axes, corners, equal=bool(sides[1] <= _MOST_OBLONG * sides[0]))
-    draw_plane(axes, plane, panel, np.arange(len(chosen)), sigmas=2.0)
+    if noise.any():
+        axes.scatter(*plane.points[noise].T, s=12, c=FAINT, marker="x", linewidths=0.8, zorder=1)
+        plane = plane._replace(points=plane.points[~noise])
+    if noise.all():
+        dress(axes, "", *plane.axis_names)
+    else:
+        draw_plane(axes, plane, panel, np.arange(len(plane.points)), sigmas=2.0)
     return figure
+
+
+class _Line(NamedTuple):
+    """Places, scales and degrees of freedom of components on the line, ``(K,)``."""
+
+    places: NDArray
+    scales: NDArray
+    degrees: NDArray | None
+
+    def densities(self, x: NDArray) -> NDArray:
+        """Give the density of every component at points, ``(N, K)``."""
+        gaps = (x[:, None] - self.places) / self.scales
+        if self.degrees is None:
+            return np.exp(-0.5 * gaps**2) / (self.scales * np.sqrt(2 * np.pi))
+        from scipy.stats import t
+
+        return t.pdf(gaps, self.degrees) / self.scales
 
 
 def _plane(
@@ -152,7 +191,7 @@ def information_criterion(
     return figure
 
 
-def _density(axes: Axes, x: NDArray, weights: NDArray, means: NDArray, sigmas: NDArray) -> None:
+def _density(axes: Axes, x: NDArray, weights: NDArray, line: _Line, noise: float) -> None:
     low, high = np.percentile(x, [0.25, 99.75])
     room = 0.08 * max(high - low, 1e-6)
     at = np.linspace(low - room, high + room, 1000)
@@ -161,11 +200,10 @@ def _density(axes: Axes, x: NDArray, weights: NDArray, means: NDArray, sigmas: N
     heights, edges = np.histogram(inside, bins=bins, range=(at[0], at[-1]))
     heights = heights / (len(x) * np.diff(edges))
     axes.stairs(heights, edges, fill=True, color=FILL, label="points")
-    gaps = (at[:, None] - means) / sigmas
-    curves = weights * np.exp(-0.5 * gaps**2) / (sigmas * np.sqrt(2 * np.pi))
+    curves = weights * line.densities(at)
     if len(weights) <= _MOST_CURVES:
         for k, curve in enumerate(curves.T):
             axes.plot(at, curve, color=color(k), linewidth=1.3, zorder=4)
-    axes.plot(at, curves.sum(1), color=INK, linewidth=2.6, alpha=0.8, label="mixture")
+    axes.plot(at, curves.sum(1) + noise, color=INK, linewidth=2.6, alpha=0.8, label="mixture")
     axes.set_xlim(at[0], at[-1])
     legend_above(axes)

@@ -67,8 +67,9 @@ def component_table(
     names: list[str],
     feature_names: Sequence[str] | None,
     title: str,
+    mean_name: str,
 ) -> Figure:
-    """Draw samples (K, n, D) and decoded means (K, D) of components, feature by feature."""
+    """Draw samples (K, n, D) and means (K, D) of components, feature by feature."""
     features = features_of(samples.shape[2], feature_names, "component_samples")
     centre, spread, unit = even_scales(samples.reshape(-1, samples.shape[2]))
     samples = (samples - centre) / spread
@@ -76,7 +77,8 @@ def component_table(
     share = " (with its share of the examples)" * ("%" in names[0])
     few = samples.shape[2] <= _MOST_DOTTED and len(samples) <= _MOST_PANELS
     draw = _dots if few else _component_heat
-    return draw(samples, means, names, features, unit, title, share)
+    said = "" if means is None else mean_name
+    return draw(samples, means, names, features, unit, (title, share, said))
 
 
 def _scatter(axes: Axes, x: NDArray, x_hat: NDArray) -> None:
@@ -121,13 +123,13 @@ def _heat_pair(
 ) -> None:
     """A row an example, a column a feature: originals over reconstructions."""
     upper, lower = figure.subplots(2, 1, sharex=True)
-    limits = _limits(np.concatenate([x, x_hat]), unit)
-    picture = _heat(dress(upper, "original", "", "example"), x, limits, unit)
-    _heat(dress(lower, "reconstruction", "", "example"), x_hat, limits, unit)
+    limits = limits_of(np.concatenate([x, x_hat]), unit)
+    picture = heat(dress(upper, "original", "", "example"), x, limits, unit)
+    heat(dress(lower, "reconstruction", "", "example"), x_hat, limits, unit)
     for axes in (upper, lower):
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    _name_columns(lower, features)
-    _scale(figure, picture, [upper, lower], unit)
+    name_columns(lower, features)
+    color_scale(figure, picture, [upper, lower], unit)
 
 
 def _dots(
@@ -136,10 +138,10 @@ def _dots(
     names: list[str],
     features: Features,
     unit: str,
-    title: str,
-    share: str,
+    words: tuple[str, str, str],
 ) -> Figure:
     """A panel a component, a line a feature."""
+    title, share, mean_name = words
     count, each, width = samples.shape
     columns = min(count, 5)
     rows = math.ceil(count / columns)
@@ -149,7 +151,7 @@ def _dots(
         title,
         f"One panel a component{share}. " * (count > 1)
         + "Dots: samples."
-        + " Black: the decoded mean." * (means is not None),
+        + f" Black: the {mean_name}." * (means is not None),
     )
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     at = np.arange(len(features.labels))
@@ -176,13 +178,13 @@ def _component_heat(
     names: list[str],
     features: Features,
     unit: str,
-    title: str,
-    share: str,
+    words: tuple[str, str, str],
 ) -> Figure:
-    """A block of rows a component, a column a feature; the decoded mean is the first of the block.
+    """A block of rows a component, a column a feature; the mean is the first of the block.
 
     It is given two rows, and a white one parts the blocks.
     """
+    title, share, mean_name = words
     count, each, width = samples.shape
     each = min(each, max(1, _ROWS // count - 3))
     gap = np.full((count, 1, width), np.nan)
@@ -194,17 +196,17 @@ def _component_heat(
         float(np.clip(0.06 * count * height, 3.0, 11.0)) + 1.6,
         title,
         f"One block of rows a component{share}, a column a feature." * (count > 1)
-        + " The first, double row: the decoded mean; below it samples." * (means is not None),
+        + f" The first, double row: the {mean_name}; below it samples." * (means is not None),
     )
     axes = dress(figure.subplots(), "", "", "component" if count > 1 else "sample")
     rows = blocks.reshape(-1, width)[:-1]
-    picture = _heat(axes, rows, _limits(rows[np.isfinite(rows)], unit), unit)
+    picture = heat(axes, rows, limits_of(rows[np.isfinite(rows)], unit), unit)
     if count > 1:
         step = math.ceil(count / 50)
         places = np.arange(0, count, step) * height + (height - 2) / 2
         axes.set_yticks(places, names[::step], fontsize=TICK if count <= 30 else 6.5)
-    _name_columns(axes, features)
-    _scale(figure, picture, [axes], unit)
+    name_columns(axes, features)
+    color_scale(figure, picture, [axes], unit)
     return figure
 
 
@@ -216,7 +218,7 @@ def _name_rows(axes: Axes, features: Features, *, first: bool) -> None:
     axes.tick_params(axis="y", length=0, labelleft=first)
 
 
-def _name_columns(axes: Axes, features: Features) -> None:
+def name_columns(axes: Axes, features: Features) -> None:
     axes.set_xlabel("feature", fontsize=LABEL, color=INK)
     if not features.named:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
@@ -226,7 +228,7 @@ def _name_columns(axes: Axes, features: Features) -> None:
     axes.set_xticks(places, features.labels[::step], rotation=90, fontsize=TICK)
 
 
-def _limits(values: NDArray, unit: str) -> tuple[float, float]:
+def limits_of(values: NDArray, unit: str) -> tuple[float, float]:
     """Ends of the colours: a few wild values must not make all others one colour."""
     if unit == "value":
         low, high = np.percentile(values, [0.5, 99.5])
@@ -235,7 +237,7 @@ def _limits(values: NDArray, unit: str) -> tuple[float, float]:
     return -reach, reach
 
 
-def _heat(axes: Axes, rows: NDArray, limits: tuple[float, float], unit: str) -> AxesImage:
+def heat(axes: Axes, rows: NDArray, limits: tuple[float, float], unit: str) -> AxesImage:
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -245,8 +247,10 @@ def _heat(axes: Axes, rows: NDArray, limits: tuple[float, float], unit: str) -> 
                        vmax=limits[1])  # fmt: skip
 
 
-def _scale(figure: FigureBase, picture: AxesImage, panels: list[Axes], unit: str) -> None:
-    bar = figure.colorbar(picture, ax=panels, fraction=0.04, pad=0.02, extend="both")
+def color_scale(
+    figure: FigureBase, picture: AxesImage, panels: list[Axes], unit: str, beyond: str = "both"
+) -> None:
+    bar = figure.colorbar(picture, ax=panels, fraction=0.04, pad=0.02, extend=beyond)
     bar.set_label(unit, fontsize=LABEL, color=INK)
     bar.ax.tick_params(labelsize=TICK, length=0, labelcolor=INK)
     bar.outline.set_edgecolor(RULE)  # type: ignore[operator]

@@ -18,7 +18,6 @@ from benchmarks import rates, runner, suite, timing
 from benchmarks import variants as v
 from benchmarks.cases import Case
 from benchmarks.device import CPU, Load
-from benchmarks.fits import fit
 from benchmarks.peers import libraries
 from benchmarks.rates import COPY, FMA, SGEMM
 from benchmarks.results import BOTH, FORWARD, CaseResult, Figure, Results
@@ -99,41 +98,6 @@ def test_a_case_has_a_figure_for_every_variant(op: str) -> None:
             assert (figure.skipped is None) == (figure.turns > 0)
             if figure.skipped is None:
                 assert 0 < figure.low <= figure.median <= figure.high < math.inf
-
-
-def test_a_gpus_fits_are_pyvaes_alone() -> None:
-    fits = [case for case in suite.cases("cuda") if case.op.startswith("fit_")]
-    assert [case.label for case in fits] == [
-        "2000000x32x64x20", "1000000x64x32x20", "1000000x16x32x20"
-    ]  # fmt: skip
-    for case in fits:
-        assert [variant.name for variant in case.variants] == [v.PYVAE]
-        small = replace(case, size={**case.size, "n": 300, "k": 3})
-        assert measure(small, QUICK).figures[FORWARD][v.PYVAE].error < 1e-4
-
-
-@pytest.mark.parametrize("kind", ["diag", "full", "bayesian_full"])
-def test_fits_are_measured_beside_scikit_learns(kind: str) -> None:
-    case = fit(f"fit_{kind}", {"n": 300, "k": 3, "d": 2, "i": 2})
-    result = measure(case, QUICK)
-    figures = result.figures[FORWARD]
-    assert list(figures) == [v.PYVAE, "scikit-learn"]
-    assert set(result.figures) == {FORWARD}
-    for figure in figures.values():
-        assert figure.skipped is None
-        assert figure.error is not None
-    assert figures[v.PYVAE].error < 1e-4
-    assert case.error([-11.0], [-10.0], False) == pytest.approx(0.1)
-    assert case.error([-9.0], [-10.0], False) == 0.0
-
-
-@pytest.mark.parametrize(("k", "peer"), [(1, "scikit-learn"), (3, "eager, textbook EM")])
-def test_fits_of_factors_have_peers(k: int, peer: str) -> None:
-    case = fit("fit_low_rank", {"n": 300, "k": k, "d": 6, "i": 10, "r": 2})
-    figures = measure(case, QUICK).figures[FORWARD]
-    assert list(figures) == [v.PYVAE, peer]
-    assert figures[v.PYVAE].error < 1e-4
-    assert figures[peer].error < 1e-2
 
 
 def test_gaps_have_a_reason() -> None:

@@ -21,6 +21,7 @@ NAMED = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
         ("pyvae train --schedule ", {"constant", "cosine", "linear"}),
         ("pyvae train --model v", {"vae"}),
         ("pyvae fit-mixture --covariance l", {"low_rank"}),
+        ("pyvae fit-mixture --family s", {"student-t"}),
         ("pyvae fit-mixture --covariance t", {"tied", "tied_diag", "tied_spherical"}),
     ],
 )

@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from pyvae.mixture import BernoulliMixture, CategoricalMixture, GaussianMixture, TableMixture
 from pyvae.mixture.products import rows
 from pyvae.mixture.products.discrete import Binary, Categories
+from pyvae.mixture.products.gaussian import Gaussians
 from pyvae.mixture.products.product import Product, ProductParameters
 from tests.mixture.tables import FAMILIES, K, fitted, table
 
@@ -271,6 +272,30 @@ def test_a_variance_that_is_lost() -> None:
         TableMixture(2, random_state=0, variance_prior=0.0, max_iter=500, tol=0).fit(x)
     kept = TableMixture(2, random_state=0, variance_prior=0.1).fit(x)
     assert kept.variances_.min() > 0.0
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("apart", [1.0, 1e3, 1e9])
+def test_gaussian_sums_lose_no_digits_to_the_distance_of_means(apart: float, missing: bool) -> None:
+    """Beside the gaps to each mean, a component at a time; of one column the means are near."""
+    random = np.random.default_rng(0)
+    means = torch.from_numpy(random.normal(size=(K, 4))) * torch.tensor([apart, 1.0, apart, 1.0])
+    x = means[torch.arange(60) % K] + torch.from_numpy(random.normal(size=(60, 4)))
+    shares = torch.from_numpy(random.dirichlet(np.ones(K), 60))
+    shares = torch.where(torch.arange(60)[:, None] % K == torch.arange(K), shares, 1e-30)
+    seen = torch.from_numpy(random.random(x.shape) < 0.7) if missing else None
+    x = x if seen is None else torch.where(seen, x, torch.nan)
+    block = Gaussians(range(4), 0.0)
+    reference = means + 0.1, torch.ones_like(means)
+    counts, first, second = block.sums(x, seen, shares, reference)
+    there = torch.ones_like(x) if seen is None else seen.double()
+    gaps = (x[:, None] - reference[0]).nan_to_num() * shares[:, :, None]
+    for found, exact in (
+        (counts, shares.T @ there),
+        (first, gaps.sum(0)),
+        (second, (gaps * (x[:, None] - reference[0]).nan_to_num()).sum(0)),
+    ):
+        torch.testing.assert_close(found, exact, rtol=1e-12, atol=1e-11)
 
 
 def test_shares_that_underflow() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
@@ -47,7 +48,8 @@ def test_a_run_in_other_units_is_the_same_run(unit: str, objective: str) -> None
         found.append((torch.tensor(bounds), model.predict(x)))
     shift = 6 * np.log(scale)
     torch.testing.assert_close(found[1][0], found[0][0] - shift, rtol=1e-4, atol=1e-3)
-    assert torch.equal(found[1][1], found[0][1])
+    # Their numbers are those of the start, which the last bits of the data may exchange.
+    assert normalized_mutual_info_score(found[1][1], found[0][1]) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyvae.errors import NotFound, WrongValue
-from pyvae.mixture.file_layout import plain
+from pyvae.errors import WrongValue
+from pyvae.mixture.file_layout import plain, require_file, require_format
 from pyvae.mixture.products.layout import DTYPES, FAMILIES, Column, Layout
 from pyvae.mixture.products.product import Product, ProductParameters
 from pyvae.mixture.products.reading import LIBRARIES
@@ -148,8 +148,7 @@ def load(name: str, settings: Mapping[str, Form], path: Path) -> Stored:
     FileNotFoundError, ValueError
         If there is none, or the file is damaged or holds something else.
     """
-    if not path.is_file():
-        raise NotFound(f"{path} is missing, or no file; {name}.save writes one")
+    require_file(path, f"{name}.save")
     expected = Fields(
         {
             "format": Exactly(_FORMAT),
@@ -164,7 +163,9 @@ def load(name: str, settings: Mapping[str, Form], path: Path) -> Stored:
     )
     with tensors.opened(path) as file:
         header, declared = tensors.header(path, file, f"{name}.save"), tensors.declared(file)
-        said = expected.taken(parsed_json(header["config"], path), Place(path))
+        parsed = parsed_json(header["config"], path)
+        require_format(path, parsed, _FORMAT)
+        said = expected.taken(parsed, Place(path))
         layout = _layout(path, said["columns"])
         _check(path, layout, declared)
         found = tensors.read(path, file, header["sha256"], declared)

@@ -19,6 +19,7 @@ from pyvae.errors import WrongValue
 from pyvae.mixture import arrays
 from pyvae.mixture.arrays import Array, read_weight
 from pyvae.mixture.criteria import Criteria
+from pyvae.mixture.file_layout import located
 from pyvae.mixture.products import files, reading
 from pyvae.mixture.products.layout import Layout
 from pyvae.mixture.products.product import Product, ProductParameters
@@ -128,7 +129,9 @@ class FittedProduct(Criteria, DensityMixin, BaseEstimator):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Give the mixture of a file that :meth:`save` wrote; nothing in it is executed.
+        """Give the mixture of a file that :meth:`save` wrote, or of ``pyvae fit-mixture``'s folder.
+
+        Nothing in it is executed.
 
         Raises
         ------
@@ -137,7 +140,8 @@ class FittedProduct(Criteria, DensityMixin, BaseEstimator):
         ValueError
             If it is damaged, or holds something else.
         """
-        stored = files.load(cls.__name__, cls._settings, Path(path).expanduser())
+        path = located(path)
+        stored = files.load(cls.__name__, cls._settings, path)
         kind: Any = cls  # whose constructor a subclass has
         new = kind(len(stored.weights), **stored.settings)
         new.n_features_in_ = len(stored.layout.columns)

@@ -20,6 +20,9 @@ from pyvae.mixture.products.block import Block, Numbers
 from pyvae.mixture.sums import Sums
 
 _KIND = COVARIANCES["diag"]
+# Sums of all components about one origin are products of matrices. Moved to a mean they lose digits
+# by its squared distance from there, in variances: beyond so many they are taken about the mean.
+_FAR = 1e3
 
 
 class Gaussians(Block):
@@ -65,13 +68,18 @@ class Gaussians(Block):
         return log_shares + log_prob[:, None]  # of weights of one: what is weighed is p(x | z)
 
     def sums(self, x: Tensor, seen: Tensor | None, shares: Tensor, reference: Numbers) -> Numbers:
-        means = reference[0]
-        counts = shares.sum(0)[:, None] if seen is None else shares.T @ seen.double()
-        first, second = torch.empty_like(means), torch.empty_like(means)
-        for k, share in enumerate(shares.T):
-            gaps = x - means[k]
-            gaps = gaps if seen is None else torch.where(seen, gaps, 0.0)
-            first[k], second[k] = share @ gaps, _KIND.second(gaps, share)
+        means, variances = reference
+        origin = means.mean(0)
+        counts, first, second = _moments(x, seen, shares, origin)
+        shift = means - origin
+        second = second - shift * (2.0 * first - counts * shift)
+        first = first - counts * shift
+        far = shift.square() > _FAR * variances
+        for k in far.any(1).nonzero()[:, 0].tolist():
+            own, of_one = far[k], slice(k, k + 1)
+            there = None if seen is None else seen[:, own]
+            found = _moments(x[:, own], there, shares[:, of_one], means[k, own])
+            _, first[of_one, own], second[of_one, own] = found
         return counts.expand_as(means).contiguous(), first, second
 
     def m_step(self, sums: Numbers, reference: Numbers) -> Numbers:
@@ -134,6 +142,19 @@ class Gaussians(Block):
                 "its points have one value there. Take variance_prior above zero, or fewer "
                 "components"
             )
+
+
+def _moments(x: Tensor, seen: Tensor | None, shares: Tensor, origin: Tensor) -> Numbers:
+    """Give the sums of shares of points, of their gaps to an origin ``(D,)``, and of the squares.
+
+    These are ``(K, D)``, the first ``(K, 1)`` where all is seen.
+    """
+    gaps = x - origin
+    shares = shares.T
+    if seen is None:
+        return shares.sum(1, keepdim=True), shares @ gaps, shares @ gaps.square_()
+    gaps = torch.where(seen, gaps, 0.0)
+    return shares @ seen.double(), shares @ gaps, shares @ gaps.square_()
 
 
 def _columns(sums: Numbers, reference: Numbers) -> Sums:

@@ -125,7 +125,10 @@ class Column:
         if self.family == "gaussian" or self.threshold is not None:
             return "finite numbers"
         if self.categories is None:
-            return "zeros and ones; binarise it, as by X > 0.5, or take another family"
+            return (
+                "zeros and ones; binarise it, as by X > 0.5 (`pyvae fit-mixture --binarize 0.5`), "
+                "or take another family"
+            )
         some = ", ".join(map(repr, self.categories[:_LISTED].tolist()))
         more = ", ..." * (len(self.categories) > _LISTED)
         return f"a category of the fit: {some}{more}. Fit to data that have them all"
