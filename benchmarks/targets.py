@@ -71,7 +71,7 @@ _OF_THE_PROCESSOR = (
     *_of("mixture_log_prob", "5000x2000x200", both={c.OF_FORWARD: 4.5}),
     *_of(
         "mixture_log_prob", "16384x512x64-clusters 65536x256x64-clusters",
-        both={c.OF_FORWARD: 2.3, _GEMM: 15, _FLUSHED: 4},
+        both={c.OF_FORWARD: 1.9, _GEMM: 15, _FLUSHED: 4},
     ),
     *_of("mixture_log_prob", "65536x64x16-clusters", both={c.OF_FORWARD: 3.5}),
     *_among_clusters("mixture_log_prob", FORWARD, BOTH),

@@ -136,3 +136,24 @@ def test_lists_that_cannot_be_are_none(spoil) -> None:
     want = plain_backward(upstream, *inputs, log_prob, EVERY)
     for with_lists, without in zip(got, want, strict=True):
         torch.testing.assert_close(with_lists, without)
+
+
+def test_second_gradients() -> None:
+    inputs = [each.double().requires_grad_() for each in among_clusters(torch.float64)]
+
+    def second(op) -> tuple[Tensor, ...]:
+        first = torch.autograd.grad(op(*inputs).sum(), inputs, create_graph=True)
+        return torch.autograd.grad([g.square().sum() for g in first], inputs)
+
+    pairs = zip(second(mixture_log_prob), second(reference.mixture_log_prob), strict=True)
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9 * float(theirs.abs().max()))
+
+
+def test_plain_calls_that_want_a_gradient_of_many_components_list() -> None:
+    def saved(components: int) -> int:
+        x, means = torch.zeros(2, 3, requires_grad=True), torch.zeros(components, 3)
+        log_prob = mixture_log_prob(x, torch.zeros(components), means, torch.zeros(components, 3))
+        return len(log_prob.grad_fn.saved_tensors)  # type: ignore[union-attr]
+
+    assert saved(128) == saved(127) + 2
