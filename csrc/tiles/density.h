@@ -117,8 +117,8 @@ void mixture_backward(const Problem& problem, const Runtime& runtime, int first,
           terms.skip(n);
     };
     for_each_chunk(components, [&](const Chunk& chunk) {
-      if (here.accumulate(components, points, chunk, gradient, sums, scratch.strip(block.worker, 1 + more),
-                          scratch.strip(block.worker, 0)))
+      if (here.accumulate(components, points, chunk, gradient, sums,
+                          scratch.strip(block.worker, 1 + more), scratch.strip(block.worker, 0)))
         return;
       Terms<V> terms(components, chunk, weights, negligible, schedule.points(),
                      peaks.of_task(block.task), sums, scratch.strip(block.worker, 0),
