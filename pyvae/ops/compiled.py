@@ -83,7 +83,8 @@ class CompiledOp:
 
     def _by_lists(self, listing: CompiledOp, tensors: Tensors) -> CompiledOp:
         """The op that lists, or this one, as on a GPU and where the sizes are being traced."""
-        if torch._C._get_tracing_state() is not None or not tensors[0].is_cpu:
+        tracing = torch.jit.is_tracing()  # type: ignore[reportPrivateImportUsage]
+        if tracing or not tensors[0].is_cpu:
             return self
         return listing if tensors[1].shape[-1] >= self.listed_from else self
 
