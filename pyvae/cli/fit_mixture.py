@@ -181,6 +181,7 @@ def _fit_one(
     from sklearn.exceptions import ConvergenceWarning
 
     family = options.of
+    _require_both_sides(options.binarize, x)
     more = {"covariance_type": options.covariance} if family.has_covariances else {}
     mixture = family.kind(
         count,
@@ -195,6 +196,21 @@ def _fit_one(
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         say(console, f"{count} components: {message}")
     return mixture
+
+
+def _require_both_sides(threshold: float | None, x: np.ndarray) -> None:
+    """Raise UserError where binarised points would be all zeros, or all ones."""
+    import numpy as np
+
+    if threshold is None:
+        return
+    low, high = np.nanmin(x), np.nanmax(x)
+    if not low <= threshold < high:
+        value = "zero" if threshold >= high else "one"
+        raise UserError(
+            f"--binarize {threshold:g}: every value would be {value}, since they go from {low:g} "
+            f"to {high:g}; take a threshold between these"
+        )
 
 
 def _known(options: Options, data: Data, count: int) -> Known | None:

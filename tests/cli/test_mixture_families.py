@@ -89,6 +89,9 @@ def test_images_are_binarised(cli: Cli, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", pixels[:60].reshape(-1, 8, 8) / 16)
     fit = ("fit-mixture", tmp_path / "x.npy", "-k", 3, "--family", "bernoulli")
     is_mistake(cli(*fit, "--output", tmp_path / "out"), "expected zeros and ones", "--binarize")
+    for threshold in (-3, 1e6):
+        thresholded = cli(*fit, "--binarize", threshold, "--output", tmp_path / "out")
+        is_mistake(thresholded, "every value would be", "take a threshold between")
     result = cli(*fit, "--binarize", 0.5, "--output", tmp_path / "out")
     assert result.code == 0, result.err
     assert kind_of("bernoulli").load(tmp_path / "out").binarize == 0.5

@@ -37,7 +37,7 @@ def test_wine_is_clustered_as_a_table_of_mixed_units_is(cli: Cli, tmp_path: Path
     assert "standardised for networks" in result.out
     assert "deviations differ" not in result.out
     figures = json.loads((folder / "metrics.json").read_text())
-    # Seeds end at one of two optima, of 0.79 and 0.88; which one is a matter of the last bits.
+    # Seeds 0 to 3 end between 0.79 and 0.88 on one processor; which is a matter of the last bits.
     assert figures["clustering"]["normalized_mutual_information"] > 0.75
     assert json.loads((folder / "history.json").read_text())[0]["bound"] > -100
 
