@@ -96,10 +96,10 @@ struct RunningSum {
     top = after;
   }
 
-  // The value of the whole row of threads, in each of them.
-  __device__ T value() const {
-    const T highest = largest_over_lanes(top);
-    const T total = sum_over_lanes(carry_over(sum, top, highest));
+  // The value of so many neighbouring lanes, a row of threads, in each of them.
+  __device__ T value(int width = kSide) const {
+    const T highest = largest_over_lanes(top, width);
+    const T total = sum_over_lanes(carry_over(sum, top, highest), width);
     return highest == kInfinity<T> ? highest : finite_or_zero(highest) + log(total);
   }
 };
@@ -116,12 +116,13 @@ struct RunningLargest {
     if (score > best) best = score, component = of;
   }
 
-  // The component of the whole row of threads, in each of them; 0 without a density.
-  __device__ int64_t value(T log_prob) const {
-    const T highest = largest_over_lanes(best);
+  // The component of so many neighbouring lanes, a row of threads, in each of them; 0 without a
+  // density.
+  __device__ int64_t value(T log_prob, int width = kSide) const {
+    const T highest = largest_over_lanes(best, width);
     int64_t found = best == highest ? component : INT64_MAX;
-    for (int gap = kSide / 2; gap > 0; gap /= 2)
-      found = smaller(found, __shfl_xor_sync(kAllLanes, found, gap, kSide));
+    for (int gap = width / 2; gap > 0; gap /= 2)
+      found = smaller(found, __shfl_xor_sync(kAllLanes, found, gap, width));
     return log_prob > -kInfinity<T> ? found : 0;
   }
 };

@@ -6,6 +6,7 @@
 // A problem that kernels are handed beside a chunk has only its points, and one entry.
 #pragma once
 
+#include "cuda/bounds.h"
 #include "cuda/packed.h"
 #include "cuda/tuning.h"
 
@@ -13,7 +14,7 @@ namespace pyvae {
 namespace {
 
 // Points of a word of survivors.
-inline constexpr int kWordBits = 32, kWarp = 32, kWarps = kThreads / kWarp;
+inline constexpr int kWordBits = 32;
 
 // Which operands an op's backward pass reads and writes by points: the points, their log-densities,
 // what their terms are weighed by, and their gradients (-1: it has none).
@@ -31,8 +32,11 @@ struct Chunk {
   int* survivors = nullptr;          // how many there are
   int64_t most = -1;                 // up to so many pairs are visited one by one; -1: never
   bool first = true;                 // of the entry: nothing has been summed before
+  Screen screen;                     // of the chunk's points
 
-  __device__ bool sparse() const { return most >= 0 && *survivors <= most; }
+  __device__ bool sparse() const {
+    return screen.chosen() || (most >= 0 && *survivors <= most);
+  }
   __device__ T* row(int64_t n) const { return terms + n * padded_k; }
   __device__ unsigned* components_of(int64_t n) const {
     return by_point + n * (padded_k / kWordBits);

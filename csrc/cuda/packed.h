@@ -122,12 +122,13 @@ __global__ void __launch_bounds__(kThreads, 1)
   const Panels<T> panels = all.of_entry(entry);
   const T constant = from.constant(k);
   if (column_of_thread() == 0) panels.constant[k] = constant;
-  bool exact = false;
+  bool exact = constant != -kInfinity<T> && constant - constant != 0;
   for (int64_t d = column_of_thread(); d < panels.padded_d; d += kSide) {
     const bool counts = from.counts(k, d);
     const T scale = from.scale(k, d), mean = from.shift(k, d);
     const T shift = counts ? (mean - panels.centre[d]) * scale : T(0);
-    exact |= size_of(shift) > T(kLargestPackedShift) || scale > T(kLargestPackedScale) ||
+    // What is NaN, too.
+    exact |= !(size_of(shift) <= T(kLargestPackedShift)) || !(scale <= T(kLargestPackedScale)) ||
              (counts && scale < kLeastScale<T>);
     const int64_t at = (k / kWide<T> * panels.padded_d + d) * kWide<T> + k % kWide<T>;
     panels.scale[at] = scale, panels.shift[at] = shift, panels.mean[at] = mean;

@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kThreads)
     settle_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
                   Chunk<T> chunk, int64_t share, WideSums sums, Unsettled<T> unsettled) {
   const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  bool complete = true;
+  bool complete = !chunk.screen.chosen();
   for (int64_t first = 0; first < problem.n; first += chunk.capacity) {
     const int64_t count = smaller(chunk.capacity, problem.n - first);
     complete &= chunk.survivors[first / chunk.capacity] > most_survivors(count, problem.k, share);

@@ -64,7 +64,8 @@ __global__ void __launch_bounds__(kThreads)
                          const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
                          PointOperands operands) {
   const int64_t n = int64_t(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp;
-  if (!chunk.sparse() || n >= chunk.count) return;
+  // Where it was screened, the terms' kernel has done it.
+  if (!chunk.sparse() || chunk.screen.chosen() || n >= chunk.count) return;
   auto& lists = shared_memory<SurvivorLists>();
   const Column<const T> points(problem, operands.point, 0);
   const Column<T> by_point(problem, operands.by_point, 0);

@@ -97,6 +97,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     WideScoreMemory<T> scores;
     TermMemory<T> terms;
   };
+  if (chunk.screen.chosen()) return;
   auto& memory = shared_memory<Memory>();
   const int64_t tiles = panels.padded_k / kWide<T>, first = int64_t(blockIdx.x) * kWide<T>;
   WideScores<T> scores(memory.scores, panels, PointReader<T>(problem, 0, 0, first));
@@ -140,6 +141,14 @@ void statistics_of_many(const Problem& problem, const Runtime& runtime) {
   double* const likelihoods = take<double>(runtime, problem.batch * parts);
   pass.template run<WriteWideMoments>(
       [&](const Problem& of, const Panels<T>& entry, const Chunk<T>& chunk, int64_t index) {
+        if constexpr (kScreens<T>) {
+          if (chunk.screen.tried) {
+            run_screened_density<Beside::kNothing>(of, runtime, kStrip, entry, chunk.screen, 0,
+                                                   chunk.count);
+            make_screened_terms(of, runtime, entry, chunk, kStatisticsOperands, problem.n, false,
+                                true);
+          }
+        }
         launch(weigh_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads,
                sizeof(WideScoreMemory<T>) + sizeof(TermMemory<T>), runtime.stream, of, entry, chunk,
                problem.n);

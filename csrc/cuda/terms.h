@@ -8,6 +8,7 @@
 
 #include "common/negligible.h"
 #include "cuda/chunk.h"
+#include "cuda/screened.h"
 #include "cuda/wide_scores.h"
 
 namespace pyvae {
@@ -220,6 +221,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     WideScoreMemory<T> scores;
     TermMemory<T> terms;
   };
+  if (chunk.screen.chosen()) return;
   auto& memory = shared_memory<Memory>();
   const int64_t tiles = panels.padded_k / kWide<T>, first = int64_t(blockIdx.x) * kWide<T>;
   TermTile<T> terms(memory.terms, problem, panels, chunk, operands, first, points, by_points,
@@ -237,6 +239,12 @@ __global__ void __launch_bounds__(kThreads, 1)
 template <class T>
 void make_terms(const Problem& problem, const Runtime& runtime, const Panels<T>& panels,
                 const Chunk<T>& chunk, PointOperands operands, int64_t points, bool by_points) {
+  if constexpr (kScreens<T>) {
+    if (chunk.screen.tried) {
+      find_bounds(problem, runtime, operands.point, panels, chunk.screen, 0, chunk.count);
+      make_screened_terms(problem, runtime, panels, chunk, operands, points, by_points, false);
+    }
+  }
   launch(terms_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads,
          sizeof(WideScoreMemory<T>) + sizeof(TermMemory<T>), runtime.stream, problem, panels, chunk,
          operands, points, by_points);

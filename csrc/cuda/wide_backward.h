@@ -89,6 +89,8 @@ class WideBackward {
       unsettled_.count = memory.take<int>(1);
       unsettled_.component = memory.take<int>(panels.padded_k);
     });
+    if (leaves_out)
+      chunk_.screen = make_screen(problem, runtime, operands.point, panels, chunk_.capacity);
   }
 
   int64_t chunks() const { return chunks_; }

@@ -3,8 +3,7 @@
 // keeps a log-sum-exp of its own columns until the last tile.
 #pragma once
 
-#include "cuda/density.h"
-#include "cuda/wide_scores.h"
+#include "cuda/screened.h"
 
 namespace pyvae {
 namespace {
@@ -48,7 +47,9 @@ __device__ void normalise_tile(const Column<T>& log_posterior, const Column<T>& 
 template <class T, Beside kBeside>
 __global__ void __launch_bounds__(kThreads, 1)
     wide_density_kernel(const __grid_constant__ Problem problem, int log_prob_at,
-                        const __grid_constant__ Panels<T> all) {
+                        const __grid_constant__ Panels<T> all,
+                        const __grid_constant__ Screen screen) {
+  if (screen.chosen()) return;
   auto& memory = shared_memory<WideScoreMemory<T>>();
   const int64_t blocks = divide_up(problem.n, kWide<T>), tiles = all.padded_k / kWide<T>;
   const int64_t entry = blockIdx.x / blocks, first = blockIdx.x % blocks * kWide<T>;
@@ -89,11 +90,26 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
+// Of the bytes that the terms of a chunk may take, so many parts are for bounds: they stay in the
+// cache.
+inline constexpr int64_t kBoundShare = 4;
+
 template <Beside kBeside, class T>
-void run_wide_density(const Problem& problem, const Runtime& runtime, int log_prob_at,
-                      const Panels<T>& panels) {
+void run_wide_density(const Problem& problem, const Runtime& runtime, int log_prob_at) {
+  const bool screens = kBeside != Beside::kPosterior && may_screen<T>(problem);
+  const Panels<T> panels = pack_panels<T>(problem, runtime, 1, screens);
+  Screen screen;
+  if constexpr (kBeside != Beside::kPosterior && kScreens<T>) {
+    const int64_t row = panels.padded_k / kGroup * int64_t(sizeof(uint16_t)) * kWide<T>;
+    const int64_t tiles = larger<int64_t>(1, pyvae_cuda_tuning.chunk_bytes / kBoundShare / row);
+    const int64_t capacity = smaller(tiles, divide_up(problem.n, kWide<T>)) * kWide<T>;
+    if (screens) screen = make_screen(problem, runtime, 0, panels, capacity);
+    for (int64_t begin = 0; screen.tried && begin < problem.n; begin += capacity)
+      run_screened_density<kBeside>(problem, runtime, log_prob_at, panels, screen, begin,
+                                    smaller(capacity, problem.n - begin));
+  }
   launch(wide_density_kernel<T, kBeside>, problem.batch * divide_up(problem.n, kWide<T>), kThreads,
-         sizeof(WideScoreMemory<T>), runtime.stream, problem, log_prob_at, panels);
+         sizeof(WideScoreMemory<T>), runtime.stream, problem, log_prob_at, panels, screen);
 }
 
 }  // namespace

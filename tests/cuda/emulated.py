@@ -49,21 +49,24 @@ class _Tuning(ctypes.Structure):
             "one_part_points",
             "chunk_bytes",
             "sparse_share",
+            "screened_work",
+            "screened_share",
             "sum_blocks",
         )
     )
 
 
 @contextmanager
-def everything_is_large(*, sparse: bool = False) -> Iterator[None]:
+def everything_is_large(*, sparse: bool = False, screened: bool = False) -> Iterator[None]:
     """Take the kernels for large problems, sums in parts and in turns, at every size.
 
-    Every chunk of points is visited by its survivors, or none.
+    Every chunk of points is visited by its survivors, or none; every call is screened, or none.
     """
     tuning = _Tuning.in_dll(ctypes.CDLL(str(load())), "pyvae_cuda_tuning")
     before = _Tuning.from_buffer_copy(tuning)
     tuning.wide_tile_work = tuning.one_part_points = tuning.chunk_bytes = 0
     tuning.sparse_share = 1024 if sparse else -1024
+    tuning.screened_work, tuning.screened_share = (0, 1024) if screened else (2**62, 0)
     tuning.sum_blocks = 3
     try:
         yield

@@ -112,6 +112,47 @@ T atomicOr(T* to, T value) {
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
 
+// The tensor cores (cuda/tensor_cores.h). Their sums are not those of a GPU to the last bits.
+namespace pyvae {
+namespace {
+
+inline unsigned bits_of(float x) { return __builtin_bit_cast(unsigned, x); }
+inline float float_of(unsigned bits) { return __builtin_bit_cast(float, bits); }
+inline unsigned pair_of(float low, float high) {
+  const auto half = [](float x) {
+    if (x != x) return 0x7fffu;
+    const unsigned bits = bits_of(x);
+    return (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;  // to nearest, ties to even
+  };
+  return half(high) << 16 | half(low);
+}
+
+inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], const unsigned* b, PYVAE_HERE) {
+  using namespace pyvae::emulation;
+  const auto bring = [&](int source, unsigned word) {
+    return exchange_value({file, line}, "mma.sync", ~0u, source, word);
+  };
+  const auto dot = [](unsigned x, unsigned y) {
+    return float_of(x << 16) * float_of(y << 16) +
+           float_of(x & 0xffff0000u) * float_of(y & 0xffff0000u);
+  };
+  const int row = lane() / 4, column = lane() % 4 * 2;
+  for (int pair = 0; pair < 4; ++pair) {
+    unsigned of_row[4];
+    for (int i = 0; i < 4; ++i) of_row[i] = bring(row * 4 + pair, a[i]);
+    for (int c = 0; c < 2; ++c) {
+      for (int i = 0; i < 2; ++i) {
+        const unsigned of_column = bring((column + c) * 4 + pair, b[i]);
+        sum[c] += dot(of_row[2 * i], of_column);
+        sum[2 + c] += dot(of_row[2 * i + 1], of_column);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pyvae
+
 #undef PYVAE_HERE
 
 namespace pyvae {

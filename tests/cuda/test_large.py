@@ -50,9 +50,10 @@ CONTRACT = {
 }
 
 
-@pytest.fixture(autouse=True, params=["dense", "sparse"])
+@pytest.fixture(autouse=True, params=["dense", "sparse", "screened"])
 def _large(request: pytest.FixtureRequest) -> Iterator[None]:
-    large = emulated.everything_is_large(sparse=request.param == "sparse")
+    way = request.param
+    large = emulated.everything_is_large(sparse=way == "sparse", screened=way == "screened")
     with devices.running_on(devices.EMULATED), large:
         yield
 
