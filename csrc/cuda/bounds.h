@@ -10,7 +10,8 @@ namespace pyvae {
 namespace {
 
 inline constexpr int kWarp = 32, kWarps = kThreads / kWarp;
-inline constexpr int kGroup = 4;  // components
+// Components: more of them would be read for one that counts, fewer would take more bounds.
+inline constexpr int kGroup = 2;
 
 struct Screen {
   bool tried = false;           // may be, by the sizes

@@ -34,9 +34,7 @@ struct Chunk {
   bool first = true;                 // of the entry: nothing has been summed before
   Screen screen;                     // of the chunk's points
 
-  __device__ bool sparse() const {
-    return screen.chosen() || (most >= 0 && *survivors <= most);
-  }
+  __device__ bool sparse() const { return screen.chosen() || (most >= 0 && *survivors <= most); }
   __device__ T* row(int64_t n) const { return terms + n * padded_k; }
   __device__ unsigned* components_of(int64_t n) const {
     return by_point + n * (padded_k / kWordBits);

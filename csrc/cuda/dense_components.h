@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Sums over all points of a chunk for the components, by tiles of components by coordinates, half
-// as many as components: sum_n g z, sum_n g z^2 and sum_n g. Differences are squared, never
-// expanded.
+// as many as components: sum_n g z, sum_n g z^2 and sum_n g.
+//
+// Differences are squared, but of a mixture whose components are all near its centre, where
+// sum_n g x and sum_n g x^2 about the centre, two matrix products, say the same to the last digits
+// that the contract asks for.
 #pragma once
 
 #include "cuda/chunk.h"
@@ -15,6 +18,8 @@ struct alignas(16) TermStage {
   static constexpr int kCoordinates = kWide<T> / 2;
   T term[kDepth][kWide<T>], point[kDepth][kCoordinates];
 };
+
+enum class SummedAs { kDifferences, kCentred, kProducts };
 
 // Sums of every thread's own numbers over the stretches of its points.
 template <class T>
@@ -47,10 +52,11 @@ class DenseComponents {
         first_d_(first_d) {}
 
   // The sums of the points of a range, whose bounds are whole stages.
-  template <bool kCentred>
+  template <SummedAs kAs>
   __device__ void add(Range range, const WideSums& sums, int64_t part, bool moments) {
+    constexpr bool kCentred = kAs != SummedAs::kDifferences;
     T scale[kC][kQ], shift[kC][kQ];
-    load_components<kCentred>(scale, shift, moments);
+    if constexpr (kAs != SummedAs::kProducts) load_components<kCentred>(scale, shift, moments);
     if (range.begin < range.end) fetch<kCentred>(range.begin);
     for (int64_t first = range.begin; first < range.end || first == range.begin;
          first += kStretch) {
@@ -60,11 +66,15 @@ class DenseComponents {
         put();
         __syncthreads();
         if (n + kDepth < range.end) fetch<kCentred>(n + kDepth);
-        add_stage<kCentred>(memory_.stage[put_ ^ 1], scale, shift, z_sum, square_sum, sum);
+        const TermStage<T>& stage = memory_.stage[put_ ^ 1];
+        if constexpr (kAs == SummedAs::kProducts)
+          add_products(stage, z_sum, square_sum, sum);
+        else
+          add_stage<kCentred>(stage, scale, shift, z_sum, square_sum, sum);
       }
       join(first == range.begin, z_sum, square_sum, sum);
     }
-    write(sums, part);
+    write<kAs>(sums, part);
   }
 
  private:
@@ -127,6 +137,23 @@ class DenseComponents {
     }
   }
 
+  __device__ static void add_products(const TermStage<T>& stage, T (&x_sum)[kC][kQ],
+                                      T (&square_sum)[kC][kQ], T (&sum)[kC]) {
+    PYVAE_UNROLL_TWICE for (int n = 0; n < kDepth; ++n) {
+      T term[kC], square[kQ];
+      load_own(term, stage.term[n], row_of_thread());
+      const Piece<T> x = load_piece(stage.point[n] + column_of_thread() * kQ);
+      PYVAE_UNROLL for (int q = 0; q < kQ; ++q) square[q] = x.value[q] * x.value[q];
+      PYVAE_UNROLL for (int i = 0; i < kC; ++i) {
+        sum[i] += term[i];
+        PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
+          x_sum[i][q] += term[i] * x.value[q];
+          square_sum[i][q] += term[i] * square[q];
+        }
+      }
+    }
+  }
+
   __device__ void join(bool begin, const T (&z_sum)[kC][kQ], const T (&square_sum)[kC][kQ],
                        const T (&sum)[kC]) {
     const int thread = int(threadIdx.x);
@@ -141,7 +168,27 @@ class DenseComponents {
     }
   }
 
+  // What this thread has found for component i, in the units of z. Sums of g x and g x^2 become
+  // those of g z and g z^2.
+  template <SummedAs kAs>
+  __device__ void own_sums(int i, double (&z)[kQ], double (&squares)[kQ]) const {
+    const int thread = int(threadIdx.x);
+    const double coefficient = double(memory_.coefficient[i][thread]);
+    PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
+      z[q] = double(memory_.z[i][q][thread]), squares[q] = double(memory_.squares[i][q][thread]);
+      if constexpr (kAs == SummedAs::kProducts) {
+        const int64_t d = coordinate(q), at = component(i) * panels_.padded_d + d;
+        const T of = panels_.row_scale[at];
+        const double scale = double(of), x_sum = scale * z[q],
+                     shift = double((finite_shift(panels_.row_mean[at]) - panels_.centre[d]) * of);
+        z[q] = x_sum - shift * coefficient;
+        squares[q] = scale * scale * squares[q] - shift * (2 * x_sum - shift * coefficient);
+      }
+    }
+  }
+
   // All of a component's numbers are loaded before one is stored.
+  template <SummedAs kAs>
   __device__ void write(const WideSums& sums, int64_t part) const {
     const int thread = int(threadIdx.x);
     const bool begin = chunk_.first, inside = coordinate(0) < panels_.padded_d;
@@ -152,9 +199,10 @@ class DenseComponents {
       double before[2][kQ];
       PYVAE_UNROLL for (int q = 0; q < kQ; ++q) before[0][q] = begin ? 0 : z[q],
                                                 before[1][q] = begin ? 0 : squares[q];
+      double own_z[kQ], own_squares[kQ];
+      own_sums<kAs>(i, own_z, own_squares);
       PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
-        z[q] = before[0][q] + double(memory_.z[i][q][thread]);
-        squares[q] = before[1][q] + double(memory_.squares[i][q][thread]);
+        z[q] = before[0][q] + own_z[q], squares[q] = before[1][q] + own_squares[q];
       }
       if (coordinate(0) != 0) continue;
       double& coefficient = *sums.coefficient(part, k);
@@ -175,12 +223,13 @@ class DenseComponents {
   int put_ = 0;
 };
 
-template <class T>
-__global__ void __launch_bounds__(kThreads, 1)
+// Either of two kernels, by how far components are from the centre; the other one leaves at once.
+template <class T, bool kNear>
+__global__ void __launch_bounds__(kThreads, kNear && sizeof(T) == sizeof(float) ? 2 : 1)
     dense_components_kernel(const __grid_constant__ Problem problem,
                             const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
                             PointOperands operands, WideSums sums, bool moments) {
-  if (chunk.sparse()) return;
+  if (chunk.sparse() || (*panels.exact == 0 && *panels.far == 0) != kNear) return;
   auto& memory = shared_memory<DenseMemory<T>>();
   const int64_t columns = divide_up(panels.padded_d, TermStage<T>::kCoordinates),
                 tiles = panels.padded_k / kWide<T>;
@@ -190,8 +239,11 @@ __global__ void __launch_bounds__(kThreads, 1)
   const Range words = share(divide_up(chunk.count, kWordBits), part, sums.parts);
   const Range range = {words.begin * kWordBits, words.end * kWordBits};
   DenseComponents<T> dense(memory, problem, panels, chunk, operands, column, first_d);
-  *panels.exact == 0 ? dense.template add<true>(range, sums, part, moments)
-                     : dense.template add<false>(range, sums, part, moments);
+  if constexpr (kNear)
+    dense.template add<SummedAs::kProducts>(range, sums, part, moments);
+  else
+    *panels.exact == 0 ? dense.template add<SummedAs::kCentred>(range, sums, part, moments)
+                       : dense.template add<SummedAs::kDifferences>(range, sums, part, moments);
 }
 
 }  // namespace

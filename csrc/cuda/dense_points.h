@@ -88,7 +88,7 @@ class DensePoints {
 };
 
 template <class T, int kPieces>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kThreads, kPieces == 1 && sizeof(T) == sizeof(float) ? 2 : 1)
     dense_points_kernel(const __grid_constant__ Problem problem,
                         const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
                         PointOperands operands) {

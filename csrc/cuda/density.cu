@@ -12,8 +12,7 @@ namespace {
 template <Beside kBeside, class T>
 void density_forward(const Problem& problem, const Runtime& runtime) {
   const int log_prob = log_prob_operand(kBeside);
-  if (uses_wide_tiles(problem))
-    return run_wide_density<kBeside, T>(problem, runtime, log_prob);
+  if (uses_wide_tiles(problem)) return run_wide_density<kBeside, T>(problem, runtime, log_prob);
   run_density<kBeside, T>(problem, runtime, log_prob);
 }
 

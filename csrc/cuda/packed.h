@@ -17,6 +17,9 @@ namespace {
 // Above this (mean - centre)/sigma the rounding of packed numbers would show, as in
 // tiles/components.h; above this 1/sigma its square, which the gradients need, comes near overflow.
 inline constexpr double kLargestPackedShift = 32, kLargestPackedScale = 1e18;
+// Up to this (mean - centre)/sigma of every component sums of squares may be expanded: their
+// rounding then grows by its square at most, and stays below that of the terms.
+inline constexpr double kLargestProductShift = 6;
 
 template <class T>
 struct Panels {
@@ -25,6 +28,7 @@ struct Panels {
   T* constant;              // (padded_k)
   T *centre, *ratio;        // (padded_d); the latter that of the largest 1/sigma to the smallest
   int* exact;               // 1 where differences are to be taken first
+  int* far;                 // 1 where a component is not near the centre
   int64_t padded_k, padded_d;
 
   PYVAE_HD Panels of_entry(int64_t entry) const {
@@ -34,7 +38,7 @@ struct Panels {
     if (row_scale) of.row_scale += numbers, of.row_mean += numbers;
     of.constant += entry * padded_k;
     of.centre += entry * padded_d, of.ratio += entry * padded_d;
-    of.exact += entry;
+    of.exact += entry, of.far += entry;
     return of;
   }
   int64_t tiles() const { return padded_k / kWide<T>; }
@@ -109,7 +113,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   panels.centre[d] = total.mean - total.mean == 0 ? total.mean : T(0);
   panels.ratio[d] =
       total.highest > total.lowest ? exp(T(0.5) * (total.highest - total.lowest)) : T(1);
-  if (d == 0) *panels.exact = 0;
+  if (d == 0) *panels.exact = *panels.far = 0;
 }
 
 // A component a row of threads.
@@ -122,7 +126,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const Panels<T> panels = all.of_entry(entry);
   const T constant = from.constant(k);
   if (column_of_thread() == 0) panels.constant[k] = constant;
-  bool exact = constant != -kInfinity<T> && constant - constant != 0;
+  bool exact = constant != -kInfinity<T> && constant - constant != 0, far = false;
   for (int64_t d = column_of_thread(); d < panels.padded_d; d += kSide) {
     const bool counts = from.counts(k, d);
     const T scale = from.scale(k, d), mean = from.shift(k, d);
@@ -130,6 +134,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     // What is NaN, too.
     exact |= !(size_of(shift) <= T(kLargestPackedShift)) || !(scale <= T(kLargestPackedScale)) ||
              (counts && scale < kLeastScale<T>);
+    far |= !(size_of(shift) <= T(kLargestProductShift));
     const int64_t at = (k / kWide<T> * panels.padded_d + d) * kWide<T> + k % kWide<T>;
     panels.scale[at] = scale, panels.shift[at] = shift, panels.mean[at] = mean;
     if (!panels.row_scale) continue;
@@ -137,6 +142,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     panels.row_mean[k * panels.padded_d + d] = mean;
   }
   if (exact) atomicOr(panels.exact, 1);
+  if (far) atomicOr(panels.far, 1);
 }
 
 // Operands from `first`: log_weights, means, logvars.
@@ -158,6 +164,7 @@ Panels<T> pack_panels(const Problem& problem, const Runtime& runtime, int first,
     panels.centre = memory.take<T>(batch * panels.padded_d);
     panels.ratio = memory.take<T>(batch * panels.padded_d);
     panels.exact = memory.take<int>(batch);
+    panels.far = memory.take<int>(batch);
     found = memory.take<Spread<T>>(batch * tiles * problem.d);
   });
   constexpr size_t kShared = kThreads * sizeof(Spread<T>);

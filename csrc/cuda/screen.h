@@ -6,9 +6,9 @@
 // With x about the centre, s = 1/sigma and h = (mean - centre)/sigma a score is
 //   c - Q + L - H,  Q = sum (s x)^2 / 2,  L = sum s h x,  H = sum h^2 / 2:
 // products of (x^2, x) with (-s^2/2, s h), both rounded. A product of two rounded factors is off by
-// at most 2^-7 + 2^-16 of itself, and |L| is at most Q + H, so that (1 - e) Q and (1 - e) H in place
-// of Q and H, with an e of that size and a little more for the sums, make it a bound: the proof is
-// in docs/design.md.
+// at most 2^-7 + 2^-16 of itself, and |L| is at most Q + H, so that (1 - e) Q and (1 - e) H in
+// place of Q and H, with an e of that size and a little more for the sums, make it a bound: the
+// proof is in docs/design.md.
 #pragma once
 
 #include "cuda/chunk.h"
@@ -23,8 +23,9 @@ template <class T>
 inline constexpr bool kScreens = sizeof(T) == sizeof(float);
 // Columns of a warp's tile, and coordinates of a step of its products.
 inline constexpr int kWarpColumns = 32, kStep = 8;
-inline constexpr int kMostScreened = 256;         // coordinates
-inline constexpr int64_t kSampleTiles = 32;       // of points, from which the way is chosen
+inline constexpr int kMostScreened = 256;  // coordinates
+// Tiles of points from which the way is chosen, and blocks that share one.
+inline constexpr int64_t kSampleTiles = 32, kSampleParts = 4;
 inline constexpr float kLargestScreened = 1e15f;  // of |x|, so that its square is far from overflow
 
 template <class T>
@@ -34,10 +35,9 @@ inline bool may_screen(const Problem& problem) {
 }
 
 // Where the factors of a component and a coordinate are, in the order in which lanes hold them: a
-// lane's columns are neighbours, so that a group is its own.
+// lane's eight columns are neighbours.
 __device__ inline int64_t place_of_factors(int64_t k, int64_t d, int64_t padded_d) {
-  const int c = int(k % kWarpColumns), group = c / kGroup, of_group = c % kGroup;
-  const int tile = group % 2 * 2 + of_group / 2, column = group / 2 * 2 + of_group % 2;
+  const int pair = int(k % kWarpColumns) / 2, tile = pair % 4, column = pair / 4 * 2 + int(k % 2);
   const int of_step = int(d % kStep), lane = column * 4 + of_step / 2;
   const int64_t step = k / kWarpColumns * (padded_d / kStep) + d / kStep;
   return ((step * 2 + tile / 2) * kWarp + lane) * 4 + tile % 2 * 2 + of_step % 2;
@@ -92,28 +92,31 @@ __device__ void load_points(ScreenMemory<kCoordinates>& memory, const Panels<T>&
   }
 }
 
-// The bounds of `count` points from `begin` on, a tile of them a block, or of a sample of these
-// tiles. A block goes through all components, 64 by 32 scores a warp. The factors
+// The bounds of `count` points from `begin` on, of all their tiles or of so many that are `taken`,
+// by a part of the components a block, 64 by 32 scores a warp. The factors
 // of the next step are on their way while those of one are multiplied.
 template <class T, int kCoordinates>
 __global__ void __launch_bounds__(kThreads, kCoordinates <= 128 ? 2 : 1)
     screen_kernel(const __grid_constant__ Problem problem, int operand,
                   const __grid_constant__ Panels<T> panels, const __grid_constant__ Screen screen,
-                  int64_t begin, int64_t count, bool sample) {
+                  int64_t begin, int64_t count, int64_t taken, bool sample) {
   if (*screen.exact != 0 || (!sample && !screen.chosen())) return;
   auto& memory = shared_memory<ScreenMemory<kCoordinates>>();
-  const int64_t tile = int64_t(blockIdx.x) * divide_up(count, kWide<T>) / gridDim.x;
+  const int64_t parts = gridDim.x / taken, part = blockIdx.x % parts, block = blockIdx.x / parts;
+  const int64_t tile = block * divide_up(count, kWide<T>) / taken;
   load_points(memory, panels, PointReader<T>(problem, operand, 0, begin + tile * kWide<T>));
   __syncthreads();
-  constexpr int kRowTiles = 4, kColumnTiles = 4;
+  constexpr int kRowTiles = 4, kColumnTiles = 4, kLaneColumns = 2 * kColumnTiles;
+  static_assert(kGroup == 2 && kColumnTiles == HalfWords::kCount);
   const int warp = int(threadIdx.x) / kWarp, lane = int(threadIdx.x) % kWarp;
   const int first_tile = warp / 4 * kRowTiles, steps = int(panels.padded_d / kStep);
-  const int64_t row = int64_t(blockIdx.x) * kWide<T> + first_tile * 16 + lane / 4;
+  const int64_t row = block * kWide<T> + first_tile * 16 + lane / 4;
   uint16_t* const bounds = (sample ? screen.sample : screen.bound) + row * screen.groups;
-  for (int64_t k = warp % 4 * kWarpColumns; k < panels.padded_k; k += kWide<T>) {
+  for (int64_t k = part * kWide<T> + warp % 4 * kWarpColumns; k < panels.padded_k;
+       k += parts * kWide<T>) {
     const unsigned* const factors =
         screen.factors + k / kWarpColumns * steps * (2 * kWarp * 4) + lane * 4;
-    const auto load = [&](int step, Words (&to)[2]) {
+    const auto load = [&](int step, Words(&to)[2]) {
       PYVAE_UNROLL for (int i = 0; i < 2; ++i) to[i] =
           load_words(factors + (step * 2 + i) * (kWarp * 4));
     };
@@ -125,27 +128,23 @@ __global__ void __launch_bounds__(kThreads, kCoordinates <= 128 ? 2 : 1)
       if (step + 1 < steps) load(step + 1, next);
       PYVAE_UNROLL for (int i = 0; i < kRowTiles; ++i) {
         const Words point = load_words(memory.point[step][first_tile + i][lane]);
-        PYVAE_UNROLL for (int j = 0; j < kColumnTiles; ++j) multiply_add(
-            sum[i][j], point.value, &column[j / 2].value[j % 2 * 2]);
+        PYVAE_UNROLL for (int j = 0; j < kColumnTiles; ++j)
+            multiply_add(sum[i][j], point.value, &column[j / 2].value[j % 2 * 2]);
       }
     }
-    const int64_t own = k + lane % 4 * (2 * kGroup);
-    float constant[2 * kGroup];
-    PYVAE_UNROLL for (int i = 0; i < 2 * kGroup; ++i) constant[i] = screen.constant[own + i];
+    const int64_t own = k + lane % 4 * kLaneColumns;
+    float constant[kLaneColumns];
+    PYVAE_UNROLL for (int i = 0; i < kLaneColumns; ++i) constant[i] = screen.constant[own + i];
     PYVAE_UNROLL for (int i = 0; i < kRowTiles; ++i) {
       PYVAE_UNROLL for (int half = 0; half < 2; ++half) {
-        unsigned pair = 0;
-        PYVAE_UNROLL for (int group = 0; group < 2; ++group) {
-          float largest = -kInfinity<float>;
-          PYVAE_UNROLL for (int c = 0; c < kGroup; ++c) {
-            const float bound = sum[i][group * 2 + c / 2][half * 2 + c % 2] +
-                                constant[group * kGroup + c];
-            largest = !(bound <= largest) ? bound : largest;
-          }
-          pair |= upwards(largest) << 16 * group;
+        HalfWords of;
+        PYVAE_UNROLL for (int j = 0; j < kColumnTiles; ++j) {
+          const float even = sum[i][j][half * 2] + constant[j * 2],
+                      odd = sum[i][j][half * 2 + 1] + constant[j * 2 + 1];
+          of.value[j] = upwards(odd > even ? odd : even);
         }
-        *reinterpret_cast<unsigned*>(bounds + (i * 16 + half * 8) * screen.groups + own / kGroup) =
-            pair;
+        *reinterpret_cast<HalfWords*>(bounds + (i * 16 + half * 8) * screen.groups + own / kGroup) =
+            of;
       }
     }
   }
@@ -173,10 +172,11 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 void launch_screen(const Problem& problem, const Runtime& runtime, int operand,
                    const Panels<T>& panels, const Screen& screen, int64_t begin, int64_t count,
-                   int64_t blocks, bool sample) {
+                   int64_t taken, bool sample) {
+  const int64_t parts = sample ? smaller(kSampleParts, panels.tiles()) : 1;
   const auto run = [&](auto kernel, size_t bytes) {
-    launch(kernel, blocks, kThreads, bytes, runtime.stream, problem, operand, panels, screen, begin,
-           count, sample);
+    launch(kernel, taken * parts, kThreads, bytes, runtime.stream, problem, operand, panels, screen,
+           begin, count, taken, sample);
   };
   if (panels.padded_d <= 64) return run(screen_kernel<T, 64>, sizeof(ScreenMemory<64>));
   if (panels.padded_d <= 128) return run(screen_kernel<T, 128>, sizeof(ScreenMemory<128>));
@@ -185,8 +185,8 @@ void launch_screen(const Problem& problem, const Runtime& runtime, int operand,
 template <class T>
 void find_bounds(const Problem& problem, const Runtime& runtime, int operand,
                  const Panels<T>& panels, const Screen& screen, int64_t begin, int64_t count) {
-  launch_screen(problem, runtime, operand, panels, screen, begin, count,
-                divide_up(count, kWide<T>), false);
+  launch_screen(problem, runtime, operand, panels, screen, begin, count, divide_up(count, kWide<T>),
+                false);
 }
 
 // The factors of all components, and the choice of the way; room for the bounds of `capacity`

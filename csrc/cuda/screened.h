@@ -17,82 +17,93 @@ template <int kLanes_, int kPieces_>
 struct GroupShape {
   static constexpr int kLanes = kLanes_, kPieces = kPieces_;
   static constexpr int kAtOnce = kWarp / kLanes, kRounds = kGroup / kAtOnce;
+  static_assert(kAtOnce <= kGroup);
+};
+
+// A group of components in the registers of a warp, round by round.
+template <class T, class Shape>
+struct GroupFactors {
+  int64_t group;
+  Piece<T> scale[Shape::kRounds][Shape::kPieces], mean[Shape::kRounds][Shape::kPieces];
+
+  __device__ GroupFactors(const Panels<T>& panels, int64_t of) : group(of) {
+    PYVAE_UNROLL for (int round = 0; round < Shape::kRounds; ++round) {
+      const int64_t row = (group * kGroup + member(round)) * panels.padded_d;
+      PYVAE_UNROLL for (int p = 0; p < Shape::kPieces; ++p) {
+        const int64_t d = coordinate(p);
+        const bool inside = d < panels.padded_d;
+        scale[round][p] = inside ? load_piece(panels.row_scale + row + d) : Piece<T>{};
+        mean[round][p] = inside ? load_piece(panels.row_mean + row + d) : Piece<T>{};
+      }
+    }
+  }
+
+  __device__ static int lane() { return int(threadIdx.x) % kWarp; }
+  // Which component of the group this lane has in a round, and which it speaks for.
+  __device__ static int member(int round) {
+    return round * Shape::kAtOnce + lane() / Shape::kLanes;
+  }
+  __device__ static int slot() { return lane() % kGroup; }
+  __device__ int64_t component() const { return group * kGroup + slot(); }
+  // The first of the coordinates in a piece of this lane.
+  __device__ static int64_t coordinate(int piece) {
+    return (piece * Shape::kLanes + lane() % Shape::kLanes) * int64_t(kWidth<T>);
+  }
 };
 
 // A point in the registers of a warp, every subgroup of kLanes lanes with a copy.
 template <class T, class Shape>
 class ScreenedPoint {
  public:
-  __device__ ScreenedPoint(const Column<const T>& points, int64_t n, int64_t d,
-                           const Panels<T>& panels)
-      : panels_(panels) {
+  using Group = GroupFactors<T, Shape>;
+
+  __device__ ScreenedPoint(const Column<const T>& points, int64_t n, int64_t d) {
     PYVAE_UNROLL for (int p = 0; p < Shape::kPieces; ++p) {
       PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
-        const int64_t at = coordinate(p) + i;
+        const int64_t at = Group::coordinate(p) + i;
         x_[p].value[i] = at < d ? points.at(n, at) : T(0);
       }
     }
   }
 
-  // The first of the coordinates in a piece of this lane.
-  __device__ static int64_t coordinate(int piece) {
-    return (piece * Shape::kLanes + lane() % Shape::kLanes) * int64_t(kWidth<T>);
-  }
-
-  // The score of the component that this lane speaks for, the lane's number modulo kGroup.
-  __device__ T score(int64_t group) const {
+  // Of the component that this lane speaks for.
+  __device__ T score(const Group& group, const T* constants) const {
     T own = 0;
     PYVAE_UNROLL for (int round = 0; round < Shape::kRounds; ++round) {
-      const int64_t k = group * kGroup + round * Shape::kAtOnce + lane() / Shape::kLanes;
       T sum = 0;
       PYVAE_UNROLL for (int p = 0; p < Shape::kPieces; ++p) {
-        const Factors of(panels_, k, coordinate(p));
         PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
-          const T z = of.standardised(x_[p].value[i], i);
+          const T z = standardised(group, round, p, i);
           sum += z * z;
         }
       }
       sum = sum_over_lanes(sum, Shape::kLanes);
-      const int slot = lane() % kGroup;
-      const T got = __shfl_sync(kAllLanes, sum, slot % Shape::kAtOnce * Shape::kLanes);
-      if (slot / Shape::kAtOnce == round) own = got;
+      const T got = __shfl_sync(kAllLanes, sum, Group::slot() % Shape::kAtOnce * Shape::kLanes);
+      if (Group::slot() / Shape::kAtOnce == round) own = got;
     }
-    const T constant = panels_.constant[component(group)];
+    const T constant = constants[group.component()];
     return constant == -kInfinity<T> ? constant : constant - T(0.5) * own;
   }
 
-  __device__ static int64_t component(int64_t group) { return group * kGroup + lane() % kGroup; }
-
-  // Adds to sum_k term z/sigma of the pieces. Every subgroup has the components of its rounds.
-  __device__ void add_gradient(int64_t group, T term, Piece<T> (&sum)[Shape::kPieces]) const {
+  // Adds to sum_k term z/sigma of the pieces, a lane for the components that it has.
+  __device__ void add_gradient(const Group& group, T term, Piece<T> (&sum)[Shape::kPieces]) const {
     PYVAE_UNROLL for (int round = 0; round < Shape::kRounds; ++round) {
-      const int slot = round * Shape::kAtOnce + lane() / Shape::kLanes;
-      const T weight = __shfl_sync(kAllLanes, term, slot);
-      if (weight == 0) continue;  // and a component that counts for nothing may hold anything
+      const T weight = __shfl_sync(kAllLanes, term, Group::member(round));
       PYVAE_UNROLL for (int p = 0; p < Shape::kPieces; ++p) {
-        const Factors of(panels_, group * kGroup + slot, coordinate(p));
-        PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) sum[p].value[i] +=
-            weight * of.standardised(x_[p].value[i], i) * of.scale.value[i];
+        PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
+          const T z = standardised(group, round, p, i);
+          if (weight != 0) sum[p].value[i] += weight * z * group.scale[round][p].value[i];
+        }
       }
     }
   }
 
  private:
-  struct Factors {
-    Piece<T> scale = {}, mean = {};
+  __device__ T standardised(const Group& group, int round, int p, int i) const {
+    return standardise<false>(x_[p].value[i], group.scale[round][p].value[i],
+                              group.mean[round][p].value[i]);
+  }
 
-    __device__ Factors(const Panels<T>& panels, int64_t k, int64_t d) {
-      if (d >= panels.padded_d) return;
-      scale = load_piece(panels.row_scale + k * panels.padded_d + d);
-      mean = load_piece(panels.row_mean + k * panels.padded_d + d);
-    }
-    __device__ T standardised(T x, int i) const {
-      return standardise<false>(x, scale.value[i], mean.value[i]);
-    }
-  };
-  __device__ static int lane() { return int(threadIdx.x) % kWarp; }
-
-  const Panels<T>& panels_;
   Piece<T> x_[Shape::kPieces];
 };
 
@@ -103,8 +114,8 @@ __device__ inline void for_each_kept(const uint16_t* bounds, int64_t groups, flo
                                      const Body& body) {
   for_each_bound(bounds, groups, [&](int64_t first, const float (&of)[8]) {
     unsigned own = 0;
-    PYVAE_UNROLL for (int i = 0; i < 8; ++i) own |=
-        unsigned(first + i < groups && !(of[i] < cut)) << i;
+    PYVAE_UNROLL for (int i = 0; i < 8; ++i) own |= unsigned(first + i < groups && !(of[i] < cut))
+                                                    << i;
     const int64_t base = first - int(threadIdx.x) % kWarp * 8;
     for (unsigned lanes = __ballot_sync(kAllLanes, own != 0); lanes; lanes &= lanes - 1) {
       const int lane = __ffs(int(lanes)) - 1;
@@ -127,18 +138,21 @@ __global__ void __launch_bounds__(kThreads, 4)
   if (!screen.chosen() || i >= count) return;
   const uint16_t* const bounds = screen.bounds(i);
   const BestGroup best(bounds, screen.groups);
-  const ScreenedPoint<T, Shape> point(Column<const T>(problem, 0, 0), n, problem.d, panels);
-  const T first = point.score(best.group), top = largest_over_lanes(first, kGroup);
+  using Group = GroupFactors<T, Shape>;
+  const ScreenedPoint<T, Shape> point(Column<const T>(problem, 0, 0), n, problem.d);
+  const T first = point.score(Group(panels, best.group), panels.constant);
+  const T top = largest_over_lanes(first, kGroup);
   // The best of the group is a lower bound of the best of all.
   const bool known = best.bound < kInfinity<float> && top > T(kLeastScore);
   RunningSum<T> sum;
   RunningLargest<T> largest;
-  for_each_kept(bounds, screen.groups,
-                known ? float(top + kLogNegligible<T>) : -kInfinity<float>, [&](int64_t group) {
-                  const T score[1] = {group == best.group ? first : point.score(group)};
+  for_each_kept(bounds, screen.groups, known ? float(top + kLogNegligible<T>) : -kInfinity<float>,
+                [&](int64_t of) {
+                  T score[1] = {first};
+                  if (of != best.group) score[0] = point.score(Group(panels, of), panels.constant);
                   sum.add(score);
                   if constexpr (kBeside == Beside::kComponent)
-                    largest.add(score[0], point.component(group));
+                    largest.add(score[0], of * kGroup + Group::slot());
                 });
   const T value = sum.value(kGroup);
   int64_t component = 0;
@@ -152,7 +166,7 @@ __global__ void __launch_bounds__(kThreads, 4)
 inline constexpr int kPointsOfWarp = 4;
 
 // The terms of what survives, in the chunk, and its words by components; and the gradients by
-// points. What a term is left out by is as in terms.h, for each point by itself.
+// points. What a term is left out by is as in terms.h, but for each point by itself.
 template <class T, class Shape>
 __global__ void __launch_bounds__(kThreads)
     screened_terms_kernel(const __grid_constant__ Problem problem,
@@ -187,26 +201,27 @@ __global__ void __launch_bounds__(kThreads)
     if (n >= problem.n) break;
     const T weight = weights.at(n), log_prob = log_probs.at(n);
     const bool unbounded = weight - weight != 0;
-    const auto cut_of = [&](T of) {
-      return smaller(negligible, log_negligible_of_component(points, of, log_prob, T(0)));
-    };
-    const ScreenedPoint<T, Shape> point(x, n, problem.d, panels);
+    // Of the component that needs the most, for all of them.
+    const T cut =
+        smaller(negligible, log_negligible_of_component(points, constant, log_prob, T(0)));
+    const ScreenedPoint<T, Shape> point(x, n, problem.d);
     Piece<T> sum[Shape::kPieces] = {};
     const bool skip = log_prob == -kInfinity<T> || (none_of_zero && weight == 0);
     if (!skip)
-      for_each_kept(
-          screen.bounds(n), screen.groups,
-          unbounded ? -kInfinity<float> : float(log_prob + cut_of(constant)), [&](int64_t group) {
-            const int64_t k = point.component(group);
-            const T gap = point.score(group) - log_prob, of = panels.constant[k];
-            const bool survives = of != -kInfinity<T> && (unbounded || !(gap < cut_of(of)));
-            const T term = survives ? weight * exp_of_gap(gap) : T(0);
-            if (survives && lane < kGroup) {
-              chunk.row(n)[k] = term;
-              atomicOr(&chunk.points_of(k)[n / kWordBits], 1u << n % kWordBits);
-            }
-            if (wanted) point.add_gradient(group, term, sum);
-          });
+      for_each_kept(screen.bounds(n), screen.groups,
+                    unbounded ? -kInfinity<float> : float(log_prob + cut), [&](int64_t of) {
+                      const GroupFactors<T, Shape> group(panels, of);
+                      const int64_t k = group.component();
+                      const T gap = point.score(group, panels.constant) - log_prob;
+                      const bool survives =
+                          panels.constant[k] != -kInfinity<T> && (unbounded || !(gap < cut));
+                      const T term = survives ? weight * exp_of_gap(gap) : T(0);
+                      if (survives && lane < kGroup) {
+                        chunk.row(n)[k] = term;
+                        atomicOr(&chunk.points_of(k)[n / kWordBits], 1u << n % kWordBits);
+                      }
+                      if (wanted) point.add_gradient(group, term, sum);
+                    });
     if (!wanted) continue;
     const Column<T> by_point(problem, operands.by_point, 0);
     PYVAE_UNROLL for (int p = 0; p < Shape::kPieces; ++p) {
@@ -214,7 +229,7 @@ __global__ void __launch_bounds__(kThreads)
         T total = sum[p].value[q];
         for (int gap = kWarp / 2; gap >= Shape::kLanes; gap /= 2)
           total += __shfl_xor_sync(kAllLanes, total, gap);
-        const int64_t d = point.coordinate(p) + q;
+        const int64_t d = GroupFactors<T, Shape>::coordinate(p) + q;
         if (lane < Shape::kLanes && d < problem.d) by_point.at(n, d) = T(0) - total;
       }
     }
@@ -224,7 +239,6 @@ __global__ void __launch_bounds__(kThreads)
 // Calls run(shape) with how warps share groups of so many coordinates.
 template <class Run>
 void with_group_shape(int64_t padded_d, const Run& run) {
-  if (padded_d <= 32) return run(GroupShape<8, 1>());
   if (padded_d <= 64) return run(GroupShape<16, 1>());
   if (padded_d <= 128) return run(GroupShape<32, 1>());
   run(GroupShape<32, 2>());
@@ -243,7 +257,8 @@ void run_screened_density(const Problem& problem, const Runtime& runtime, int lo
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) clear_words_kernel(const __grid_constant__ Chunk<T> chunk) {
+__global__ void __launch_bounds__(kThreads)
+    clear_words_kernel(const __grid_constant__ Chunk<T> chunk) {
   if (!chunk.screen.chosen()) return;
   const int64_t words = chunk.padded_k * (chunk.capacity / kWordBits);
   for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < words;
@@ -256,11 +271,11 @@ template <class T>
 void make_screened_terms(const Problem& problem, const Runtime& runtime, const Panels<T>& panels,
                          const Chunk<T>& chunk, PointOperands operands, int64_t points,
                          bool by_points, bool none_of_zero) {
-  launch(clear_words_kernel<T>, kOneWave, kThreads, 0, runtime.stream, chunk);
+  launch(clear_words_kernel<T>, kSparseBlocks, kThreads, 0, runtime.stream, chunk);
   with_group_shape(panels.padded_d, [&](auto shape) {
-    launch(screened_terms_kernel<T, decltype(shape)>,
-           divide_up(problem.n, kWarps * kPointsOfWarp), kThreads, 2 * kWarps * sizeof(T),
-           runtime.stream, problem, panels, chunk, operands, points, by_points, none_of_zero);
+    launch(screened_terms_kernel<T, decltype(shape)>, divide_up(problem.n, kWarps * kPointsOfWarp),
+           kThreads, 2 * kWarps * sizeof(T), runtime.stream, problem, panels, chunk, operands,
+           points, by_points, none_of_zero);
   });
 }
 

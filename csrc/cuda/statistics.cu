@@ -139,21 +139,20 @@ void statistics_of_many(const Problem& problem, const Runtime& runtime) {
   WideBackward<T> pass(problem, runtime, panels, kStatisticsOperands, true, true, true);
   const int64_t parts = pass.chunks() * kLikelihoodParts;
   double* const likelihoods = take<double>(runtime, problem.batch * parts);
-  pass.template run<WriteWideMoments>(
-      [&](const Problem& of, const Panels<T>& entry, const Chunk<T>& chunk, int64_t index) {
-        if constexpr (kScreens<T>) {
-          if (chunk.screen.tried) {
-            run_screened_density<Beside::kNothing>(of, runtime, kStrip, entry, chunk.screen, 0,
-                                                   chunk.count);
-            make_screened_terms(of, runtime, entry, chunk, kStatisticsOperands, problem.n, false,
-                                true);
-          }
-        }
-        launch(weigh_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads,
-               sizeof(WideScoreMemory<T>) + sizeof(TermMemory<T>), runtime.stream, of, entry, chunk,
-               problem.n);
-        add_likelihood_parts<T>(of, runtime, likelihoods + index * kLikelihoodParts);
-      });
+  pass.template run<WriteWideMoments>([&](const Problem& of, const Panels<T>& entry,
+                                          const Chunk<T>& chunk, int64_t index) {
+    if constexpr (kScreens<T>) {
+      if (chunk.screen.tried) {
+        run_screened_density<Beside::kNothing>(of, runtime, kStrip, entry, chunk.screen, 0,
+                                               chunk.count);
+        make_screened_terms(of, runtime, entry, chunk, kStatisticsOperands, problem.n, false, true);
+      }
+    }
+    launch(weigh_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads,
+           sizeof(WideScoreMemory<T>) + sizeof(TermMemory<T>), runtime.stream, of, entry, chunk,
+           problem.n);
+    add_likelihood_parts<T>(of, runtime, likelihoods + index * kLikelihoodParts);
+  });
   total_likelihoods(problem, runtime, likelihoods, parts);
 }
 

@@ -11,6 +11,10 @@ namespace {
 struct alignas(16) Words {
   unsigned value[4];
 };
+struct alignas(8) HalfWords {
+  static constexpr int kCount = 4;
+  uint16_t value[kCount];
+};
 __device__ inline Words load_words(const unsigned* from) {
   return *reinterpret_cast<const Words*>(from);
 }
@@ -27,7 +31,8 @@ __device__ inline unsigned bits_of(float x) { return __float_as_uint(x); }
 __device__ inline float float_of(unsigned bits) { return __uint_as_float(bits); }
 
 // sum += a b, of (16, 16) by (16, 8) numbers: lane 4 g + t has rows g and g + 8 of `a` and column g
-// of `b`, of each the pairs 2 t and 2 t + 8, and sums (g, 2 t), (g, 2 t + 1) and those of row g + 8.
+// of `b`, of each the pairs 2 t and 2 t + 8, and sums (g, 2 t), (g, 2 t + 1) and those of row g
+// + 8.
 __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], const unsigned* b) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
       "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
@@ -39,9 +44,8 @@ __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], con
 
 // One number to half a word: nearer to zero, and not below it. A NaN becomes +inf there.
 __device__ inline unsigned towards_zero(float x) { return bits_of(x) >> 16; }
-__device__ inline unsigned upwards(float x) {
-  if (x != x) return 0x7f80u;
-  return (bits_of(x) + (x < 0 ? 0u : 0xffffu)) >> 16;
+__device__ inline uint16_t upwards(float x) {
+  return uint16_t(x != x ? 0x7f80u : (bits_of(x) + (x < 0 ? 0u : 0xffffu)) >> 16);
 }
 __device__ inline float from_half(unsigned word, int upper) {
   return float_of(upper ? word & 0xffff0000u : word << 16);

@@ -15,7 +15,7 @@ struct alignas(16) Piece {
   T value[kWidth];
 };
 template <class T>
-inline constexpr int kWidth = Piece<T>::kWidth;
+inline constexpr int kWidth = Piece<std::remove_const_t<T>>::kWidth;
 template <class T>
 __device__ inline Piece<T> load_piece(const T* from) {
   return *reinterpret_cast<const Piece<T>*>(from);
@@ -23,6 +23,13 @@ __device__ inline Piece<T> load_piece(const T* from) {
 template <class T>
 __device__ inline void store_piece(T* to, const Piece<T>& piece) {
   *reinterpret_cast<Piece<T>*>(to) = piece;
+}
+
+// Whether the rows of a matrix of so many columns can be read and written in pieces.
+template <class T>
+__device__ inline bool in_pieces(const Column<T>& matrix, int64_t columns) {
+  return matrix.stride[1] == 1 && columns % kWidth<T> == 0 && matrix.stride[0] % kWidth<T> == 0 &&
+         reinterpret_cast<uintptr_t>(matrix.data) % sizeof(Piece<T>) == 0;
 }
 
 // A thread has kEach rows by kEach columns of the tile: two pieces of each, half a tile apart.

@@ -78,7 +78,7 @@ class WideBackward {
     const int64_t tiles = panels.tiles() * divide_up(panels.padded_d, TermStage<T>::kCoordinates);
     const int64_t numbers = panels.padded_k * WideSums::row(panels.padded_d);
     const int64_t most =
-        smaller(kOneWave / tiles, kPartialSumBytes / (numbers * int64_t(sizeof(double))));
+        smaller(kDenseBlocks / tiles, kPartialSumBytes / (numbers * int64_t(sizeof(double))));
     const int64_t words = divide_up(chunk_capacity(problem, panels), kWordBits);
     sums_.parts = larger<int64_t>(1, smaller(most, words / 2));
     sums_.padded_k = panels.padded_k, sums_.padded_d = panels.padded_d;
@@ -148,8 +148,9 @@ class WideBackward {
       launch(sparse_components_kernel<T>, of.k * shares, kThreads, sizeof(SparseMemory),
              runtime_.stream, of, panels, chunk, operands_, sums_, shares, moments_);
     const int64_t columns = divide_up(panels.padded_d, TermStage<T>::kCoordinates);
-    launch(dense_components_kernel<T>, sums_.parts * panels.tiles() * columns, kThreads,
-           sizeof(DenseMemory<T>), runtime_.stream, of, panels, chunk, operands_, sums_, moments_);
+    for (const auto kernel : {dense_components_kernel<T, true>, dense_components_kernel<T, false>})
+      launch(kernel, sums_.parts * panels.tiles() * columns, kThreads, sizeof(DenseMemory<T>),
+             runtime_.stream, of, panels, chunk, operands_, sums_, moments_);
   }
 
   void settle(const Problem& points, const Panels<T>& panels) const {

@@ -20,27 +20,39 @@ __device__ inline void for_each_column(int64_t tile, int64_t components, const B
 template <class T>
 __device__ inline void write_scores(const Column<T>& to, const Problem& problem, int64_t first,
                                     int64_t tile, const T (&score)[kEach<T>][kEach<T>]) {
-  const int64_t half = kWide<T> / 2, row = first + row_of_thread() * kWidth<T>;
-  T* start = &to.at(row, tile * kWide<T> + column_of_thread() * kWidth<T>);
+  const bool whole = in_pieces(to, problem.k);
   PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
-    const bool there = first + place<T>(row_of_thread(), i) < problem.n;
-    T* at = start;
-    PYVAE_UNROLL for (int j = 0; j < kEach<T>; ++j) {
-      if (there && tile * kWide<T> + place<T>(column_of_thread(), j) < problem.k) *at = score[i][j];
-      at += j == kWidth<T> - 1 ? (half - kWidth<T> + 1) * to.stride[1] : to.stride[1];
+    const int64_t n = first + place<T>(row_of_thread(), i);
+    PYVAE_UNROLL for (int half = 0; n < problem.n && half < 2; ++half) {
+      const int64_t k = tile * kWide<T> + place<T>(column_of_thread(), half * kWidth<T>);
+      Piece<T> piece;
+      PYVAE_UNROLL for (int j = 0; j < kWidth<T>; ++j) piece.value[j] =
+          score[i][half * kWidth<T> + j];
+      if (whole && k < problem.k) store_piece(&to.at(n, k), piece);
+      PYVAE_UNROLL for (int j = 0; !whole && j < kWidth<T>; ++j) {
+        if (k + j < problem.k) to.at(n, k + j) = piece.value[j];
+      }
     }
-    start += i == kWidth<T> - 1 ? (half - kWidth<T> + 1) * to.stride[0] : to.stride[0];
   }
 }
 
-// Turns what the block has written into log p(z | x), a point a row of threads.
+// Turns what the block has written into log p(z | x), a point a warp.
 template <class T>
 __device__ void normalise_tile(const Column<T>& log_posterior, const Column<T>& log_prob,
                                const Problem& problem, int64_t first) {
+  const int warp = int(threadIdx.x) / kWarp, lane = int(threadIdx.x) % kWarp;
   const int64_t end = smaller(first + kWide<T>, problem.n);
-  for (int64_t n = first + row_of_thread(); n < end; n += kSide)
-    for (int64_t k = column_of_thread(); k < problem.k; k += kSide)
-      normalise(&log_posterior.at(n, k), 1, log_prob.at(n));
+  const bool whole = in_pieces(log_posterior, problem.k);
+  for (int64_t n = first + warp; n < end; n += kWarps) {
+    const T value = log_prob.at(n);
+    for (int64_t k = lane * kWidth<T>; whole && k < problem.k; k += kWarp * kWidth<T>) {
+      Piece<T> piece = load_piece(&log_posterior.at(n, k));
+      normalise(piece.value, kWidth<T>, value);
+      store_piece(&log_posterior.at(n, k), piece);
+    }
+    for (int64_t k = lane; !whole && k < problem.k; k += kWarp)
+      normalise(&log_posterior.at(n, k), 1, value);
+  }
 }
 
 // Operands: x, log_weights, means, logvars -> [log_posterior | component,] log_prob.

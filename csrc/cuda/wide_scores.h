@@ -18,8 +18,7 @@ class PointReader {
     const Column<const T> from(problem, operand, entry);
     const int64_t row = first + OwnPiece<T>().point;
     row_ = &from.at(smaller(row, problem.n - 1)), stride_ = from.stride[1];
-    whole_ = stride_ == 1 && d_ % kWidth<T> == 0 && from.stride[0] % kWidth<T> == 0 &&
-             reinterpret_cast<uintptr_t>(from.data) % sizeof(Piece<T>) == 0;
+    whole_ = in_pieces(from, d_);
   }
 
   // Zeros behind the last coordinate.
