@@ -13,7 +13,7 @@ namespace pyvae {
 namespace {
 
 // Points of a word of survivors.
-inline constexpr int kWordBits = 32, kWarp = 32, kWarps = kThreads / kWarp;
+inline constexpr int kWordBits = 32;
 
 // Which operands an op's backward pass reads and writes by points: the points, their log-densities,
 // what their terms are weighed by, and their gradients (-1: it has none).
