@@ -76,14 +76,6 @@ class ComponentSums {
 
   // Of the points of a range; all threads of the block come. The next call needs a barrier.
   __device__ void run(Range range) {
-    const int own = row_of_thread();
-    if (own < kOwnComponents) {
-      const T constant = components_.constant(column_ + own);
-      if (column_of_thread() == 0) {
-        memory_.constant[own] = constant;
-        memory_.log_weight[own] = components_.log_weight(column_ + own);
-      }
-    }
     if (range.begin == range.end) clear();
     for (int64_t first = range.begin; first < range.end; first += kGroup<T>) {
       first_ = first, count_ = int(smaller<int64_t>(kGroup<T>, range.end - first));
@@ -93,6 +85,7 @@ class ComponentSums {
 
  private:
   static constexpr bool kSpread = Op::kSpread >= 0, kSample = Op::kSample >= 0;
+  static constexpr int kEach = kGroup<T> / kSide;
 
   // Calls body(to, from) for the number that a thread has of a chunk of coordinates.
   template <class Body>
@@ -111,38 +104,53 @@ class ComponentSums {
       to_.coefficients[threadIdx.x] = to_.log_weights[threadIdx.x] = 0;
   }
 
-  // The loads are all under way before the first number is used.
-  template <class Make>
-  __device__ void load_rows(GroupRows<T>& rows, const Column<const T>& from, int64_t d,
-                            const Make& make) const {
-    constexpr int kEach = kGroup<T> / kSide;
-    T found[kEach];
-    PYVAE_UNROLL for (int i = 0; i < kEach; ++i) {
-      const int n = i * kSide + row_of_thread();
-      found[i] = n < count_ && d < problem_.d ? from.at(first_ + n, d) : T(0);
-    }
-    PYVAE_UNROLL for (int i = 0; i < kEach; ++i)
-        rows.of[i * kSide + row_of_thread()][column_of_thread()] =
-        d < problem_.d ? make(found[i]) : T(0);
+  // What a thread reads of kSide coordinates of the group; zero where there is nothing.
+  __device__ void fetch(const Column<const T>& from, int64_t d, T (&found)[kEach]) const {
+    const int64_t own = (first_ + row_of_thread()) * from.stride[0] + d * from.stride[1];
+    const int there = d < problem_.d ? count_ - row_of_thread() : 0;
+    PYVAE_UNROLL for (int i = 0; i < kEach; ++i) found[i] =
+        i * kSide < there ? from.data[own + i * kSide * from.stride[0]] : T(0);
   }
-
+  __device__ static void keep(GroupRows<T>& rows, const T (&found)[kEach]) {
+    PYVAE_UNROLL for (int i = 0; i < kEach; ++i)
+        rows.of[i * kSide + row_of_thread()][column_of_thread()] = found[i];
+  }
   __device__ static void clear_own(GroupRows<T>& rows) {
     PYVAE_UNROLL for (T& number : rows.of[threadIdx.x]) number = 0;
   }
 
-  // Barriers before and behind. Every thread then clears the row of its own point where that must
-  // not meet the components' numbers: 0 * inf is NaN.
-  __device__ void load(int64_t first_d, bool skip, bool skip_sample) const {
-    const int64_t d = first_d + column_of_thread();
-    __syncthreads();
-    load_rows(memory_.points, points_, d, [](T x) { return x; });
-    if constexpr (kSpread)
-      load_rows(memory_.spreads, spreads_, d, [](T logvar) { return exp(T(0.5) * logvar); });
-    if constexpr (kSample) load_rows(memory_.samples, samples_, d, [](T x) { return x; });
+  __device__ void load_constants() const {
     const int own = row_of_thread();
-    if (own < kOwnComponents) {
-      memory_.scale[column_of_thread()].of[own] = components_.scale(column_ + own, d);
-      memory_.shift[column_of_thread()].of[own] = components_.shift(column_ + own, d);
+    if (own >= kOwnComponents) return;
+    const T constant = components_.constant(column_ + own);
+    if (column_of_thread() != 0) return;
+    memory_.constant[own] = constant;
+    memory_.log_weight[own] = components_.log_weight(column_ + own);
+  }
+
+  // All loads are under way before the first number is used. Barriers before and behind; then
+  // every thread clears the row of its own point where that must not meet the components' numbers:
+  // 0 * inf is NaN.
+  __device__ void load(int64_t first_d, bool begin, bool skip, bool skip_sample) const {
+    const int64_t d = first_d + column_of_thread();
+    T point[kEach], spread[kEach], sample[kEach];
+    fetch(points_, d, point);
+    if constexpr (kSpread) fetch(spreads_, d, spread);
+    if constexpr (kSample) fetch(samples_, d, sample);
+    const int own = row_of_thread() % kOwnComponents;
+    const T scale = components_.scale(column_ + own, d),
+            shift = components_.shift(column_ + own, d);
+    if (begin) load_constants();
+    __syncthreads();
+    keep(memory_.points, point);
+    if constexpr (kSpread) {
+      PYVAE_UNROLL for (T& logvar : spread) logvar = d < problem_.d ? exp(T(0.5) * logvar) : T(0);
+      keep(memory_.spreads, spread);
+    }
+    if constexpr (kSample) keep(memory_.samples, sample);
+    if (row_of_thread() < kOwnComponents) {
+      memory_.scale[column_of_thread()].of[own] = scale;
+      memory_.shift[column_of_thread()].of[own] = shift;
     }
     __syncthreads();
     if (skip) {
@@ -156,7 +164,7 @@ class ComponentSums {
   // In the order of scores.h, which leaves the bits of the forward pass.
   template <bool kWithSpread>
   __device__ void add_squares(const GroupRows<T>& rows, T (&sum)[kOwnComponents]) const {
-    PYVAE_UNROLL for (int d = 0; d < kSide; ++d) {
+    PYVAE_UNROLL_FOUR for (int d = 0; d < kSide; ++d) {
       const T x = rows.of[threadIdx.x][d];
       const OfOwn<T> scale = memory_.scale[d], shift = memory_.shift[d];
       PYVAE_UNROLL for (int c = 0; c < kOwnComponents; ++c) {
@@ -179,6 +187,7 @@ class ComponentSums {
   __device__ void weigh(const State& state, const T (&squares)[kOwnComponents],
                         const T (&sample_squares)[kOwnComponents]) const {
     const int n = int(threadIdx.x), warp = n / kWarp;
+    T total[kOwnComponents], weights[kOwnComponents];
     PYVAE_UNROLL for (int c = 0; c < kOwnComponents; ++c) {
       const int64_t k = column_ + c;
       Coefficients<T> found;
@@ -191,14 +200,19 @@ class ComponentSums {
         found = state.coefficients(problem_, entry_, first_ + n, k, l, by, memory_.log_weight[c],
                                    memory_.constant[c]);
       }
-      if (n < kGroup<T>) {
-        memory_.by_score[n].of[c] = found.by_score;
-        if constexpr (kSample) memory_.by_logit[n].of[c] = found.by_logit;
-      }
-      const T both = kSample ? found.by_score + found.by_logit : found.by_score;
-      const T total = sum_over_lanes(both, kWarp);
-      const T weights = Op::kOwnWeights ? sum_over_lanes(found.by_log_weight, kWarp) : total;
-      if (n % kWarp == 0) memory_.totals[warp][0][c] = total, memory_.totals[warp][1][c] = weights;
+      total[c] = kSample ? found.by_score + found.by_logit : found.by_score;
+      weights[c] = Op::kOwnWeights ? found.by_log_weight : total[c];
+      if (n >= kGroup<T>) continue;
+      memory_.by_score[n].of[c] = found.by_score;
+      if constexpr (kSample) memory_.by_logit[n].of[c] = found.by_logit;
+    }
+    PYVAE_UNROLL for (int c = 0; c < kOwnComponents; ++c) {
+      total[c] = sum_over_lanes(total[c], kWarp);
+      weights[c] = Op::kOwnWeights ? sum_over_lanes(weights[c], kWarp) : total[c];
+    }
+    if (n % kWarp != 0) return;
+    PYVAE_UNROLL for (int c = 0; c < kOwnComponents; ++c) {
+      memory_.totals[warp][0][c] = total[c], memory_.totals[warp][1][c] = weights[c];
     }
   }
 
@@ -260,22 +274,21 @@ class ComponentSums {
 
   // The last coordinates stay in shared memory between the scores and the sums.
   __device__ void add_group(bool begin) const {
-    const int64_t own = first_ + smaller(int(threadIdx.x), count_ - 1);
-    const State state(problem_, entry_, own, 1);
-    const bool scores = Op::kScores && int(threadIdx.x) < kGroup<T>;
-    const bool skip = int(threadIdx.x) < count_ && state.skips();
-    const bool skip_sample = int(threadIdx.x) < count_ && state.skips_sample();
+    const int n = int(threadIdx.x);
+    const State state(problem_, entry_, first_ + smaller(n, count_ - 1), 1);
+    const bool skip = n < count_ && state.skips(), skip_sample = n < count_ && state.skips_sample();
     T squares[kOwnComponents] = {}, sample_squares[kOwnComponents] = {};
     const int64_t last = larger<int64_t>(divide_up(problem_.d, kSide) - 1, 0) * kSide;
-    for (int64_t d = Op::kScores ? 0 : last; d <= last; d += kSide) {
-      load(d, skip, skip_sample);
-      if (!scores) continue;
+    const int64_t first_d = Op::kScores ? 0 : last;
+    for (int64_t d = first_d; d <= last; d += kSide) {
+      load(d, begin && d == first_d, skip, skip_sample);
+      if (!Op::kScores || n >= kGroup<T>) continue;
       add_squares<kSpread>(memory_.points, squares);
       if constexpr (kSample) add_squares<false>(memory_.samples, sample_squares);
     }
     weigh(state, squares, sample_squares);
     for (int64_t d = last; d >= 0; d -= kSide) {
-      if (d != last) load(d, skip, skip_sample);
+      if (d != last) load(d, false, skip, skip_sample);
       __syncthreads();
       if (d == last) add_totals(begin);
       add_chunk(d, begin);
