@@ -48,7 +48,7 @@ namespace {
 PYVAE_HD inline int64_t batch_offset(const Problem& problem, const Operand& of, int64_t entry) {
   if (problem.batch_rank <= 1) return entry * of.batch_stride[0];
   int64_t total = 0;
-  for (int dim = problem.batch_rank - 1; dim >= 0; --dim) {
+  PYVAE_SELDOM for (int dim = problem.batch_rank - 1; dim >= 0; --dim) {
     total += entry % problem.batch_size[dim] * of.batch_stride[dim];
     entry /= problem.batch_size[dim];
   }

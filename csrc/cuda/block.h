@@ -12,7 +12,7 @@ namespace pyvae {
 namespace {
 
 inline constexpr int kSide = 16;
-inline constexpr int kThreads = kSide * kSide;
+inline constexpr int kThreads = kSide * kSide, kWarp = 32, kWarps = kThreads / kWarp;
 inline constexpr unsigned kAllLanes = ~0u;
 
 __device__ inline int column_of_thread() { return int(threadIdx.x) % kSide; }

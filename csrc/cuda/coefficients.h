@@ -6,7 +6,7 @@
 // operands of the arguments and of their gradients (-1: there is none); kParameters, kWeighted, and
 // kByParameters, the first of the gradients of the last two or three; kScores (are scores needed),
 // kOwnWeights (has log_weights a coefficient of its own), kSpreadOffset, kMoments (are the sums
-// those of an EM step); and State, what it keeps of a point.
+// those of an EM step); and State, what it keeps of a point, which so many lanes make together.
 #pragma once
 
 #include "cuda/block.h"
@@ -18,6 +18,8 @@ template <class T>
 struct Coefficients {
   T by_score = 0, by_logit = 0, by_log_weight = 0;
 };
+
+struct Nothing {};
 
 // What the ops with one kind of points have not.
 struct OnlyPoints {
@@ -37,7 +39,7 @@ struct LogProbGradient : OnlyPoints {
   struct State {
     T weight, log_prob;
 
-    __device__ State(const Problem& problem, int64_t entry, int64_t n)
+    __device__ State(const Problem& problem, int64_t entry, int64_t n, int = kSide)
         : weight(Column<const T>(problem, 0, entry).at(n)),
           log_prob(Column<const T>(problem, 5, entry).at(n)) {}
     __device__ bool skips() const { return log_prob == -kInfinity<T>; }
@@ -67,12 +69,12 @@ struct PosteriorGradients : OnlyPoints {
     T rest;
     bool skip;
 
-    // A row of threads shares the sum over the components.
-    __device__ State(const Problem& problem, int64_t entry, int64_t n) {
+    __device__ State(const Problem& problem, int64_t entry, int64_t n, int lanes = kSide) {
       const PosteriorGradient<T> by{problem, 0, 1, 6};
       T sum = 0;
-      for (int64_t k = column_of_thread(); k < problem.k; k += kSide) sum += by.masked(entry, n, k);
-      rest = Column<const T>(problem, 1, entry).at(n) - sum_over_lanes(sum);
+      PYVAE_UNROLL_FOUR for (int64_t k = int(threadIdx.x) % lanes; k < problem.k; k += lanes) sum +=
+          by.masked(entry, n, k);
+      rest = Column<const T>(problem, 1, entry).at(n) - sum_over_lanes(sum, lanes);
       skip = Column<const T>(problem, 7, entry).at(n) == -kInfinity<T>;
     }
     __device__ bool skips() const { return skip; }

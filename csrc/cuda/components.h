@@ -27,27 +27,32 @@ struct ComponentView {
   __device__ ComponentView(const Problem& problem, int first, bool weighted, int64_t entry)
       : from(problem, first, entry, weighted), k(problem.k), d(problem.d) {}
 
-  __device__ bool counts(int64_t column, int64_t coordinate) const {
-    return column < k && coordinate < d && from.alive(column);
+  __device__ bool there(int64_t column, int64_t coordinate) const {
+    return column < k && coordinate < d;
   }
+  __device__ bool counts(int64_t column, int64_t coordinate) const {
+    return there(column, coordinate) && from.alive(column);
+  }
+  // What is there is read before it is known to count, so that no load waits for another.
   __device__ T scale(int64_t column, int64_t coordinate) const {
-    return counts(column, coordinate) ? exp(T(-0.5) * from.logvar(column, coordinate)) : T(0);
+    const T logvar = there(column, coordinate) ? from.logvar(column, coordinate) : T(0);
+    return counts(column, coordinate) ? exp(T(-0.5) * logvar) : T(0);
   }
   __device__ T shift(int64_t column, int64_t coordinate) const {
-    return counts(column, coordinate) ? from.mean(column, coordinate) : T(0);
+    const T mean = there(column, coordinate) ? from.mean(column, coordinate) : T(0);
+    return counts(column, coordinate) ? mean : T(0);
   }
   __device__ T log_weight(int64_t column) const {
     return column < k && from.alive(column) ? from.log_weight(column) : T(0);
   }
   // log weight - sum log sigma - D/2 log 2 pi, by a row of threads; -inf of what does not count.
   __device__ T constant(int64_t column) const {
+    const T weight = column < k ? from.log_weight(column) : -kInfinity<T>;
     double log_scale = 0;
-    const bool alive = column < k && from.alive(column);
-    for (int64_t i = column_of_thread(); alive && i < d; i += kSide)
+    for (int64_t i = column_of_thread(); there(column, i); i += kSide)
       log_scale += 0.5 * from.logvar(column, i);
     log_scale = sum_over_lanes(log_scale);
-    return alive ? T(from.log_weight(column) - log_scale - 0.5 * kLog2Pi * double(d))
-                 : -kInfinity<T>;
+    return weight == -kInfinity<T> ? weight : T(weight - log_scale - 0.5 * kLog2Pi * double(d));
   }
 };
 

@@ -142,7 +142,7 @@ struct ElboGradient {
   struct State {
     ElboPoint<T> point;
 
-    __device__ State(const Problem& problem, int64_t entry, int64_t n)
+    __device__ State(const Problem& problem, int64_t entry, int64_t n, int = kSide)
         : point(problem, entry, n, kOut) {}
     __device__ bool skips() const { return !point.reachable() || !point.dense; }
     __device__ bool skips_sample() const { return !point.reachable(); }

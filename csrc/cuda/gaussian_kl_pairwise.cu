@@ -99,7 +99,7 @@ struct PairwiseGradient {
   static constexpr bool kWeighted = false, kScores = false, kOwnWeights = false, kMoments = false;
 
   struct State {
-    __device__ State(const Problem&, int64_t, int64_t) {}
+    __device__ State(const Problem&, int64_t, int64_t, int = kSide) {}
     __device__ bool skips() const { return false; }
     __device__ bool skips_sample() const { return false; }
     __device__ Coefficients<T> coefficients(const Problem& problem, int64_t entry, int64_t n,

@@ -88,10 +88,17 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int64_t tile = block / columns % tiles, entry = block / columns / tiles;
   const int64_t d = block % columns * kSide + column_of_thread();
   const Parameters<T> from(problem, first, entry, true);
+  constexpr int kRows = kWide<T> / kSide;
+  T weight[kRows], mean[kRows], logvar[kRows];  // read before any is used
+  PYVAE_UNROLL for (int i = 0; i < kRows; ++i) {
+    const int64_t k = tile * kWide<T> + i * kSide + row_of_thread();
+    const bool there = k < problem.k && d < problem.d;
+    weight[i] = there ? from.log_weight(k) : -kInfinity<T>;
+    mean[i] = there ? from.mean(k, d) : T(0), logvar[i] = there ? from.logvar(k, d) : T(0);
+  }
   Spread<T> own;
-  for (int c = row_of_thread(); d < problem.d && c < kWide<T>; c += kSide) {
-    const int64_t k = tile * kWide<T> + c;
-    if (k < problem.k && from.alive(k)) own.add(from.mean(k, d), from.logvar(k, d));
+  PYVAE_UNROLL for (int i = 0; i < kRows; ++i) {
+    if (weight[i] != -kInfinity<T>) own.add(mean[i], logvar[i]);
   }
   const Spread<T> total = add_rows(own);
   if (row_of_thread() == 0 && d < problem.d) found[(entry * tiles + tile) * problem.d + d] = total;

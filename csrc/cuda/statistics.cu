@@ -33,24 +33,19 @@ __device__ void write_moments(const Problem& problem, int64_t entry, int64_t k, 
 }
 
 struct WriteMoments {
-  template <class Shape>
   struct Of {
-    const TotalSums<Shape>& sums;
-    int c;
-    __device__ double coefficient() const { return sums.coefficient(c); }
-    __device__ double z(int64_t d) const { return sums.z(c, d); }
-    __device__ double square(int64_t d) const { return sums.square(c, d); }
+    const OwnSums& sums;
+    int64_t own, dimension;
+    __device__ double coefficient() const { return sums.coefficients[own]; }
+    __device__ double z(int64_t d) const { return sums.z[own * dimension + d]; }
+    __device__ double square(int64_t d) const { return sums.squares[own * dimension + d]; }
   };
-  template <class Shape, class View>
-  __device__ static void write(const Problem& problem, const View& components, int64_t entry,
-                               int64_t column, const TotalSums<Shape>& sums) {
-    using T = typename Shape::T;
-    for (int c = row_of_thread(); c < Shape::kColumns; c += kSide) {
-      const bool alive = components.constant(column + c) != -kInfinity<T>;
-      write_moments<T>(
-          problem, entry, column + c, alive,
-          [&](int64_t d) { return components.scale(column + c, d); }, Of<Shape>{sums, c});
-    }
+  template <class T>
+  __device__ static void write(const Problem& problem, const ComponentView<T>& components,
+                               int64_t entry, int64_t k, int own, const OwnSums& sums) {
+    write_moments<T>(
+        problem, entry, k, components.constant(k) != -kInfinity<T>,
+        [&](int64_t d) { return components.scale(k, d); }, Of{sums, own, problem.d});
   }
 };
 
@@ -80,8 +75,7 @@ void statistics_of_few(const Problem& problem, const Runtime& runtime) {
   const auto plan = BackwardPlan::of<Shape>(problem, false, true);
   double* const sums =
       run_sums<Responsibilities<T>, Shape>(as_backward(problem), runtime, plan, false);
-  launch(finish_kernel<WriteMoments, Shape>, plan.tiles, kThreads, 0, runtime.stream, problem, 1,
-         true, plan, sums);
+  finish_sums<WriteMoments, T>(problem, runtime, 1, true, plan, sums);
 }
 
 inline constexpr PointOperands kStatisticsOperands = {0, kStrip, kSampleWeight, -1,

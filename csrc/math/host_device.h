@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Marks a formula as callable from CUDA kernels too. The only place that asks which compiler reads
-// it.
+// Marks a formula as callable from CUDA kernels too, and a loop as one that seldom runs: on a GPU
+// its code is kept short. The only place that asks which compiler reads it.
 #pragma once
 
 #ifdef __CUDACC__
 #define PYVAE_HD __host__ __device__
+#define PYVAE_SELDOM _Pragma("unroll 1")
 #else
 #define PYVAE_HD
+#define PYVAE_SELDOM
 #endif
