@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // KL divergence between Gaussians given by Cholesky factors on the GPU: the formulas of
-// rows/gaussian_kl_tril.cpp, a thread a column of the right-hand side [mean_q - mean_p | Lq].
-#include "cuda/block.h"
+// rows/gaussian_kl_tril.cpp, by tiles. A thread has a column of the right-hand side
+// [Lq | mean_q - mean_p], in registers a tile's height at a time; tiles of Lp are in shared memory.
+#include "cuda/triangular.h"
 #include "cuda/tuning.h"
 #include "kernels.h"
 #include "math/scales.h"
@@ -9,7 +10,7 @@
 namespace pyvae {
 namespace {
 
-// The threads that share a batch entry: a block, or a part of a warp.
+// The threads that share a batch entry: a block, a warp or a part of one.
 struct Group {
   int lanes, lane;
   int64_t index;
@@ -26,84 +27,6 @@ struct Group {
   }
 };
 
-template <class T>
-struct Factor {
-  const T *mean, *tril;
-  int64_t mean_stride, row, column;
-
-  __device__ Factor(const Problem& problem, int first, int64_t entry)
-      : mean(data_of<const T>(problem, first, entry)),
-        tril(data_of<const T>(problem, first + 1, entry)),
-        mean_stride(problem.operand[first].stride[0]),
-        row(problem.operand[first + 1].stride[0]),
-        column(problem.operand[first + 1].stride[1]) {}
-  __device__ T at(int64_t i, int64_t j) const { return tril[i * row + j * column]; }
-  __device__ T scale(int64_t i) const { return at(i, i); }
-  __device__ T location(int64_t i) const { return mean[i * mean_stride]; }
-};
-
-// One batch entry: [z | M] in `right`, and [y | W] in `weighted` where gradients are wanted, by
-// rows of d + 1. Column c begins at row c - 1.
-template <class T>
-struct TrilPair {
-  Factor<T> q, p;
-  int64_t d;
-  T *right, *weighted;
-
-  __device__ TrilPair(const Problem& problem, int first, int64_t entry, T* memory)
-      : q(problem, first, entry),
-        p(problem, first + 2, entry),
-        d(problem.d),
-        right(memory),
-        weighted(memory + problem.d * (problem.d + 1)) {}
-
-  __device__ int64_t at(int64_t i, int64_t c) const { return i * (d + 1) + c; }
-  __device__ static int64_t first_row(int64_t c) { return c == 0 ? 0 : c - 1; }
-
-  // right = Lp^-1 [mean_q - mean_p | Lq], a column a thread.
-  __device__ void solve(const Group& group) const {
-    for (int64_t c = group.lane; c <= d; c += group.lanes) {
-      const int64_t first = first_row(c);
-      for (int64_t i = first; i < d; ++i) {
-        T sum = c == 0 ? q.location(i) - p.location(i) : q.at(i, c - 1);
-        for (int64_t j = first; j < i; ++j) sum -= p.at(i, j) * right[at(j, c)];
-        // Of q = p, M_ii is 1 and everything else exactly zero, multiply-adds or not.
-        right[at(i, c)] = sum / p.scale(i);
-      }
-    }
-  }
-
-  __device__ T scale_divergence(int64_t i) const {
-    return gaussian_scale_kl(q.scale(i), p.scale(i));
-  }
-
-  // This thread's part of the divergence: a column in T, and the columns in double.
-  __device__ double divergence(const Group& group) const {
-    double total = 0;
-    for (int64_t i = group.lane; i < d; i += group.lanes) total += double(scale_divergence(i));
-    for (int64_t c = group.lane; c <= d; c += group.lanes) {
-      T squares = 0;
-      for (int64_t i = c; i < d; ++i) squares += right[at(i, c)] * right[at(i, c)];
-      total += 0.5 * double(squares);
-    }
-    return total;
-  }
-
-  // weighted = upstream Lp^-T [z | N] in the lower triangle, a column a thread.
-  __device__ void solve_transposed(const Group& group, T upstream) const {
-    for (int64_t c = group.lane; c <= d; c += group.lanes) {
-      const int64_t first = first_row(c);
-      for (int64_t i = d - 1; i >= first; --i) {
-        const bool diagonal = c > 0 && i == first;
-        T sum = diagonal ? gaussian_scale_kl_slope(q.scale(i), p.scale(i)) : right[at(i, c)];
-        for (int64_t j = i + 1; j < d; ++j) sum -= p.at(j, i) * weighted[at(j, c)];
-        weighted[at(i, c)] = sum / p.scale(i);
-      }
-      for (int64_t i = first; i < d; ++i) weighted[at(i, c)] *= upstream;
-    }
-  }
-};
-
 // Partial sums of the threads of a group, added up in all of them. `shared` has one a warp.
 template <class T>
 __device__ T sum_over_group(const Group& group, T value, T* shared) {
@@ -117,104 +40,404 @@ __device__ T sum_over_group(const Group& group, T value, T* shared) {
   return total;
 }
 
-// Operands: the four arguments -> kl. Groups take one entry after the other, each as often as the
-// others of its warp or block, for they wait for each other.
 template <class T>
-__global__ void __launch_bounds__(kThreads, 1)
-    tril_kernel(const __grid_constant__ Problem problem, int lanes, int64_t groups, T* scratch) {
-  double* const shared = &shared_memory<double>();
-  const Group group(lanes);
-  T* const memory = scratch + group.index * problem.d * (problem.d + 1);
-  for (int64_t first = 0; first < problem.batch; first += groups) {
-    const int64_t entry = first + group.index;
-    const bool there = entry < problem.batch && group.index < groups;
-    double part = 0;
-    if (there) {
-      const TrilPair<T> pair(problem, 0, entry, memory);
-      pair.solve(group);
-      part = pair.divergence(group);
-    }
-    const double total = sum_over_group(group, part, shared);
-    if (there && group.lane == 0) *data_of<T>(problem, 4, entry) = T(total);
-  }
-}
+struct Factor {
+  const T *mean, *tril;
+  int64_t mean_stride, row, column;
 
-// Operands: the gradient of the result, the four arguments, then their gradients.
+  __device__ Factor(const Problem& problem, int first, int64_t entry)
+      : mean(data_of<const T>(problem, first, entry)),
+        tril(data_of<const T>(problem, first + 1, entry)),
+        mean_stride(problem.operand[first].stride[0]),
+        row(problem.operand[first + 1].stride[0]),
+        column(problem.operand[first + 1].stride[1]) {}
+  __device__ T at(int i, int j) const { return tril[i * row + j * column]; }
+  __device__ T scale(int i) const { return at(i, i); }
+  __device__ T location(int i) const { return mean[i * mean_stride]; }
+};
+
+// How a matrix is cut into tiles, and what is kept of an entry.
+template <class T, int kSize>
+struct Tiling {
+  int d, blocks, padded, pitch;
+
+  PYVAE_HD explicit Tiling(int64_t d_)
+      : d(int(d_)),
+        blocks(int(larger<int64_t>(1, divide_up(d_, kSize)))),
+        padded(blocks * kSize),
+        pitch(padded + kWidth<T>) {}
+
+  // A column of tiles of Lp; inverses of its diagonal, and the difference of the means.
+  PYVAE_HD int64_t staged() const { return int64_t(blocks) * kSize * kSize + 2 * kSize; }
+  PYVAE_HD int64_t matrix() const { return int64_t(padded) * pitch; }
+};
+
+// Where a group keeps these: [M | z], and [W | y] where gradients are wanted, by rows. The vector
+// stands in the place of the last column of M, of which there is only the diagonal element: that is
+// behind the last row.
 template <class T>
-__global__ void __launch_bounds__(kThreads, 1)
-    tril_backward_kernel(const __grid_constant__ Problem problem, int lanes, int64_t groups,
-                         T* scratch) {
-  T* const shared = &shared_memory<T>();
-  const Group group(lanes);
-  const int64_t d = problem.d;
-  T* const memory = scratch + group.index * 2 * d * (d + 1);
-  for (int64_t first = 0; first < problem.batch; first += groups) {
-    const int64_t last = smaller(first + groups, problem.batch) - 1;
-    const bool there = first + group.index <= last;
-    const int64_t entry = smaller(first + group.index, last);  // groups past it only wait
-    const TrilPair<T> pair(problem, 1, entry, memory);
-    T poison = 0;  // NaN where a diagonal element is no positive normal number, or one below is NaN
-    for (int64_t i = group.lane; there && i < d; i += group.lanes) {
-      const T value = pair.scale_divergence(i);
-      if (value != value) poison = value;
-      for (int64_t j = 0; j < i; ++j) {
-        if (pair.q.at(i, j) != pair.q.at(i, j)) poison = pair.q.at(i, j);
-        if (pair.p.at(i, j) != pair.p.at(i, j)) poison = pair.p.at(i, j);
+struct Workspace {
+  T *staged, *right, *weighted;
+  bool pieces;  // whether rows of Lp can be read so
+};
+
+// One batch entry, of which a thread has a column.
+template <class T, int kSize>
+class TrilPair : Tiling<T, kSize> {
+  using Tiling<T, kSize>::d;
+  using Tiling<T, kSize>::blocks;
+  using Tiling<T, kSize>::padded;
+  using Tiling<T, kSize>::pitch;
+
+ public:
+  __device__ TrilPair(const Problem& problem, int first, int64_t entry, const Group& group,
+                      const Workspace<T>& memory)
+      : Tiling<T, kSize>(problem.d),
+        q_(problem, first, entry),
+        p_(problem, first + 2, entry),
+        group_(group),
+        memory_(memory),
+        inverse_(memory.staged + int64_t(blocks) * kSize * kSize),
+        gap_(inverse_ + kSize) {}
+
+  // Calls body(column) for the columns of a thread, as often in all of them: for some there are
+  // none left.
+  template <class Body>
+  __device__ void for_each_column(const Body& body) const {
+    for (int first = 0; first < padded; first += group_.lanes) body(first + group_.lane);
+  }
+  __device__ bool is_gap(int column) const { return column == padded - 1; }
+
+  __device__ T scale_divergence(int i) const {
+    return i < d ? gaussian_scale_kl(q_.scale(i), p_.scale(i)) : T(0);
+  }
+
+  // [M | z] = Lp^-1 [Lq | mean_q - mean_p]. Returns the sum of a column's squares, without the
+  // diagonal.
+  __device__ T solve(int column) const {
+    // Of q = p it is 1, and everything else exactly zero, multiply-adds or not.
+    const T quotient = column < d ? q_.scale(column) / p_.scale(column) : T(1);
+    T squares = 0;
+    for (int block = 0; block < blocks; ++block) {
+      T x[kSize];
+      load(x, block, column);
+      group_.wait();
+      stage(block, block + 1, [&](int i, int& row, int& of) { row = block, of = block - i; });
+      group_.wait();
+      if (!has_begun(block, column)) continue;
+      PYVAE_UNROLL for (int i = 0; is_gap(column) && i < kSize; ++i) x[i] = gap_[i];
+      for (int before = first_block(column); before < block; ++before)
+        subtract_product(x, tile(block - before), kSize, [&](int k) {
+          Piece<T> own;
+          PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
+            own.value[i] = *at(memory_.right, before * kSize + k + i, column);
+          }
+          return own;
+        });
+      squares += solve_tile(x, tile(0), inverse_, own_row(block, column), quotient);
+      if (memory_.right) store(memory_.right, x, block, column);
+    }
+    if (memory_.right && is_gap(column)) *corner(memory_.right) = quotient;
+    return squares;
+  }
+
+  // [W | y] = upstream Lp^-T [N | z] in the lower triangle; N is M but for its diagonal.
+  __device__ void weigh(int column, T upstream, T* by_tril) const {
+    const T slope = column < d ? gaussian_scale_kl_slope(q_.scale(column), p_.scale(column)) : T(0);
+    for (int block = blocks - 1; block >= 0; --block) {
+      if (blocks > 1) {
+        group_.wait();
+        stage(block, blocks - block,
+              [&](int i, int& row, int& of) { row = block + i, of = block; });
+        group_.wait();
       }
+      if (column >= padded) continue;
+      T x[kSize] = {};
+      if (has_begun(block, column)) {
+        const int own = own_row(block, column);
+        PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
+          const T value = *at(memory_.right, block * kSize + i, column);
+          x[i] = upstream * (i == own ? slope : value);
+        }
+        for (int later = block + 1; later < blocks; ++later)
+          subtract_transposed_product(x, tile(later - block), [&](int k) {
+            return *at(memory_.weighted, later * kSize + k, column);
+          });
+        solve_transposed_tile(x, tile(0), inverse_, own);
+        store(memory_.weighted, x, block, column);
+      }
+      if (is_gap(column)) {
+        PYVAE_UNROLL for (int i = 0; i < kSize; ++i) x[i] = 0;
+        if (block == blocks - 1)
+          x[kSize - 1] = *corner(memory_.weighted) = upstream * slope * inverse_[kSize - 1];
+      }
+      if (by_tril && column < d) write(by_tril, x, block, column);
     }
-    const T upstream = *data_of<const T>(problem, 0, entry) + sum_over_group(group, poison, shared);
-    if (there) {
-      pair.solve(group);
-      pair.solve_transposed(group, upstream);
-    }
-    group.wait();
-    T* const by_mean_q = data_of<T>(problem, 5, entry);
-    T* const by_tril_q = data_of<T>(problem, 6, entry);
-    T* const by_mean_p = data_of<T>(problem, 7, entry);
-    T* const by_tril_p = data_of<T>(problem, 8, entry);
-    for (int64_t i = group.lane; there && i < d; i += group.lanes) {
-      const T value = pair.weighted[pair.at(i, 0)];
+  }
+
+  __device__ void write_means(T* by_mean_q, T* by_mean_p) const {
+    for (int i = group_.lane; i < d; i += group_.lanes) {
+      const T value = *at(memory_.weighted, i, padded - 1);
       if (by_mean_q) by_mean_q[i] = value;
       if (by_mean_p) by_mean_p[i] = -value;
     }
-    for (int64_t element = group.lane; there && element < d * d; element += group.lanes) {
-      const int64_t i = element / d, j = element % d;
-      if (by_tril_q) by_tril_q[element] = j <= i ? pair.weighted[pair.at(i, j + 1)] : T(0);
-      if (!by_tril_p) continue;
-      T sum = 0;
-      for (int64_t c = 0; j <= i && c <= j + 1; ++c)
-        sum -= pair.weighted[pair.at(i, c)] * pair.right[pair.at(j, c)];
-      by_tril_p[element] = sum;
+  }
+
+  // -[W | y] [M | z]' in the lower triangle, a tile a warp or a part of one.
+  __device__ void multiply(T* by_tril) const {
+    const int lane = group_.lane % kSize, step = group_.lanes / kSize;
+    for (int tile = group_.lane / kSize; tile < blocks * blocks; tile += step) {
+      const int row = tile / blocks, column = tile % blocks * kSize + lane;
+      T sum[kSize] = {};
+      for (int block = 0; block * kSize <= smaller(column - lane, row * kSize); ++block) {
+        const T* const left = at(memory_.weighted, row * kSize, block * kSize);
+        const auto right = [&](int k) {
+          return load_piece(at(memory_.right, column, block * kSize + k));
+        };
+        if (block == row)
+          subtract_triangular_product(sum, left, pitch, right);
+        else
+          subtract_product(sum, left, pitch, right);
+      }
+      if (tile % blocks < blocks - 1) {
+        const T z = *at(memory_.right, column, padded - 1);
+        PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
+          sum[i] -= *at(memory_.weighted, row * kSize + i, padded - 1) * z;
+        }
+      }
+      if (row == blocks - 1 && is_gap(column))
+        sum[kSize - 1] -= *corner(memory_.weighted) * *corner(memory_.right);
+      PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
+        if (column > row * kSize + i) sum[i] = 0;
+      }
+      if (column < d) write(by_tril, sum, row, column);
     }
-    group.wait();  // before the next entry takes the memory
+  }
+
+ private:
+  __device__ const T* tile(int i) const { return memory_.staged + i * kSize * kSize; }
+  __device__ T* at(T* matrix, int i, int j) const { return matrix + int64_t(i) * pitch + j; }
+  __device__ T* corner(T* matrix) const { return at(matrix, padded - 1, padded); }
+
+  // The block of rows in which a warp's columns begin, and whether that one has.
+  __device__ int first_block(int column) const {
+    return column / kSize == blocks - 1 ? 0 : column / kSize;
+  }
+  __device__ bool has_begun(int block, int column) const {
+    return column < padded && first_block(column) <= block;
+  }
+  // Where in a block the diagonal is, outside of it or not.
+  __device__ int own_row(int block, int column) const {
+    return is_gap(column) ? -1 : column - block * kSize;
+  }
+
+  // A column of Lq; zeros above it.
+  __device__ void load(T (&x)[kSize], int block, int column) const {
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
+      const int row = block * kSize + i;
+      x[i] = row < d && column <= row && !is_gap(column) ? q_.at(row, column) : T(0);
+    }
+  }
+  __device__ void store(T* matrix, const T (&x)[kSize], int block, int column) const {
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) * at(matrix, block * kSize + i, column) = x[i];
+  }
+  __device__ void write(T* to, const T (&x)[kSize], int block, int column) const {
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
+      const int row = block * kSize + i;
+      if (row < d) to[int64_t(row) * d + column] = x[i];
+    }
+  }
+
+  // Tiles of Lp, place(i, row, column) says which, the first of them that of the diagonal in
+  // `block`; the inverse diagonal and the gap there.
+  template <class Place>
+  __device__ void stage(int block, int count, const Place& place) const {
+    constexpr int kRow = kSize / kWidth<T>, kPieces = kSize * kRow;
+    const int pieces = count * kPieces;
+    for (int first = group_.lane; first < pieces; first += kRow * group_.lanes) {
+      Piece<T> piece[kRow];
+      PYVAE_UNROLL for (int n = 0; n < kRow; ++n) {
+        const int index = first + n * group_.lanes;
+        int row = 0, column = 0;
+        place(index / kPieces, row, column);
+        piece[n] = {};
+        if (index < pieces)
+          piece[n] =
+              read(row * kSize + index % kPieces / kRow, column * kSize + index % kRow * kWidth<T>);
+      }
+      PYVAE_UNROLL for (int n = 0; n < kRow; ++n) {
+        const int index = first + n * group_.lanes;
+        if (index < pieces) store_piece(memory_.staged + index * kWidth<T>, piece[n]);
+      }
+    }
+    if (group_.lane >= kSize) return;
+    const int row = block * kSize + group_.lane;
+    inverse_[group_.lane] = row < d ? T(1) / p_.scale(row) : T(1);
+    gap_[group_.lane] = row < d ? q_.location(row) - p_.location(row) : T(0);
+  }
+
+  // Of Lp. What is above the diagonal may be anything.
+  __device__ Piece<T> read(int row, int column) const {
+    Piece<T> piece = {};
+    if (row >= d || column > row) return piece;
+    if (memory_.pieces) return load_piece(p_.tril + row * p_.row + column);
+    PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
+      if (column + i <= row) piece.value[i] = p_.at(row, column + i);
+    }
+    return piece;
+  }
+
+  const Factor<T> q_, p_;
+  const Group& group_;
+  const Workspace<T>& memory_;
+  T *const inverse_, *const gap_;
+};
+
+// What a launch gives its groups.
+template <class T>
+struct Memory {
+  int lanes;
+  int64_t groups, each;  // numbers of shared memory a group has
+  bool pieces;
+  T* scratch;  // null where matrices are in shared memory too
+};
+// Partial sums of the warps of a block come first.
+inline constexpr int kSumBytes = kThreads / 32 * sizeof(double);
+
+template <class T, int kSize>
+__device__ Workspace<T> workspace(const Tiling<T, kSize>& tiling, const Group& group,
+                                  const Memory<T>& memory, int matrices) {
+  T* const shared = reinterpret_cast<T*>(&shared_memory<unsigned char>() + kSumBytes);
+  Workspace<T> of = {shared + int(threadIdx.x) / memory.lanes * memory.each, nullptr, nullptr,
+                     memory.pieces};
+  T* const matrix = memory.scratch ? memory.scratch + group.index * matrices * tiling.matrix()
+                                   : of.staged + tiling.staged();
+  if (matrices > 0) of.right = matrix;
+  if (matrices > 1) of.weighted = matrix + tiling.matrix();
+  return of;
+}
+
+// Groups take one entry after the other, each as often as the others, for those of a warp wait for
+// each other; past the last they only do as if. Calls body(entry, there).
+template <class T, class Body>
+__device__ void for_each_entry(const Problem& problem, const Group& group, const Memory<T>& memory,
+                               const Body& body) {
+  for (int64_t first = 0; first < problem.batch; first += memory.groups) {
+    const int64_t last = smaller(first + memory.groups, problem.batch) - 1;
+    body(smaller(first + group.index, last), first + group.index <= last);
   }
 }
 
-// As many groups as fill a GPU and its scratch memory allows; short rows share warps.
-template <class T, class Kernel>
-void launch_tril(Kernel kernel, const Problem& problem, const Runtime& runtime, int matrices) {
-  int lanes = 2;
-  while (lanes < kThreads && lanes <= problem.d) lanes *= 2;
-  const int threads = lanes > 32 ? lanes : 64;
-  const int64_t each = matrices * problem.d * (problem.d + 1);
-  const int64_t room = kPartialSumBytes / larger<int64_t>(1, each * int64_t(sizeof(T)));
-  const int64_t most = smaller(room, kFullGrid * 2048 / lanes);
-  const int64_t per_block = threads / lanes;
-  const int64_t blocks =
-      smaller(divide_up(problem.batch, per_block), larger<int64_t>(1, most / per_block));
-  const int64_t groups = blocks * per_block;
-  T* const scratch = take<T>(runtime, groups * each);
-  launch(kernel, blocks, threads, (kThreads / 32) * sizeof(double), runtime.stream, problem, lanes,
-         groups, scratch);
+// Enough for two blocks of 256 threads in float.
+template <class T>
+inline constexpr int kResidentBlocks = sizeof(T) == sizeof(float) ? 2 : 1;
+
+// Operands: the four arguments -> kl.
+template <class T, int kSize>
+__global__ void __launch_bounds__(kThreads, kResidentBlocks<T>)
+    tril_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Memory<T> memory,
+                int matrices) {
+  const Group group(memory.lanes);
+  const Tiling<T, kSize> tiling(problem.d);
+  const Workspace<T> work = workspace(tiling, group, memory, matrices);
+  for_each_entry(problem, group, memory, [&](int64_t entry, bool there) {
+    const TrilPair<T, kSize> pair(problem, 0, entry, group, work);
+    double part = 0;
+    pair.for_each_column([&](int column) {
+      part += double(pair.scale_divergence(column)) + 0.5 * double(pair.solve(column));
+    });
+    const double total = sum_over_group(group, part, &shared_memory<double>());
+    if (there && group.lane == 0) *data_of<T>(problem, 4, entry) = T(total);
+  });
+}
+
+// Operands: the gradient of the result, the four arguments, then their gradients.
+template <class T, int kSize>
+__global__ void __launch_bounds__(kThreads, kResidentBlocks<T>)
+    tril_backward_kernel(const __grid_constant__ Problem problem,
+                         const __grid_constant__ Memory<T> memory, int matrices) {
+  const Group group(memory.lanes);
+  const Tiling<T, kSize> tiling(problem.d);
+  const Workspace<T> work = workspace(tiling, group, memory, matrices);
+  for_each_entry(problem, group, memory, [&](int64_t entry, bool there) {
+    const TrilPair<T, kSize> pair(problem, 1, entry, group, work);
+    T poison = 0;  // NaN where a diagonal element is no positive normal number, or a factor has one
+    pair.for_each_column([&](int column) {
+      const T squares = pair.solve(column), divergence = pair.scale_divergence(column);
+      if (squares != squares && !pair.is_gap(column)) poison = squares;
+      if (divergence != divergence) poison = divergence;
+    });
+    const T upstream =
+        *data_of<const T>(problem, 0, entry) + sum_over_group(group, poison, &shared_memory<T>());
+    const auto result = [&](int operand) {
+      return there ? data_of<T>(problem, operand, entry) : nullptr;
+    };
+    T *const by_tril_q = result(6), *const by_tril_p = result(8);
+    pair.for_each_column([&](int column) { pair.weigh(column, upstream, by_tril_q); });
+    group.wait();
+    pair.write_means(result(5), result(7));
+    if (by_tril_p) pair.multiply(by_tril_p);
+  });
+}
+
+template <class T>
+bool in_pieces(const Problem& problem, int operand) {
+  const Operand& of = problem.operand[operand];
+  bool whole = problem.d % kWidth<T> == 0 && of.stride[1] == 1 && of.stride[0] % kWidth<T> == 0 &&
+               reinterpret_cast<uintptr_t>(of.data) % sizeof(Piece<T>) == 0;
+  for (int dim = 0; dim < problem.batch_rank; ++dim)
+    whole = whole && of.batch_stride[dim] % kWidth<T> == 0;
+  return whole;
+}
+
+// As many groups as fill a GPU and memory allows, each of as many entries; short rows share warps.
+template <int kSize, class T, class Kernel>
+void launch_tiled(Kernel kernel, const Problem& problem, const Runtime& runtime, int factor_p,
+                  int matrices) {
+  constexpr int64_t kMostShared = 64 << 10, kBankRow = 128 / sizeof(T);
+  const Tiling<T, kSize> tiling(problem.d);
+  Memory<T> memory = {};
+  memory.lanes = smaller(tiling.padded, kThreads);
+  memory.pieces = in_pieces<T>(problem, factor_p);
+  const int threads = larger(memory.lanes, 64), per_block = threads / memory.lanes;
+  // Groups of a warp read at once: from other banks.
+  const auto room = [&](int64_t numbers) {
+    return divide_up(numbers, kBankRow) * kBankRow + kWidth<T>;
+  };
+  const int64_t all = matrices * tiling.matrix();
+  memory.each = room(tiling.staged() + all);
+  const bool scratch = memory.each * per_block * int64_t(sizeof(T)) > kMostShared;
+  int64_t most = kFullGrid * 2048 / memory.lanes;
+  if (scratch) {
+    memory.each = room(tiling.staged());
+    most = smaller(most, pyvae_cuda_tuning.chunk_bytes / (all * int64_t(sizeof(T))));
+  }
+  const int64_t blocks = larger<int64_t>(1, most / per_block);
+  const int64_t rounds = divide_up(problem.batch, blocks * per_block);
+  const int64_t used = divide_up(divide_up(problem.batch, rounds), per_block);
+  memory.groups = used * per_block;
+  if (scratch) memory.scratch = take<T>(runtime, memory.groups * all);
+  launch(kernel, used, threads, size_t(kSumBytes + memory.each * per_block * int64_t(sizeof(T))),
+         runtime.stream, problem, memory, matrices);
 }
 
 template <class T>
 void tril_forward(const Problem& problem, const Runtime& runtime) {
-  launch_tril<T>(tril_kernel<T>, problem, runtime, 1);
+  if (problem.d <= 8)
+    launch_tiled<8, T>(tril_kernel<T, 8>, problem, runtime, 3, 0);
+  else if (problem.d <= 16)
+    launch_tiled<16, T>(tril_kernel<T, 16>, problem, runtime, 3, 0);
+  else
+    launch_tiled<32, T>(tril_kernel<T, 32>, problem, runtime, 3, problem.d <= 32 ? 0 : 1);
 }
 template <class T>
 void tril_backward(const Problem& problem, const Runtime& runtime) {
-  launch_tril<T>(tril_backward_kernel<T>, problem, runtime, 2);
+  if (problem.d <= 8)
+    launch_tiled<8, T>(tril_backward_kernel<T, 8>, problem, runtime, 4, 2);
+  else if (problem.d <= 16)
+    launch_tiled<16, T>(tril_backward_kernel<T, 16>, problem, runtime, 4, 2);
+  else
+    launch_tiled<32, T>(tril_backward_kernel<T, 32>, problem, runtime, 4, 2);
 }
 
 }  // namespace
