@@ -15,6 +15,7 @@
 
 #define PYVAE_UNROLL _Pragma("unroll")
 #define PYVAE_UNROLL_TWICE _Pragma("unroll 2")
+#define PYVAE_ROLLED _Pragma("unroll 1")
 
 namespace pyvae {
 namespace {
@@ -86,5 +87,6 @@ void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, size_t s
 
 #define PYVAE_UNROLL
 #define PYVAE_UNROLL_TWICE
+#define PYVAE_ROLLED
 
 #endif

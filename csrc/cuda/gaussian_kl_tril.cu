@@ -10,7 +10,7 @@
 namespace pyvae {
 namespace {
 
-// The threads that share a batch entry: a block, a warp or a part of one.
+// The threads that share a batch entry: `lanes` of a warp, or the block.
 struct Group {
   int lanes, lane;
   int64_t index;
@@ -18,7 +18,9 @@ struct Group {
   __device__ explicit Group(int lanes_)
       : lanes(lanes_),
         lane(int(threadIdx.x) % lanes_),
-        index((int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / lanes_) {}
+        index(int64_t(blockIdx.x) * (int(blockDim.x) / lanes_) + int(threadIdx.x) / lanes_) {}
+  __device__ Group() : lanes(int(blockDim.x)), lane(int(threadIdx.x)), index(blockIdx.x) {}
+
   __device__ void wait() const {
     if (lanes > 32)
       __syncthreads();
@@ -36,40 +38,40 @@ __device__ T sum_over_group(const Group& group, T value, T* shared) {
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
   __syncthreads();
   T total = 0;
-  for (int warp = 0; warp < group.lanes / 32; ++warp) total += shared[warp];
+  PYVAE_ROLLED for (int warp = 0; warp < group.lanes / 32; ++warp) total += shared[warp];
   return total;
 }
 
 // Operands that kernels look for.
 inline constexpr int kOperands = 10;
 
-// The mean and the factor of a Gaussian, in the caller's strides.
+// The mean and the factor of a Gaussian, in the caller's strides; where they are stays in memory.
 template <class T>
 struct Factor {
-  const T *mean, *tril;
+  void* const* operands;
   int64_t mean_stride, row, column;
 
-  __device__ Factor(const Problem& problem, void* const* operands, int first)
-      : mean(static_cast<const T*>(operands[first])),
-        tril(static_cast<const T*>(operands[first + 1])),
+  __device__ Factor(const Problem& problem, void* const* found, int first)
+      : operands(found + first),
         mean_stride(problem.operand[first].stride[0]),
         row(problem.operand[first + 1].stride[0]),
         column(problem.operand[first + 1].stride[1]) {}
-  __device__ T at(int i, int j) const { return tril[i * row + j * column]; }
+  __device__ const T* tril() const { return static_cast<const T*>(operands[1]); }
+  __device__ T at(int i, int j) const { return tril()[i * row + j * column]; }
   __device__ T scale(int i) const { return at(i, i); }
-  __device__ T location(int i) const { return mean[i * mean_stride]; }
+  __device__ T location(int i) const { return static_cast<const T*>(*operands)[i * mean_stride]; }
 };
 
-// How a matrix is cut into tiles, and how many numbers are kept of an entry.
-template <class T, int kSize>
+// How a matrix is cut into tiles, kOne or several, and how many numbers are kept of an entry.
+template <class T, int kSize, bool kOne>
 struct Tiling {
   static constexpr int kPitch = kSize + kWidth<T>;  // of rows that are written by columns
   int d, blocks, padded;
 
   PYVAE_HD explicit Tiling(int64_t d_)
-      : d(int(d_)), blocks(int(larger<int64_t>(1, divide_up(d_, kSize)))), padded(blocks * kSize) {}
+      : d(int(d_)), blocks(kOne ? 1 : int(divide_up(d_, kSize))), padded(blocks * kSize) {}
 
-  // Addresses; a column of tiles of Lp, inverses of its diagonal, and the difference of the means.
+  // Addresses; inverses of Lp's diagonal, the difference of the means, and a column of Lp's tiles.
   static constexpr int kAddresses = kOperands * int(sizeof(void*) / sizeof(T));
   PYVAE_HD int64_t tiles() const { return int64_t(blocks) * kSize * kSize; }
   PYVAE_HD int64_t staged() const { return kAddresses + tiles() + 2 * kSize; }
@@ -87,17 +89,17 @@ struct Workspace {
 };
 
 // One batch entry, of which a thread has a column.
-template <class T, int kSize>
-class TrilPair : Tiling<T, kSize> {
-  using Tiling<T, kSize>::d;
-  using Tiling<T, kSize>::blocks;
-  using Tiling<T, kSize>::padded;
-  using Tiling<T, kSize>::kPitch;
+template <class T, int kSize, bool kOne>
+class TrilPair : Tiling<T, kSize, kOne> {
+  using Tiling<T, kSize, kOne>::d;
+  using Tiling<T, kSize, kOne>::blocks;
+  using Tiling<T, kSize, kOne>::padded;
+  using Tiling<T, kSize, kOne>::kPitch;
 
  public:
   __device__ TrilPair(const Problem& problem, int first, const Group& group,
                       const Workspace<T>& memory)
-      : Tiling<T, kSize>(problem.d),
+      : Tiling<T, kSize, kOne>(problem.d),
         q_(problem, memory.operands, first),
         p_(problem, memory.operands, first + 2),
         group_(group),
@@ -180,7 +182,7 @@ class TrilPair : Tiling<T, kSize> {
   }
 
   __device__ void write_means(T* by_mean_q, T* by_mean_p) const {
-    for (int i = group_.lane; i < d; i += group_.lanes) {
+    PYVAE_ROLLED for (int i = group_.lane; i < d; i += group_.lanes) {
       const T value = own(memory_.weighted, i / kSize, padded - 1)[i % kSize * kPitch];
       if (by_mean_q) by_mean_q[i] = value;
       if (by_mean_p) by_mean_p[i] = -value;
@@ -197,7 +199,7 @@ class TrilPair : Tiling<T, kSize> {
         const T* const left = tile(memory_.weighted, row, inner);
         const T* const own = tile(memory_.right, block, inner) + lane * kPitch;
         const auto right = [&](int k) { return load_piece(own + k); };
-        if (inner == row)
+        if constexpr (kOne)
           subtract_triangular_product(sum, left, kPitch, right);
         else
           subtract_product(sum, left, kPitch, right);
@@ -213,9 +215,9 @@ class TrilPair : Tiling<T, kSize> {
   }
 
  private:
-  __device__ const T* tile(int i) const { return memory_.tiles + i * kSize * kSize; }
+  __device__ T* tile(int i) const { return memory_.tiles + i * kSize * kSize; }
   __device__ T* tile(T* matrix, int row, int column) const {
-    return matrix + (int64_t(row) * blocks + column) * (kSize * kPitch);
+    return matrix + (row * blocks + column) * (kSize * kPitch);
   }
   // A column in a block of rows.
   __device__ T* own(T* matrix, int block, int column) const {
@@ -240,7 +242,7 @@ class TrilPair : Tiling<T, kSize> {
   // A column of Lq; zeros above it.
   __device__ void load(T (&x)[kSize], int block, int column) const {
     const int first = block * kSize, begin = is_gap(column) ? d : column;
-    const T* from = q_.tril + first * q_.row + column * q_.column;
+    const T* from = q_.tril() + first * q_.row + column * q_.column;
     PYVAE_UNROLL for (int i = 0; i < kSize; ++i, from += q_.row) {
       x[i] = first + i >= begin && first + i < d ? *from : T(0);
     }
@@ -264,43 +266,39 @@ class TrilPair : Tiling<T, kSize> {
   }
 
   // Tiles of Lp, place(i, row, column) says which, the first of them that of the diagonal in
-  // `block`; the inverse diagonal and the gap there.
+  // `block`; the inverse diagonal and the gap there. What is above the diagonal may be anything.
   template <class Place>
   __device__ void stage(int block, int count, const Place& place) const {
-    if (memory_.pieces)
-      stage_pieces(count, place);
-    else
-      stage_numbers(count, place);
-    if (group_.lane >= kSize) return;
-    const int row = block * kSize + group_.lane;
-    memory_.inverse[group_.lane] = row < d ? T(1) / p_.scale(row) : T(1);
-    memory_.gap[group_.lane] = row < d ? q_.location(row) - p_.location(row) : T(0);
-  }
-
-  // What is above the diagonal may be anything.
-  template <class Place>
-  __device__ void stage_pieces(int count, const Place& place) const {
-    constexpr int kRow = kSize / kWidth<T>, kPieces = kSize * kRow;
-    PYVAE_UNROLL_TWICE for (int index = group_.lane; index < count * kPieces;
-                            index += group_.lanes) {
+    const int lane = group_.lane % kSize;
+    for (int i = group_.lane / kSize; i < count; i += group_.lanes / kSize) {
       int row = 0, column = 0;
-      place(index / kPieces, row, column);
-      row = row * kSize + index % kPieces / kRow;
-      column = column * kSize + index % kRow * kWidth<T>;
-      const bool there = row < d && column <= row;
-      copy_ahead(memory_.tiles + index * kWidth<T>,
-                 there ? p_.tril + row * p_.row + column : p_.tril, there);
+      place(i, row, column);
+      memory_.pieces ? stage_pieces(i, lane, row * kSize, column * kSize)
+                     : stage_numbers(i, lane, row * kSize, column * kSize);
     }
     wait_for_copies();
+    if (group_.lane >= kSize) return;
+    const int row = block * kSize + lane;
+    memory_.inverse[lane] = row < d ? T(1) / p_.scale(row) : T(1);
+    memory_.gap[lane] = row < d ? q_.location(row) - p_.location(row) : T(0);
   }
-  template <class Place>
-  __device__ void stage_numbers(int count, const Place& place) const {
-    constexpr int kNumbers = kSize * kSize;
-    for (int index = group_.lane; index < count * kNumbers; index += group_.lanes) {
-      int row = 0, column = 0;
-      place(index / kNumbers, row, column);
-      row = row * kSize + index % kNumbers / kSize, column = column * kSize + index % kSize;
-      memory_.tiles[index] = row < d && column <= row ? p_.at(row, column) : T(0);
+  __device__ void stage_pieces(int i, int lane, int row, int column) const {
+    constexpr int kLanes = kSize / kWidth<T>, kRows = kSize / kLanes;  // of a row, and at a time
+    const int first = lane / kLanes, k = lane % kLanes * kWidth<T>;
+    T* const to = tile(i) + first * kSize + k;
+    row += first, column += k;
+    const T* from = p_.tril() + row * p_.row + column;
+    PYVAE_UNROLL for (int n = 0; n < kSize; n += kRows, from += kRows * p_.row) {
+      const bool there = row + n < d && column <= row + n;
+      copy_ahead(to + n * kSize, there ? from : p_.tril(), there);
+    }
+  }
+  __device__ void stage_numbers(int i, int lane, int row, int column) const {
+    T* const to = tile(i) + lane;
+    column += lane;
+    PYVAE_UNROLL_TWICE for (int n = 0; n < kSize; ++n) {
+      const bool there = row + n < d && column <= row + n;
+      to[n * kSize] = there ? p_.at(row + n, column) : T(0);
     }
   }
 
@@ -312,63 +310,65 @@ class TrilPair : Tiling<T, kSize> {
 // What a launch gives its groups.
 template <class T>
 struct Memory {
-  int lanes;
-  int64_t groups, each;  // numbers of shared memory a group has
+  int rounds;            // of entries that a group takes
+  int64_t groups, each;  // numbers of shared memory that a group has
   bool pieces;
   T* scratch;  // null where matrices are in shared memory too
 };
 // Partial sums of the warps of a block come first.
 inline constexpr int kSumBytes = kThreads / 32 * sizeof(double);
 
-template <class T, int kSize>
-__device__ Workspace<T> workspace(const Tiling<T, kSize>& tiling, const Group& group,
+template <class T, int kSize, bool kOne>
+__device__ Workspace<T> workspace(const Tiling<T, kSize, kOne>& tiling, const Group& group,
                                   const Memory<T>& memory, int matrices) {
   T* const shared = reinterpret_cast<T*>(&shared_memory<unsigned char>() + kSumBytes) +
-                    int(threadIdx.x) / memory.lanes * memory.each;
+                    (kOne ? int(threadIdx.x) / kSize * memory.each : 0);
   Workspace<T> of = {};
   of.operands = reinterpret_cast<void**>(shared);
-  of.tiles = shared + tiling.kAddresses;
-  of.inverse = of.tiles + tiling.tiles(), of.gap = of.inverse + kSize;
-  T* const matrix = memory.scratch ? memory.scratch + group.index * matrices * tiling.matrix()
-                                   : shared + tiling.staged();
+  of.inverse = shared + tiling.kAddresses, of.gap = of.inverse + kSize, of.tiles = of.gap + kSize;
+  T* matrix = shared + tiling.staged();
+  if (!kOne && memory.scratch) matrix = memory.scratch + group.index * matrices * tiling.matrix();
   if (matrices > 0) of.right = matrix;
   if (matrices > 1) of.weighted = matrix + tiling.matrix();
   of.pieces = memory.pieces;
   return of;
 }
 
-// Groups take one entry after the other, each as often as the others, for those of a warp wait for
-// each other; past the last they do as if, and have no results. Calls body(operands), which are
-// looked for once, a thread one each: the way through the dimensions of a batch is long.
-template <class T, class Body>
+// A group of one tile has one entry, others take one after the other, each as often as the others.
+// Past the last they do as if, for those of a warp wait for each other, and have no results. Calls
+// body() when the `operands` of an entry have been found, a thread one each: the way through the
+// dimensions of a batch is long.
+template <bool kOne, class T, class Body>
 __device__ void for_each_entry(const Problem& problem, const Group& group, const Memory<T>& memory,
                                int first_result, int operands, void** found, const Body& body) {
-  for (int64_t first = 0; first < problem.batch; first += memory.groups) {
-    const int64_t entry = first + group.index, last = smaller(first + memory.groups, problem.batch);
-    group.wait();
-    for (int i = group.lane; i < operands; i += group.lanes) {
-      const bool there = entry < last || i < first_result;
-      found[i] = there ? data_of<T>(problem, i, smaller(entry, last - 1)) : nullptr;
+  for (int round = 0; round < (kOne ? 1 : memory.rounds); ++round) {
+    const int64_t entry = round * memory.groups + group.index;
+    PYVAE_ROLLED for (int i = group.lane; i < operands; i += group.lanes) {
+      const bool there = entry < problem.batch || i < first_result;
+      found[i] = there ? data_of<T>(problem, i, smaller(entry, problem.batch - 1)) : nullptr;
     }
     group.wait();
     body();
+    if (!kOne) group.wait();
   }
 }
 
-// Enough for two blocks of 256 threads in float.
-template <class T>
-inline constexpr int kResidentBlocks = sizeof(T) == sizeof(float) ? 2 : 1;
+// Threads of a block at most, and blocks of floats that a multiprocessor holds at least.
+template <bool kOne, bool kBackward>
+inline constexpr int kMostThreads = kOne ? 64 : (kBackward ? 128 : 256);
+template <class T, bool kOne, bool kBackward>
+inline constexpr int kResident = sizeof(T) == sizeof(double) ? 1 : (kOne ? 8 : (kBackward ? 3 : 2));
 
 // Operands: the four arguments -> kl.
-template <class T, int kSize>
-__global__ void __launch_bounds__(kThreads, kResidentBlocks<T>)
+template <class T, int kSize, bool kOne>
+__global__ void __launch_bounds__((kMostThreads<kOne, false>), (kResident<T, kOne, false>))
     tril_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Memory<T> memory,
                 int matrices) {
-  const Group group(memory.lanes);
-  const Tiling<T, kSize> tiling(problem.d);
+  const Group group = kOne ? Group(kSize) : Group();
+  const Tiling<T, kSize, kOne> tiling(problem.d);
   const Workspace<T> work = workspace(tiling, group, memory, matrices);
-  for_each_entry(problem, group, memory, 4, 5, work.operands, [&] {
-    const TrilPair<T, kSize> pair(problem, 0, group, work);
+  for_each_entry<kOne>(problem, group, memory, 4, 5, work.operands, [&] {
+    const TrilPair<T, kSize, kOne> pair(problem, 0, group, work);
     double part = 0;
     pair.for_each_column([&](int column) {
       part += double(pair.scale_divergence(column)) + 0.5 * double(pair.solve(column));
@@ -380,15 +380,15 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks<T>)
 }
 
 // Operands: the gradient of the result, the four arguments, then their gradients.
-template <class T, int kSize>
-__global__ void __launch_bounds__(kThreads, kResidentBlocks<T>)
+template <class T, int kSize, bool kOne>
+__global__ void __launch_bounds__((kMostThreads<kOne, true>), (kResident<T, kOne, true>))
     tril_backward_kernel(const __grid_constant__ Problem problem,
                          const __grid_constant__ Memory<T> memory, int matrices) {
-  const Group group(memory.lanes);
-  const Tiling<T, kSize> tiling(problem.d);
+  const Group group = kOne ? Group(kSize) : Group();
+  const Tiling<T, kSize, kOne> tiling(problem.d);
   const Workspace<T> work = workspace(tiling, group, memory, matrices);
-  for_each_entry(problem, group, memory, 5, 9, work.operands, [&] {
-    const TrilPair<T, kSize> pair(problem, 1, group, work);
+  for_each_entry<kOne>(problem, group, memory, 5, 9, work.operands, [&] {
+    const TrilPair<T, kSize, kOne> pair(problem, 1, group, work);
     T poison = 0;  // NaN where a diagonal element is no positive normal number, or a factor has one
     pair.for_each_column([&](int column) {
       const T squares = pair.solve(column), divergence = pair.scale_divergence(column);
@@ -415,15 +415,17 @@ bool in_pieces(const Problem& problem, int operand) {
 }
 
 // As many groups as fill a GPU and memory allows, each of as many entries; short rows share warps.
-template <int kSize, class T, class Kernel>
-void launch_tiled(Kernel kernel, const Problem& problem, const Runtime& runtime, int factor_p,
-                  int matrices) {
+template <int kSize, bool kOne, bool kBackward, class T>
+void launch_tiled(const Problem& problem, const Runtime& runtime) {
+  constexpr int factor_p = kBackward ? 4 : 3, matrices = kBackward ? 2 : kOne ? 0 : 1;
   constexpr int64_t kMostShared = 64 << 10, kBankRow = 128 / sizeof(T);
-  const Tiling<T, kSize> tiling(problem.d);
+  const Tiling<T, kSize, kOne> tiling(problem.d);
   Memory<T> memory = {};
-  memory.lanes = smaller(tiling.padded, kThreads);
   memory.pieces = in_pieces<T>(problem, factor_p);
-  const int threads = larger(memory.lanes, 64), per_block = threads / memory.lanes;
+  constexpr int kMost = kBackward ? kMostThreads<kOne, true> : kMostThreads<kOne, false>;
+  const int threads =
+      kOne ? kMost : int(smaller<int64_t>(divide_up(tiling.padded, 32) * 32, kMost));
+  const int per_block = kOne ? threads / kSize : 1;
   // Groups of a warp read at once: from other banks.
   const auto room = [&](int64_t numbers) {
     return divide_up(numbers, kBankRow) * kBankRow + kWidth<T>;
@@ -431,45 +433,39 @@ void launch_tiled(Kernel kernel, const Problem& problem, const Runtime& runtime,
   const int64_t all = matrices * tiling.matrix();
   memory.each = room(tiling.staged() + all);
   const bool scratch = memory.each * per_block * int64_t(sizeof(T)) > kMostShared;
-  int64_t most = kFullGrid * 2048 / memory.lanes;
+  int64_t most = kOne ? problem.batch : kFullGrid * 2048 / threads;
   if (scratch) {
     memory.each = room(tiling.staged());
     most = smaller(most, pyvae_cuda_tuning.chunk_bytes / (all * int64_t(sizeof(T))));
   }
-  const int64_t blocks = larger<int64_t>(1, most / per_block);
-  const int64_t rounds = divide_up(problem.batch, blocks * per_block);
-  const int64_t used = divide_up(divide_up(problem.batch, rounds), per_block);
+  const int64_t blocks = larger<int64_t>(1, divide_up(most, per_block));
+  memory.rounds = int(divide_up(problem.batch, blocks * per_block));
+  const int64_t used = divide_up(divide_up(problem.batch, memory.rounds), per_block);
   memory.groups = used * per_block;
   if (scratch) memory.scratch = take<T>(runtime, memory.groups * all);
-  launch(kernel, used, threads, size_t(kSumBytes + memory.each * per_block * int64_t(sizeof(T))),
-         runtime.stream, problem, memory, matrices);
+  launch(kBackward ? tril_backward_kernel<T, kSize, kOne> : tril_kernel<T, kSize, kOne>, used,
+         threads, size_t(kSumBytes + memory.each * per_block * int64_t(sizeof(T))), runtime.stream,
+         problem, memory, matrices);
 }
 
-template <class T>
-void tril_forward(const Problem& problem, const Runtime& runtime) {
+template <bool kBackward, class T>
+void run_tril(const Problem& problem, const Runtime& runtime) {
   if (problem.d <= 8)
-    launch_tiled<8, T>(tril_kernel<T, 8>, problem, runtime, 3, 0);
+    launch_tiled<8, true, kBackward, T>(problem, runtime);
   else if (problem.d <= 16)
-    launch_tiled<16, T>(tril_kernel<T, 16>, problem, runtime, 3, 0);
+    launch_tiled<16, true, kBackward, T>(problem, runtime);
+  else if (problem.d <= 32)
+    launch_tiled<32, true, kBackward, T>(problem, runtime);
   else
-    launch_tiled<32, T>(tril_kernel<T, 32>, problem, runtime, 3, problem.d <= 32 ? 0 : 1);
-}
-template <class T>
-void tril_backward(const Problem& problem, const Runtime& runtime) {
-  if (problem.d <= 8)
-    launch_tiled<8, T>(tril_backward_kernel<T, 8>, problem, runtime, 4, 2);
-  else if (problem.d <= 16)
-    launch_tiled<16, T>(tril_backward_kernel<T, 16>, problem, runtime, 4, 2);
-  else
-    launch_tiled<32, T>(tril_backward_kernel<T, 32>, problem, runtime, 4, 2);
+    launch_tiled<16, false, kBackward, T>(problem, runtime);
 }
 
 }  // namespace
 
 namespace PYVAE_DEVICE {
 
-const KernelPair gaussian_kl_tril = {{tril_forward<Float>, tril_forward<Double>},
-                                     {tril_backward<Float>, tril_backward<Double>}};
+const KernelPair gaussian_kl_tril = {{run_tril<false, Float>, run_tril<false, Double>},
+                                     {run_tril<true, Float>, run_tril<true, Double>}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae
