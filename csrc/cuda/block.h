@@ -54,8 +54,9 @@ class Carver {
 // Over `width` neighbouring lanes; all of them get the result, and all must come.
 template <class T>
 __device__ inline T sum_over_lanes(T value, int width = kSide) {
-  for (int gap = width / 2; gap > 0; gap /= 2)
-    value += __shfl_xor_sync(kAllLanes, value, gap, width);
+  PYVAE_UNROLL for (int gap = 16; gap > 0; gap /= 2) {
+    if (gap < width) value += __shfl_xor_sync(kAllLanes, value, gap);
+  }
   return value;
 }
 template <class T>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // KL divergence between Gaussians given by Cholesky factors on the GPU: the formulas of
-// rows/gaussian_kl_tril.cpp, a thread a column of the right-hand side [mean_q - mean_p | Lq].
-#include "cuda/block.h"
+// rows/gaussian_kl_tril.cpp, by tiles. A thread has a column of the right-hand side
+// [Lq | mean_q - mean_p], in registers a tile's height at a time; tiles of Lp are in shared memory.
+#include "cuda/triangular.h"
 #include "cuda/tuning.h"
 #include "kernels.h"
 #include "math/scales.h"
@@ -9,7 +10,7 @@
 namespace pyvae {
 namespace {
 
-// The threads that share a batch entry: a block, or a part of a warp.
+// The threads that share a batch entry: `lanes` of a warp, or the block.
 struct Group {
   int lanes, lane;
   int64_t index;
@@ -17,90 +18,14 @@ struct Group {
   __device__ explicit Group(int lanes_)
       : lanes(lanes_),
         lane(int(threadIdx.x) % lanes_),
-        index((int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / lanes_) {}
+        index(int64_t(blockIdx.x) * (int(blockDim.x) / lanes_) + int(threadIdx.x) / lanes_) {}
+  __device__ Group() : lanes(int(blockDim.x)), lane(int(threadIdx.x)), index(blockIdx.x) {}
+
   __device__ void wait() const {
     if (lanes > 32)
       __syncthreads();
     else
       __syncwarp();
-  }
-};
-
-template <class T>
-struct Factor {
-  const T *mean, *tril;
-  int64_t mean_stride, row, column;
-
-  __device__ Factor(const Problem& problem, int first, int64_t entry)
-      : mean(data_of<const T>(problem, first, entry)),
-        tril(data_of<const T>(problem, first + 1, entry)),
-        mean_stride(problem.operand[first].stride[0]),
-        row(problem.operand[first + 1].stride[0]),
-        column(problem.operand[first + 1].stride[1]) {}
-  __device__ T at(int64_t i, int64_t j) const { return tril[i * row + j * column]; }
-  __device__ T scale(int64_t i) const { return at(i, i); }
-  __device__ T location(int64_t i) const { return mean[i * mean_stride]; }
-};
-
-// One batch entry: [z | M] in `right`, and [y | W] in `weighted` where gradients are wanted, by
-// rows of d + 1. Column c begins at row c - 1.
-template <class T>
-struct TrilPair {
-  Factor<T> q, p;
-  int64_t d;
-  T *right, *weighted;
-
-  __device__ TrilPair(const Problem& problem, int first, int64_t entry, T* memory)
-      : q(problem, first, entry),
-        p(problem, first + 2, entry),
-        d(problem.d),
-        right(memory),
-        weighted(memory + problem.d * (problem.d + 1)) {}
-
-  __device__ int64_t at(int64_t i, int64_t c) const { return i * (d + 1) + c; }
-  __device__ static int64_t first_row(int64_t c) { return c == 0 ? 0 : c - 1; }
-
-  // right = Lp^-1 [mean_q - mean_p | Lq], a column a thread.
-  __device__ void solve(const Group& group) const {
-    for (int64_t c = group.lane; c <= d; c += group.lanes) {
-      const int64_t first = first_row(c);
-      for (int64_t i = first; i < d; ++i) {
-        T sum = c == 0 ? q.location(i) - p.location(i) : q.at(i, c - 1);
-        for (int64_t j = first; j < i; ++j) sum -= p.at(i, j) * right[at(j, c)];
-        // Of q = p, M_ii is 1 and everything else exactly zero, multiply-adds or not.
-        right[at(i, c)] = sum / p.scale(i);
-      }
-    }
-  }
-
-  __device__ T scale_divergence(int64_t i) const {
-    return gaussian_scale_kl(q.scale(i), p.scale(i));
-  }
-
-  // This thread's part of the divergence: a column in T, and the columns in double.
-  __device__ double divergence(const Group& group) const {
-    double total = 0;
-    for (int64_t i = group.lane; i < d; i += group.lanes) total += double(scale_divergence(i));
-    for (int64_t c = group.lane; c <= d; c += group.lanes) {
-      T squares = 0;
-      for (int64_t i = c; i < d; ++i) squares += right[at(i, c)] * right[at(i, c)];
-      total += 0.5 * double(squares);
-    }
-    return total;
-  }
-
-  // weighted = upstream Lp^-T [z | N] in the lower triangle, a column a thread.
-  __device__ void solve_transposed(const Group& group, T upstream) const {
-    for (int64_t c = group.lane; c <= d; c += group.lanes) {
-      const int64_t first = first_row(c);
-      for (int64_t i = d - 1; i >= first; --i) {
-        const bool diagonal = c > 0 && i == first;
-        T sum = diagonal ? gaussian_scale_kl_slope(q.scale(i), p.scale(i)) : right[at(i, c)];
-        for (int64_t j = i + 1; j < d; ++j) sum -= p.at(j, i) * weighted[at(j, c)];
-        weighted[at(i, c)] = sum / p.scale(i);
-      }
-      for (int64_t i = first; i < d; ++i) weighted[at(i, c)] *= upstream;
-    }
   }
 };
 
@@ -113,116 +38,434 @@ __device__ T sum_over_group(const Group& group, T value, T* shared) {
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
   __syncthreads();
   T total = 0;
-  for (int warp = 0; warp < group.lanes / 32; ++warp) total += shared[warp];
+  PYVAE_ROLLED for (int warp = 0; warp < group.lanes / 32; ++warp) total += shared[warp];
   return total;
 }
 
-// Operands: the four arguments -> kl. Groups take one entry after the other, each as often as the
-// others of its warp or block, for they wait for each other.
-template <class T>
-__global__ void __launch_bounds__(kThreads, 1)
-    tril_kernel(const __grid_constant__ Problem problem, int lanes, int64_t groups, T* scratch) {
-  double* const shared = &shared_memory<double>();
-  const Group group(lanes);
-  T* const memory = scratch + group.index * problem.d * (problem.d + 1);
-  for (int64_t first = 0; first < problem.batch; first += groups) {
-    const int64_t entry = first + group.index;
-    const bool there = entry < problem.batch && group.index < groups;
-    double part = 0;
-    if (there) {
-      const TrilPair<T> pair(problem, 0, entry, memory);
-      pair.solve(group);
-      part = pair.divergence(group);
-    }
-    const double total = sum_over_group(group, part, shared);
-    if (there && group.lane == 0) *data_of<T>(problem, 4, entry) = T(total);
-  }
-}
+// Operands that kernels look for.
+inline constexpr int kOperands = 10;
 
-// Operands: the gradient of the result, the four arguments, then their gradients.
+// The mean and the factor of a Gaussian, in the caller's strides; where they are stays in memory.
 template <class T>
-__global__ void __launch_bounds__(kThreads, 1)
-    tril_backward_kernel(const __grid_constant__ Problem problem, int lanes, int64_t groups,
-                         T* scratch) {
-  T* const shared = &shared_memory<T>();
-  const Group group(lanes);
-  const int64_t d = problem.d;
-  T* const memory = scratch + group.index * 2 * d * (d + 1);
-  for (int64_t first = 0; first < problem.batch; first += groups) {
-    const int64_t last = smaller(first + groups, problem.batch) - 1;
-    const bool there = first + group.index <= last;
-    const int64_t entry = smaller(first + group.index, last);  // groups past it only wait
-    const TrilPair<T> pair(problem, 1, entry, memory);
-    T poison = 0;  // NaN where a diagonal element is no positive normal number, or one below is NaN
-    for (int64_t i = group.lane; there && i < d; i += group.lanes) {
-      const T value = pair.scale_divergence(i);
-      if (value != value) poison = value;
-      for (int64_t j = 0; j < i; ++j) {
-        if (pair.q.at(i, j) != pair.q.at(i, j)) poison = pair.q.at(i, j);
-        if (pair.p.at(i, j) != pair.p.at(i, j)) poison = pair.p.at(i, j);
+struct Factor {
+  void* const* operands;
+  int64_t mean_stride, row, column;
+
+  __device__ Factor(const Problem& problem, void* const* found, int first)
+      : operands(found + first),
+        mean_stride(problem.operand[first].stride[0]),
+        row(problem.operand[first + 1].stride[0]),
+        column(problem.operand[first + 1].stride[1]) {}
+  __device__ const T* tril() const { return static_cast<const T*>(operands[1]); }
+  __device__ T at(int i, int j) const { return tril()[i * row + j * column]; }
+  __device__ T scale(int i) const { return at(i, i); }
+  __device__ T location(int i) const { return static_cast<const T*>(*operands)[i * mean_stride]; }
+};
+
+// How a matrix is cut into tiles, kOne or several, and how many numbers are kept of an entry.
+template <class T, int kSize, bool kOne>
+struct Tiling {
+  static constexpr int kPitch = kSize + kWidth<T>;  // of rows that are written by columns
+  int d, blocks, padded;
+
+  PYVAE_HD explicit Tiling(int64_t d_)
+      : d(int(d_)), blocks(kOne ? 1 : int(divide_up(d_, kSize))), padded(blocks * kSize) {}
+
+  // Addresses; inverses of Lp's diagonal, the difference of the means, and a column of Lp's tiles.
+  static constexpr int kAddresses = kOperands * int(sizeof(void*) / sizeof(T));
+  PYVAE_HD int64_t tiles() const { return int64_t(blocks) * kSize * kSize; }
+  PYVAE_HD int64_t staged() const { return kAddresses + tiles() + 2 * kSize; }
+  PYVAE_HD int64_t matrix() const { return int64_t(blocks) * blocks * kSize * kPitch; }
+};
+
+// Where a group keeps these: [M | z], and [W | y] where gradients are wanted, by tiles. The vector
+// stands in the place of the last column of M, of which there is only the diagonal element: that is
+// behind the last row.
+template <class T>
+struct Workspace {
+  void** operands;
+  T *tiles, *inverse, *gap, *right, *weighted;
+  bool pieces;  // whether rows of Lp can be read so
+};
+
+// One batch entry, of which a thread has a column.
+template <class T, int kSize, bool kOne>
+class TrilPair : Tiling<T, kSize, kOne> {
+  using Tiling<T, kSize, kOne>::d;
+  using Tiling<T, kSize, kOne>::blocks;
+  using Tiling<T, kSize, kOne>::padded;
+  using Tiling<T, kSize, kOne>::kPitch;
+
+ public:
+  __device__ TrilPair(const Problem& problem, int first, const Group& group,
+                      const Workspace<T>& memory)
+      : Tiling<T, kSize, kOne>(problem.d),
+        q_(problem, memory.operands, first),
+        p_(problem, memory.operands, first + 2),
+        group_(group),
+        memory_(memory) {}
+
+  // Calls body(column) for the columns of a thread, as often in all of them: for some there are
+  // none left.
+  template <class Body>
+  __device__ void for_each_column(const Body& body) const {
+    for (int first = 0; first < padded; first += group_.lanes) body(first + group_.lane);
+  }
+  __device__ bool is_gap(int column) const { return column == padded - 1; }
+
+  __device__ T scale_divergence(int i) const {
+    return i < d ? gaussian_scale_kl(q_.scale(i), p_.scale(i)) : T(0);
+  }
+
+  // [M | z] = Lp^-1 [Lq | mean_q - mean_p]. Returns the sum of a column's squares, without the
+  // diagonal.
+  __device__ T solve(int column) const {
+    // Of q = p it is 1, and everything else exactly zero, multiply-adds or not.
+    const T quotient = column < d ? q_.scale(column) / p_.scale(column) : T(1);
+    T squares = 0;
+    for (int block = 0; block < blocks; ++block) {
+      T x[kSize];
+      load(x, block, column);
+      group_.wait();
+      stage(block, block + 1, [&](int i, int& row, int& of) { row = block, of = block - i; });
+      group_.wait();
+      if (!has_begun(block, column)) continue;
+      PYVAE_UNROLL for (int i = 0; is_gap(column) && i < kSize; ++i) x[i] = memory_.gap[i];
+      for (int before = first_block(column); before < block; ++before) {
+        const T* const of = own(memory_.right, before, column);
+        subtract_product(x, tile(block - before), kSize, [&](int k) {
+          Piece<T> piece;
+          PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) piece.value[i] = of[(k + i) * kPitch];
+          return piece;
+        });
       }
+      squares += solve_tile(x, tile(0), memory_.inverse, own_row(block, column), quotient);
+      if (memory_.right) store(memory_.right, x, block, column);
     }
-    const T upstream = *data_of<const T>(problem, 0, entry) + sum_over_group(group, poison, shared);
-    if (there) {
-      pair.solve(group);
-      pair.solve_transposed(group, upstream);
+    if (memory_.right && is_gap(column)) *corner(memory_.right) = quotient;
+    return squares;
+  }
+
+  // [W | y] = upstream Lp^-T [N | z] in the lower triangle; N is M but for its diagonal.
+  __device__ void weigh(int column, T upstream, T* by_tril) const {
+    const T slope = column < d ? gaussian_scale_kl_slope(q_.scale(column), p_.scale(column)) : T(0);
+    for (int block = blocks - 1; block >= 0; --block) {
+      if (blocks > 1) {
+        group_.wait();
+        stage(block, blocks - block,
+              [&](int i, int& row, int& of) { row = block + i, of = block; });
+        group_.wait();
+      }
+      if (column >= padded) continue;
+      T x[kSize] = {};
+      if (has_begun(block, column)) {
+        const int diagonal = own_row(block, column);
+        const T* const from = own(memory_.right, block, column);
+        PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
+          x[i] = upstream * (i == diagonal ? slope : from[i * kPitch]);
+        }
+        for (int later = block + 1; later < blocks; ++later) {
+          const T* const of = own(memory_.weighted, later, column);
+          subtract_transposed_product(x, tile(later - block),
+                                      [&](int k) { return of[k * kPitch]; });
+        }
+        solve_transposed_tile(x, tile(0), memory_.inverse, diagonal);
+        store(memory_.weighted, x, block, column);
+      }
+      if (is_gap(column)) {
+        PYVAE_UNROLL for (int i = 0; i < kSize; ++i) x[i] = 0;
+        if (block == blocks - 1)
+          x[kSize - 1] = *corner(memory_.weighted) = upstream * slope * memory_.inverse[kSize - 1];
+      }
+      if (by_tril && column < d) write(by_tril, x, block, column);
     }
-    group.wait();
-    T* const by_mean_q = data_of<T>(problem, 5, entry);
-    T* const by_tril_q = data_of<T>(problem, 6, entry);
-    T* const by_mean_p = data_of<T>(problem, 7, entry);
-    T* const by_tril_p = data_of<T>(problem, 8, entry);
-    for (int64_t i = group.lane; there && i < d; i += group.lanes) {
-      const T value = pair.weighted[pair.at(i, 0)];
+  }
+
+  __device__ void write_means(T* by_mean_q, T* by_mean_p) const {
+    PYVAE_ROLLED for (int i = group_.lane; i < d; i += group_.lanes) {
+      const T value = own(memory_.weighted, i / kSize, padded - 1)[i % kSize * kPitch];
       if (by_mean_q) by_mean_q[i] = value;
       if (by_mean_p) by_mean_p[i] = -value;
     }
-    for (int64_t element = group.lane; there && element < d * d; element += group.lanes) {
-      const int64_t i = element / d, j = element % d;
-      if (by_tril_q) by_tril_q[element] = j <= i ? pair.weighted[pair.at(i, j + 1)] : T(0);
-      if (!by_tril_p) continue;
-      T sum = 0;
-      for (int64_t c = 0; j <= i && c <= j + 1; ++c)
-        sum -= pair.weighted[pair.at(i, c)] * pair.right[pair.at(j, c)];
-      by_tril_p[element] = sum;
+  }
+
+  // -[W | y] [M | z]' in the lower triangle, a tile a warp or a part of one.
+  __device__ void multiply(T* by_tril) const {
+    const int lane = group_.lane % kSize, step = group_.lanes / kSize;
+    for (int index = group_.lane / kSize; index < blocks * blocks; index += step) {
+      const int row = index / blocks, block = index % blocks, column = block * kSize + lane;
+      T sum[kSize] = {};
+      for (int inner = 0; inner <= block && block <= row; ++inner) {
+        const T* const left = tile(memory_.weighted, row, inner);
+        const T* const own = tile(memory_.right, block, inner) + lane * kPitch;
+        const auto right = [&](int k) { return load_piece(own + k); };
+        if constexpr (kOne)
+          subtract_triangular_product(sum, left, kPitch, right);
+        else
+          subtract_product(sum, left, kPitch, right);
+      }
+      if (block < smaller(row + 1, blocks - 1)) subtract_gap(sum, row, column);
+      if (row == blocks - 1 && is_gap(column))
+        sum[kSize - 1] -= *corner(memory_.weighted) * *corner(memory_.right);
+      PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
+        if (column > row * kSize + i) sum[i] = 0;
+      }
+      if (column < d) write(by_tril, sum, row, column);
     }
-    group.wait();  // before the next entry takes the memory
+  }
+
+ private:
+  __device__ T* tile(int i) const { return memory_.tiles + i * kSize * kSize; }
+  __device__ T* tile(T* matrix, int row, int column) const {
+    return matrix + (row * blocks + column) * (kSize * kPitch);
+  }
+  // A column in a block of rows.
+  __device__ T* own(T* matrix, int block, int column) const {
+    return tile(matrix, block, column / kSize) + column % kSize;
+  }
+  __device__ T* corner(T* matrix) const {
+    return own(matrix, blocks - 1, padded - 1) + (kSize - 1) * kPitch + 1;
+  }
+
+  // The block of rows in which a warp's columns begin, and whether that one has.
+  __device__ int first_block(int column) const {
+    return column / kSize == blocks - 1 ? 0 : column / kSize;
+  }
+  __device__ bool has_begun(int block, int column) const {
+    return column < padded && first_block(column) <= block;
+  }
+  // Where in a block the diagonal is, outside of it or not.
+  __device__ int own_row(int block, int column) const {
+    return is_gap(column) ? -1 : column - block * kSize;
+  }
+
+  // A column of Lq; zeros above it.
+  __device__ void load(T (&x)[kSize], int block, int column) const {
+    const int first = block * kSize, begin = is_gap(column) ? d : column;
+    const T* from = q_.tril() + first * q_.row + column * q_.column;
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i, from += q_.row) {
+      x[i] = first + i >= begin && first + i < d ? *from : T(0);
+    }
+  }
+  __device__ void store(T* matrix, const T (&x)[kSize], int block, int column) const {
+    T* const to = own(matrix, block, column);
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) to[i * kPitch] = x[i];
+  }
+  __device__ void write(T* to, const T (&x)[kSize], int block, int column) const {
+    const int first = block * kSize;
+    to += int64_t(first) * d + column;
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i, to += d) {
+      if (first + i < d) *to = x[i];
+    }
+  }
+  // The column of y and z in a tile of the product.
+  __device__ void subtract_gap(T (&sum)[kSize], int row, int column) const {
+    const T* const y = own(memory_.weighted, row, padded - 1);
+    const T z = own(memory_.right, column / kSize, padded - 1)[column % kSize * kPitch];
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) sum[i] -= y[i * kPitch] * z;
+  }
+
+  // Tiles of Lp, place(i, row, column) says which, the first of them that of the diagonal in
+  // `block`; the inverse diagonal and the gap there. What is above the diagonal may be anything.
+  template <class Place>
+  __device__ void stage(int block, int count, const Place& place) const {
+    const int lane = group_.lane % kSize;
+    for (int i = group_.lane / kSize; i < count; i += group_.lanes / kSize) {
+      int row = 0, column = 0;
+      place(i, row, column);
+      memory_.pieces ? stage_pieces(i, lane, row * kSize, column * kSize)
+                     : stage_numbers(i, lane, row * kSize, column * kSize);
+    }
+    wait_for_copies();
+    if (group_.lane >= kSize) return;
+    const int row = block * kSize + lane;
+    memory_.inverse[lane] = row < d ? T(1) / p_.scale(row) : T(1);
+    memory_.gap[lane] = row < d ? q_.location(row) - p_.location(row) : T(0);
+  }
+  __device__ void stage_pieces(int i, int lane, int row, int column) const {
+    constexpr int kLanes = kSize / kWidth<T>, kRows = kSize / kLanes;  // of a row, and at a time
+    const int first = lane / kLanes, k = lane % kLanes * kWidth<T>;
+    T* const to = tile(i) + first * kSize + k;
+    row += first, column += k;
+    const T* from = p_.tril() + row * p_.row + column;
+    PYVAE_UNROLL for (int n = 0; n < kSize; n += kRows, from += kRows * p_.row) {
+      const bool there = row + n < d && column <= row + n;
+      copy_ahead(to + n * kSize, there ? from : p_.tril(), there);
+    }
+  }
+  __device__ void stage_numbers(int i, int lane, int row, int column) const {
+    T* const to = tile(i) + lane;
+    column += lane;
+    PYVAE_UNROLL_TWICE for (int n = 0; n < kSize; ++n) {
+      const bool there = row + n < d && column <= row + n;
+      to[n * kSize] = there ? p_.at(row + n, column) : T(0);
+    }
+  }
+
+  const Factor<T> q_, p_;
+  const Group& group_;
+  const Workspace<T>& memory_;
+};
+
+// What a launch gives its groups.
+template <class T>
+struct Memory {
+  int rounds;            // of entries that a group takes
+  int64_t groups, each;  // numbers of shared memory that a group has
+  bool pieces;
+  T* scratch;  // null where matrices are in shared memory too
+};
+// Partial sums of the warps of a block come first.
+inline constexpr int kSumBytes = kThreads / 32 * sizeof(double);
+
+template <class T, int kSize, bool kOne>
+__device__ Workspace<T> workspace(const Tiling<T, kSize, kOne>& tiling, const Group& group,
+                                  const Memory<T>& memory, int matrices) {
+  T* const shared = reinterpret_cast<T*>(&shared_memory<unsigned char>() + kSumBytes) +
+                    (kOne ? int(threadIdx.x) / kSize * memory.each : 0);
+  Workspace<T> of = {};
+  of.operands = reinterpret_cast<void**>(shared);
+  of.inverse = shared + tiling.kAddresses, of.gap = of.inverse + kSize, of.tiles = of.gap + kSize;
+  T* matrix = shared + tiling.staged();
+  if (!kOne && memory.scratch) matrix = memory.scratch + group.index * matrices * tiling.matrix();
+  if (matrices > 0) of.right = matrix;
+  if (matrices > 1) of.weighted = matrix + tiling.matrix();
+  of.pieces = memory.pieces;
+  return of;
+}
+
+// A group of one tile has one entry, others take one after the other, each as often as the others.
+// Past the last they do as if, for those of a warp wait for each other, and have no results. Calls
+// body() when the `operands` of an entry have been found, a thread one each: the way through the
+// dimensions of a batch is long.
+template <bool kOne, class T, class Body>
+__device__ void for_each_entry(const Problem& problem, const Group& group, const Memory<T>& memory,
+                               int first_result, int operands, void** found, const Body& body) {
+  for (int round = 0; round < (kOne ? 1 : memory.rounds); ++round) {
+    const int64_t entry = round * memory.groups + group.index;
+    PYVAE_ROLLED for (int i = group.lane; i < operands; i += group.lanes) {
+      const bool there = entry < problem.batch || i < first_result;
+      found[i] = there ? data_of<T>(problem, i, smaller(entry, problem.batch - 1)) : nullptr;
+    }
+    group.wait();
+    body();
+    if (!kOne) group.wait();
   }
 }
 
-// As many groups as fill a GPU and its scratch memory allows; short rows share warps.
-template <class T, class Kernel>
-void launch_tril(Kernel kernel, const Problem& problem, const Runtime& runtime, int matrices) {
-  int lanes = 2;
-  while (lanes < kThreads && lanes <= problem.d) lanes *= 2;
-  const int threads = lanes > 32 ? lanes : 64;
-  const int64_t each = matrices * problem.d * (problem.d + 1);
-  const int64_t room = kPartialSumBytes / larger<int64_t>(1, each * int64_t(sizeof(T)));
-  const int64_t most = smaller(room, kFullGrid * 2048 / lanes);
-  const int64_t per_block = threads / lanes;
-  const int64_t blocks =
-      smaller(divide_up(problem.batch, per_block), larger<int64_t>(1, most / per_block));
-  const int64_t groups = blocks * per_block;
-  T* const scratch = take<T>(runtime, groups * each);
-  launch(kernel, blocks, threads, (kThreads / 32) * sizeof(double), runtime.stream, problem, lanes,
-         groups, scratch);
+// Threads of a block at most, and blocks of floats that a multiprocessor holds at least.
+template <bool kOne, bool kBackward>
+inline constexpr int kMostThreads = kOne ? 64 : (kBackward ? 128 : 256);
+template <class T, bool kOne, bool kBackward>
+inline constexpr int kResident = sizeof(T) == sizeof(double) ? 1 : (kOne ? 8 : (kBackward ? 3 : 2));
+
+// Operands: the four arguments -> kl.
+template <class T, int kSize, bool kOne>
+__global__ void __launch_bounds__((kMostThreads<kOne, false>), (kResident<T, kOne, false>))
+    tril_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Memory<T> memory,
+                int matrices) {
+  const Group group = kOne ? Group(kSize) : Group();
+  const Tiling<T, kSize, kOne> tiling(problem.d);
+  const Workspace<T> work = workspace(tiling, group, memory, matrices);
+  for_each_entry<kOne>(problem, group, memory, 4, 5, work.operands, [&] {
+    const TrilPair<T, kSize, kOne> pair(problem, 0, group, work);
+    double part = 0;
+    pair.for_each_column([&](int column) {
+      part += double(pair.scale_divergence(column)) + 0.5 * double(pair.solve(column));
+    });
+    const double total = sum_over_group(group, part, &shared_memory<double>());
+    T* const kl = static_cast<T*>(work.operands[4]);
+    if (kl && group.lane == 0) *kl = T(total);
+  });
+}
+
+// Operands: the gradient of the result, the four arguments, then their gradients.
+template <class T, int kSize, bool kOne>
+__global__ void __launch_bounds__((kMostThreads<kOne, true>), (kResident<T, kOne, true>))
+    tril_backward_kernel(const __grid_constant__ Problem problem,
+                         const __grid_constant__ Memory<T> memory, int matrices) {
+  const Group group = kOne ? Group(kSize) : Group();
+  const Tiling<T, kSize, kOne> tiling(problem.d);
+  const Workspace<T> work = workspace(tiling, group, memory, matrices);
+  for_each_entry<kOne>(problem, group, memory, 5, 9, work.operands, [&] {
+    const TrilPair<T, kSize, kOne> pair(problem, 1, group, work);
+    T poison = 0;  // NaN where a diagonal element is no positive normal number, or a factor has one
+    pair.for_each_column([&](int column) {
+      const T squares = pair.solve(column), divergence = pair.scale_divergence(column);
+      if (squares != squares && !pair.is_gap(column)) poison = squares;
+      if (divergence != divergence) poison = divergence;
+    });
+    const auto of = [&](int operand) { return static_cast<T*>(work.operands[operand]); };
+    const T upstream = *of(0) + sum_over_group(group, poison, &shared_memory<T>());
+    pair.for_each_column([&](int column) { pair.weigh(column, upstream, of(6)); });
+    group.wait();
+    pair.write_means(of(5), of(7));
+    if (of(8)) pair.multiply(of(8));
+  });
 }
 
 template <class T>
-void tril_forward(const Problem& problem, const Runtime& runtime) {
-  launch_tril<T>(tril_kernel<T>, problem, runtime, 1);
+bool in_pieces(const Problem& problem, int operand) {
+  const Operand& of = problem.operand[operand];
+  bool whole = problem.d % kWidth<T> == 0 && of.stride[1] == 1 && of.stride[0] % kWidth<T> == 0 &&
+               reinterpret_cast<uintptr_t>(of.data) % sizeof(Piece<T>) == 0;
+  for (int dim = 0; dim < problem.batch_rank; ++dim)
+    whole = whole && of.batch_stride[dim] % kWidth<T> == 0;
+  return whole;
 }
-template <class T>
-void tril_backward(const Problem& problem, const Runtime& runtime) {
-  launch_tril<T>(tril_backward_kernel<T>, problem, runtime, 2);
+
+// As many groups as fill a GPU and memory allows, each of as many entries; short rows share warps.
+template <int kSize, bool kOne, bool kBackward, class T>
+void launch_tiled(const Problem& problem, const Runtime& runtime) {
+  constexpr int factor_p = kBackward ? 4 : 3, matrices = kBackward ? 2 : kOne ? 0 : 1;
+  constexpr int64_t kMostShared = 64 << 10, kBankRow = 128 / sizeof(T);
+  const Tiling<T, kSize, kOne> tiling(problem.d);
+  Memory<T> memory = {};
+  memory.pieces = in_pieces<T>(problem, factor_p);
+  constexpr int kMost = kBackward ? kMostThreads<kOne, true> : kMostThreads<kOne, false>;
+  const int threads =
+      kOne ? kMost : int(smaller<int64_t>(divide_up(tiling.padded, 32) * 32, kMost));
+  const int per_block = kOne ? threads / kSize : 1;
+  // Groups of a warp read at once: from other banks.
+  const auto room = [&](int64_t numbers) {
+    return divide_up(numbers, kBankRow) * kBankRow + kWidth<T>;
+  };
+  const int64_t all = matrices * tiling.matrix();
+  memory.each = room(tiling.staged() + all);
+  const bool scratch = memory.each * per_block * int64_t(sizeof(T)) > kMostShared;
+  int64_t most = kOne ? problem.batch : kFullGrid * 2048 / threads;
+  if (scratch) {
+    memory.each = room(tiling.staged());
+    most = smaller(most, pyvae_cuda_tuning.chunk_bytes / (all * int64_t(sizeof(T))));
+  }
+  const int64_t blocks = larger<int64_t>(1, divide_up(most, per_block));
+  memory.rounds = int(divide_up(problem.batch, blocks * per_block));
+  const int64_t used = divide_up(divide_up(problem.batch, memory.rounds), per_block);
+  memory.groups = used * per_block;
+  if (scratch) memory.scratch = take<T>(runtime, memory.groups * all);
+  launch(kBackward ? tril_backward_kernel<T, kSize, kOne> : tril_kernel<T, kSize, kOne>, used,
+         threads, size_t(kSumBytes + memory.each * per_block * int64_t(sizeof(T))), runtime.stream,
+         problem, memory, matrices);
+}
+
+template <bool kBackward, class T>
+void run_tril(const Problem& problem, const Runtime& runtime) {
+  if (problem.d <= 8)
+    launch_tiled<8, true, kBackward, T>(problem, runtime);
+  else if (problem.d <= 16)
+    launch_tiled<16, true, kBackward, T>(problem, runtime);
+  else if (problem.d <= 32)
+    launch_tiled<32, true, kBackward, T>(problem, runtime);
+  else
+    launch_tiled<16, false, kBackward, T>(problem, runtime);
 }
 
 }  // namespace
 
 namespace PYVAE_DEVICE {
 
-const KernelPair gaussian_kl_tril = {{tril_forward<Float>, tril_forward<Double>},
-                                     {tril_backward<Float>, tril_backward<Double>}};
+const KernelPair gaussian_kl_tril = {{run_tril<false, Float>, run_tril<false, Double>},
+                                     {run_tril<true, Float>, run_tril<true, Double>}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae
