@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pyvae import _C
+from pyvae.ops.modes import full_precision
 
 LIBRARY = Path(_C.__file__).with_name("libpyvae_cuda.so")
 REINSTALL = "install pyvae again where nvcc is, with `PYVAE_CUDA=ON pip install .`"
@@ -70,7 +71,8 @@ def hand_over(
 
     def chosen(keys: torch._C.DispatchKeySet, *inputs: Any) -> Any:
         if inputs[position].shape[-1] > LARGEST_FUSED:
-            return large(*inputs)
+            with full_precision("cuda"):
+                return large(*inputs)
         return fused.call_boxed(keys, *inputs)
 
     with warnings.catch_warnings():  # that a kernel stands in front of another is the purpose
