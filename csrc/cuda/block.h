@@ -100,6 +100,13 @@ struct RunningSum {
   __device__ T value() const {
     const T highest = largest_over_lanes(top);
     const T total = sum_over_lanes(carry_over(sum, top, highest));
+    return of(highest, total);
+  }
+  // The same where the thread has all of the point.
+  __device__ T own_value() const { return of(top, sum); }
+
+ private:
+  __device__ static T of(T highest, T total) {
     return highest == kInfinity<T> ? highest : finite_or_zero(highest) + log(total);
   }
 };
@@ -123,6 +130,9 @@ struct RunningLargest {
     for (int gap = kSide / 2; gap > 0; gap /= 2)
       found = smaller(found, __shfl_xor_sync(kAllLanes, found, gap, kSide));
     return log_prob > -kInfinity<T> ? found : 0;
+  }
+  __device__ int64_t own_value(T log_prob) const {
+    return log_prob > -kInfinity<T> ? component : 0;
   }
 };
 

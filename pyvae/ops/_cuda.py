@@ -35,7 +35,7 @@ def load(library: Path = LIBRARY) -> str | None:
 MISSING = load()
 # The largest D whose full covariances the fused kernels take. Reasoned, not measured: up to here a
 # tile of points and a factor stay in the cache, and beyond, products are what cuBLAS is for.
-LARGEST_FUSED = 128
+LARGEST_FUSED = 64
 # Registrations last as long as this.
 _registrations = torch.library.Library("pyvae", "IMPL")
 
