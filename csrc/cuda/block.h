@@ -100,7 +100,13 @@ struct RunningSum {
   // The value of so many neighbouring lanes, a row of threads, in each of them.
   __device__ T value(int width = kSide) const {
     const T highest = largest_over_lanes(top, width);
-    const T total = sum_over_lanes(carry_over(sum, top, highest), width);
+    return of(highest, sum_over_lanes(carry_over(sum, top, highest), width));
+  }
+  // The same where the thread has all of the point.
+  __device__ T own_value() const { return of(top, sum); }
+
+ private:
+  __device__ static T of(T highest, T total) {
     return highest == kInfinity<T> ? highest : finite_or_zero(highest) + log(total);
   }
 };
@@ -125,6 +131,9 @@ struct RunningLargest {
     for (int gap = width / 2; gap > 0; gap /= 2)
       found = smaller(found, __shfl_xor_sync(kAllLanes, found, gap, width));
     return log_prob > -kInfinity<T> ? found : 0;
+  }
+  __device__ int64_t own_value(T log_prob) const {
+    return log_prob > -kInfinity<T> ? component : 0;
   }
 };
 

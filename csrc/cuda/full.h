@@ -1,25 +1,43 @@
 // SPDX-License-Identifier: MIT
 // Mixtures with full covariances on the GPU. With W the inverse of a Cholesky factor, y = W (x -
-// mu): triangular products by tiles of points and rows, a component after the other.
+// mu): triangular products of a group of rows by a warp's points, a component after the other.
 #pragma once
 
 #include "common/parameters.h"
+#include "cuda/chunk.h"
 #include "cuda/points.h"
+#include "cuda/wide.h"
 #include "math/gaussian.h"
 
 namespace pyvae {
 namespace {
 
-// Inverse factors of all batch entries in double, by rows of d with zeros above the diagonal; and
-// log weight - log det L - D/2 log 2 pi of every component, -inf of those that count for nothing.
+// Rows of a group: a lane has them of the points of one piece. A warp has the points of a slab.
+template <class T>
+inline constexpr int kGroup = kEach<T>;
+template <class T>
+inline constexpr int kSlab = kWarp * kWidth<T>;
+
+// Inverse factors of all batch entries in double, by rows of d with zeros above the diagonal, and
+// packed: `lower` by groups of rows, of every column up to the group's last; `upper` by groups of
+// columns, of every row from the group's first. And log weight - log det L - D/2 log 2 pi of every
+// component, -inf of those that count for nothing.
 template <class T>
 struct Inverses {
   double* inverse = nullptr;
+  T *lower = nullptr, *upper = nullptr, *squares = nullptr;  // the last: of the columns
   T* constant = nullptr;
-  int64_t factors = 0, k = 0, d = 0;
+  int64_t factors = 0, k = 0, d = 0, padded_d = 0;
 
-  __device__ const double* of(int64_t entry, int64_t component) const {
-    return inverse + (entry * factors + (factors == 1 ? 0 : component)) * d * d;
+  PYVAE_HD int64_t groups() const { return padded_d / kGroup<T>; }
+  PYVAE_HD int64_t panel() const { return padded_d * (padded_d + kGroup<T>) / 2; }
+  // Where the numbers of the group that begins at a row, or a column, begin.
+  PYVAE_HD int64_t lower_group(int64_t row) const { return row * (row + kGroup<T>) / 2; }
+  PYVAE_HD int64_t upper_group(int64_t column) const {
+    return column * padded_d - column * (column - kGroup<T>) / 2;
+  }
+  __device__ int64_t factor_of(int64_t entry, int64_t component) const {
+    return entry * factors + (factors == 1 ? 0 : component);
   }
   __device__ T constant_of(int64_t entry, int64_t component) const {
     return constant[entry * k + component];
@@ -29,21 +47,50 @@ struct Inverses {
   }
 };
 
+// Packs an inverse of the block, and the squares of its columns. Barriers before and behind.
+template <class T>
+__device__ void pack_inverse(const Inverses<T>& to, int64_t factor) {
+  const double* const inverse = to.inverse + factor * to.d * to.d;
+  const auto at = [&](int64_t i, int64_t j) {
+    return i < to.d && j <= i ? T(inverse[i * to.d + j]) : T(0);
+  };
+  for (int64_t i = threadIdx.x; i < to.padded_d * to.padded_d; i += kThreads) {
+    const int64_t row = i / to.padded_d, column = i % to.padded_d;
+    const int64_t first_row = row - row % kGroup<T>, first_column = column - column % kGroup<T>;
+    if (column < first_row + kGroup<T>)
+      to.lower[factor * to.panel() + to.lower_group(first_row) + column * kGroup<T> + row -
+               first_row] = at(row, column);
+    if (row >= first_column)
+      to.upper[factor * to.panel() + to.upper_group(first_column) +
+               (row - first_column) * kGroup<T> + column - first_column] = at(row, column);
+  }
+  for (int64_t j = threadIdx.x; j < to.d; j += kThreads) {
+    T sum = 0;
+    for (int64_t i = j; i < to.d; ++i) sum += at(i, j) * at(i, j);
+    to.squares[factor * to.d + j] = sum;
+  }
+}
+
 // A block a factor, a thread a column: column c of W is L^-1 e_c.
 template <class T>
 __global__ void __launch_bounds__(kThreads, 1)
     invert_kernel(const __grid_constant__ Problem problem, int first, Inverses<T> to) {
+  double* const logs = &shared_memory<double>();
   const int64_t entry = blockIdx.x / to.factors, factor = blockIdx.x % to.factors, d = problem.d;
   const FullParameters<T> from(problem, first, entry);
   double* const inverse = to.inverse + blockIdx.x * d * d;
-  for (int64_t c = threadIdx.x; c < d; c += kThreads)
+  for (int64_t c = threadIdx.x; c < d; c += kThreads) {
+    logs[c] = log(double(from.factor(factor, c, c)));
     for (int64_t i = 0; i < d; ++i) {
       double sum = i == c ? 1 : 0;
       for (int64_t j = c; j < i; ++j) sum -= double(from.factor(factor, i, j)) * inverse[j * d + c];
       inverse[i * d + c] = i < c ? 0 : sum / double(from.factor(factor, i, i));
     }
+  }
+  __syncthreads();
+  pack_inverse(to, blockIdx.x);
   double log_determinant = 0;
-  for (int64_t i = 0; i < d; ++i) log_determinant += log(double(from.factor(factor, i, i)));
+  for (int64_t i = 0; i < d; ++i) log_determinant += logs[i];
   const Range components = to.factors == 1 ? Range{0, to.k} : Range{factor, factor + 1};
   for (int64_t k = components.begin + threadIdx.x; k < components.end; k += kThreads)
     to.constant[entry * to.k + k] =
@@ -57,109 +104,75 @@ Inverses<T> invert(const Problem& problem, const Runtime& runtime, int first) {
   Inverses<T> found;
   found.factors = problem.operand[first + 2].size[0];
   found.k = problem.k, found.d = problem.d;
-  found.inverse = take<double>(runtime, problem.batch * found.factors * problem.d * problem.d);
-  found.constant = take<T>(runtime, problem.batch * problem.k);
-  launch(invert_kernel<T>, problem.batch * found.factors, kThreads, 0, runtime.stream, problem,
-         first, found);
+  found.padded_d = divide_up(problem.d, kGroup<T>) * kGroup<T>;
+  const int64_t factors = problem.batch * found.factors;
+  Carver::carve(runtime, [&](Carver& memory) {
+    found.inverse = memory.take<double>(factors * problem.d * problem.d);
+    found.lower = memory.take<T>(factors * found.panel());
+    found.upper = memory.take<T>(factors * found.panel());
+    found.squares = memory.take<T>(factors * problem.d);
+    found.constant = memory.take<T>(problem.batch * problem.k);
+  });
+  launch(invert_kernel<T>, factors, kThreads, larger<int64_t>(1, problem.d) * sizeof(double),
+         runtime.stream, problem, first, found);
   return found;
 }
 
-// A tile of 64 points by 16 * kRowsEach rows, of which a thread has 4 by kRowsEach.
-template <class Number, int kRowsEach_>
-struct FullShape {
-  using T = Number;
-  static constexpr int kPointsEach = 4, kRowsEach = kRowsEach_;
-  static constexpr int kPoints = kSide * kPointsEach, kRows = kSide * kRowsEach;
-  static constexpr int kDepth = 16, kPad = 16 / sizeof(T);
+// What a block multiplies: rows of numbers of its points, as they are or less their means.
+template <class T>
+struct Rows {
+  const T* own;  // a lane's first number of row 0
+  int pitch;
+
+  __device__ Piece<T> shift(int) const { return {}; }
+  __device__ Piece<T> at(int row, T) const { return load_piece(own + row * pitch); }
 };
+template <class T>
+struct Gaps {
+  const T *own, *mean;
+  int pitch;
 
-// Two factors of a product, kDepth deep: sum_j right[j][n] left[j][r].
-template <class Shape>
-struct ProductChunk {
-  using T = typename Shape::T;
-  T right[Shape::kDepth][Shape::kPoints + Shape::kPad];
-  T left[Shape::kDepth][Shape::kRows + Shape::kPad];
-
-  __device__ void add(T (&sum)[Shape::kPointsEach][Shape::kRowsEach]) const {
-    const int n = row_of_thread() * Shape::kPointsEach, r = column_of_thread() * Shape::kRowsEach;
-    PYVAE_UNROLL_TWICE for (int j = 0; j < Shape::kDepth; ++j) {
-      PYVAE_UNROLL for (int i = 0; i < Shape::kPointsEach; ++i) {
-        PYVAE_UNROLL for (int q = 0; q < Shape::kRowsEach; ++q) sum[i][q] +=
-            right[j][n + i] * left[j][r + q];
-      }
-    }
+  __device__ Piece<T> shift(int row) const { return load_piece(mean + row); }
+  __device__ Piece<T> at(int row, T mean_of_row) const {
+    Piece<T> gap = load_piece(own + row * pitch);
+    PYVAE_UNROLL for (int n = 0; n < kWidth<T>; ++n) gap.value[n] -= mean_of_row;
+    return gap;
   }
 };
 
-// Fills and multiplies the chunks of [begin, end): `right(j, n)` and `left(j, row)` are asked for
-// their numbers. Barriers before and behind.
-template <class Shape, class Right, class Left, class T = typename Shape::T>
-__device__ void multiply(ProductChunk<Shape>& chunk, int64_t begin, int64_t end, const Right& right,
-                         const Left& left, T (&sum)[Shape::kPointsEach][Shape::kRowsEach]) {
-  __syncthreads();
-  for (int64_t first = begin; first < end; first += Shape::kDepth) {
-    for (int i = int(threadIdx.x); i < Shape::kDepth * Shape::kPoints; i += kThreads) {
-      const int j = i % Shape::kDepth, n = i / Shape::kDepth;
-      chunk.right[j][n] = first + j < end ? right(first + j, n) : T(0);
+// sum[n][r] += sum_j panel[j][r] right[j][n] over so many j from `first`, whole pieces of them.
+template <class T, class Right>
+__device__ inline void multiply(const T* panel, const Right& right, int first, int count,
+                                T (&sum)[kWidth<T>][kGroup<T>]) {
+  for (int j = 0; j < count; j += kWidth<T>) {
+    const Piece<T> shift = right.shift(first + j);
+    PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
+      const Piece<T> value = right.at(first + j + i, shift.value[i]);
+      const T* const row = panel + (j + i) * kGroup<T>;
+      const Piece<T> left[2] = {load_piece(row), load_piece(row + kWidth<T>)};
+      PYVAE_UNROLL for (int n = 0; n < kWidth<T>; ++n) {
+        PYVAE_UNROLL for (int r = 0; r < kGroup<T>; ++r) sum[n][r] +=
+            left[r / kWidth<T>].value[r % kWidth<T>] * value.value[n];
+      }
     }
-    for (int i = int(threadIdx.x); i < Shape::kDepth * Shape::kRows; i += kThreads) {
-      const int j = i % Shape::kDepth, r = i / Shape::kDepth;
-      chunk.left[j][r] = first + j < end ? left(first + j, r) : T(0);
-    }
-    __syncthreads();
-    chunk.add(sum);
-    __syncthreads();
   }
 }
 
-// One component of one batch entry, as a block works on it.
+// Deals groups and slabs out to the warps, those of the lowest rank first. These are to have most
+// to do: the two warps of a scheduler have as much as those of another.
+template <class Body>
+__device__ inline void for_each_group(int groups, int slabs, const Body& body) {
+  const int warp = int(threadIdx.x) / kWarp;
+  for (int i = warp < kWarps / 2 ? warp : 3 * kWarps / 2 - 1 - warp; i < groups * slabs;
+       i += kWarps)
+    body(i / slabs, i % slabs);
+}
+
+// Copies whole pieces into shared memory.
 template <class T>
-struct FullComponent {
-  const double* inverse;
-  const T* means;
-  int64_t mean_stride, d;
-  T constant;
-
-  __device__ FullComponent(const Inverses<T>& inverses, const FullParameters<T>& from,
-                           int64_t entry, int64_t k)
-      : inverse(inverses.of(entry, k)),
-        means(from.means + k * from.mean_stride[0]),
-        mean_stride(from.mean_stride[1]),
-        d(inverses.d),
-        constant(inverses.constant_of(entry, k)) {}
-  __device__ bool alive() const { return constant != -kInfinity<T>; }
-  // W(i, j), zero outside the triangle.
-  __device__ T weight(int64_t i, int64_t j) const {
-    return i < d && j <= i ? T(inverse[i * d + j]) : T(0);
-  }
-  __device__ T gap(const Points<T>& points, int n, int64_t i) const {
-    return points.use(n) ? points.at(n, i) - means[i * mean_stride] : T(0);
-  }
-};
-
-// The scores of a tile of points, the same in all threads of a row. y = W (x - mean) goes to `y`,
-// by rows of kPoints, where it is wanted: no barrier behind.
-template <class Shape, class T = typename Shape::T>
-__device__ void full_scores(ProductChunk<Shape>& chunk, const FullComponent<T>& component,
-                            const Points<T>& points, T* y, T (&score)[Shape::kPointsEach]) {
-  constexpr int kP = Shape::kPointsEach, kR = Shape::kRowsEach;
-  T squares[kP] = {};
-  for (int64_t first = 0; first < component.d; first += Shape::kRows) {
-    T sum[kP][kR] = {};
-    multiply(
-        chunk, 0, smaller(component.d, first + Shape::kRows),
-        [&](int64_t j, int n) { return component.gap(points, n, j); },
-        [&](int64_t j, int r) { return component.weight(first + r, j); }, sum);
-    PYVAE_UNROLL for (int i = 0; i < kP; ++i) {
-      PYVAE_UNROLL for (int q = 0; q < kR; ++q) {
-        squares[i] += sum[i][q] * sum[i][q];
-        const int64_t row = first + column_of_thread() * kR + q;
-        if (y && row < component.d) y[row * Shape::kPoints + row_of_thread() * kP + i] = sum[i][q];
-      }
-    }
-  }
-  PYVAE_UNROLL for (int i = 0; i < kP; ++i) score[i] =
-      component.constant - T(0.5) * sum_over_lanes(squares[i]);
+__device__ inline void copy_pieces(T* to, const T* from, int64_t count) {
+  for (int64_t i = int64_t(threadIdx.x) * kWidth<T>; i < count; i += kThreads * kWidth<T>)
+    store_piece(to + i, load_piece(from + i));
 }
 
 }  // namespace

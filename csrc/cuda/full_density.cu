@@ -68,14 +68,11 @@ void full_backward(const Problem& problem, const Runtime& runtime) {
   bool by_components = false;
   for (int i = 0; i < 3; ++i)
     by_components |= problem.operand[Op::kByParameters + i].data != nullptr;
-  with_shape<T>(problem, [&]<class Shape>(Shape) {
-    const auto plan =
-        FullPlan::of<Shape>(problem, problem.operand[Op::kByPoint].data, by_components);
-    double* const sums = run_full_sums<Op, Shape, false>(problem, runtime, plan, inverses);
-    if (by_components)
-      launch(full_gradients_kernel<T>, problem.batch * inverses.factors, kThreads, 0,
-             runtime.stream, problem, Op::kByParameters, plan.parts, inverses, sums);
-  });
+  FullBackward<Op, false> backward(problem, runtime, inverses);
+  double* const sums = backward.run();
+  if (by_components)
+    launch(full_gradients_kernel<T>, problem.batch * inverses.factors, kThreads, 0, runtime.stream,
+           problem, Op::kByParameters, backward.parts(), inverses, sums);
 }
 
 template <class Op>

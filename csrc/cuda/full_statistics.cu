@@ -39,13 +39,11 @@ void full_statistics(const Problem& problem, const Runtime& runtime) {
   const Inverses<T> inverses = invert<T>(problem, runtime, 1);
   full_density<Beside::kNothing>(forward, runtime, kStrip, inverses);
   add_likelihoods<T>(forward, runtime);
-  with_shape<T>(problem, [&]<class Shape>(Shape) {
-    const auto plan = FullPlan::of<Shape>(problem, false, true);
-    double* const sums = run_full_sums<LogProbGradient<T>, Shape, true>(as_backward(forward),
-                                                                        runtime, plan, inverses);
-    launch(full_moments_kernel<T>, problem.batch * inverses.factors, kThreads, 0, runtime.stream,
-           problem, plan.parts, inverses, sums);
-  });
+  const Problem sums_of = as_backward(forward);
+  FullBackward<Responsibilities<T>, true> backward(sums_of, runtime, inverses);
+  double* const sums = backward.run();
+  launch(full_moments_kernel<T>, problem.batch * inverses.factors, kThreads, 0, runtime.stream,
+         problem, backward.parts(), inverses, sums);
 }
 
 }  // namespace

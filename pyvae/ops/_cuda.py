@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pyvae import _C
+from pyvae.ops.modes import full_precision
 
 LIBRARY = Path(_C.__file__).with_name("libpyvae_cuda.so")
 REINSTALL = "install pyvae again where nvcc is, with `PYVAE_CUDA=ON pip install .`"
@@ -34,7 +35,7 @@ def load(library: Path = LIBRARY) -> str | None:
 MISSING = load()
 # The largest D whose full covariances the fused kernels take. Reasoned, not measured: up to here a
 # tile of points and a factor stay in the cache, and beyond, products are what cuBLAS is for.
-LARGEST_FUSED = 128
+LARGEST_FUSED = 64
 # Registrations last as long as this.
 _registrations = torch.library.Library("pyvae", "IMPL")
 
@@ -70,7 +71,8 @@ def hand_over(
 
     def chosen(keys: torch._C.DispatchKeySet, *inputs: Any) -> Any:
         if inputs[position].shape[-1] > LARGEST_FUSED:
-            return large(*inputs)
+            with full_precision("cuda"):
+                return large(*inputs)
         return fused.call_boxed(keys, *inputs)
 
     with warnings.catch_warnings():  # that a kernel stands in front of another is the purpose

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Who else has a hand in a call: autocast, the compiler, transforms, forward-mode derivatives."""
+"""Who else has a hand in a call.
+
+Autocast and TF32, the compiler, transforms, forward-mode derivatives.
+"""
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -27,6 +34,33 @@ def is_casting(tensor: object) -> bool:
     """Whether autocast is on for the tensor's device."""
     device = tensor.device.type if isinstance(tensor, Tensor) else "cpu"
     return device in _AUTOCAST_DEVICES and torch.is_autocast_enabled(device)
+
+
+_tf32 = threading.Lock()
+_without_tf32 = 0  # how many callers have it switched off
+
+
+@contextmanager
+def full_precision(device: str) -> Iterator[None]:
+    """Let products of float32 be of float32: neither autocast nor TF32 rounds their factors.
+
+    The switch of TF32 is the process's: the first caller turns it, and the last one turns it back.
+    """
+    global _without_tf32
+    matmul = torch.backends.cuda.matmul
+    with _tf32:
+        turns = _without_tf32 > 0 or matmul.fp32_precision == "tf32"
+        if turns:
+            _without_tf32 += 1
+            matmul.fp32_precision = "ieee"
+    try:
+        with torch.autocast(device, enabled=False):
+            yield
+    finally:
+        with _tf32:
+            _without_tf32 -= turns
+            if turns and not _without_tf32:
+                matmul.fp32_precision = "tf32"
 
 
 def in_transform() -> bool:

@@ -3,13 +3,15 @@
 
 Every function takes the place of a kernel: the same arguments, results and gradients, and none of
 the checks. Points and components are taken a chunk at a time, so that nothing of size (N, K, D) is
-written, nor, by a density, anything of size (N, K).
+written, nor, by a density, anything of size (N, K). As in the kernels, factors are inverted once a
+call, in float64: a library's solves of one matrix are many times slower than its products.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,10 +19,58 @@ from torch import Tensor
 from pyvae.ops import reference
 from pyvae.ops.folding import Tensors
 
-_CHUNK = 1 << 22  # numbers of one (K, D, N) tensor; four or so are held at a time
+_CHUNK = 1 << 24  # numbers of one (K, N, D) tensor; three or so are held at a time
 _INF = math.inf
 # From a chunk's log joint density, its points and its components: d/d(log joint).
 _Coefficients = Callable[[Tensor, slice, slice], Tensor]
+
+
+@dataclass(frozen=True)
+class _Components:
+    """Components with their inverse factors: (..., K), (..., K, D) and twice (..., C, D, D)."""
+
+    alive: Tensor
+    constant: Tensor
+    means: Tensor
+    factors: Tensor
+    inverses: Tensor
+
+    @classmethod
+    def of(cls, log_weights: Tensor, means: Tensor, scale_trils: Tensor) -> _Components:
+        alive, means, factors = reference.stand_ins(log_weights, means, scale_trils)
+        log_determinant = _diagonal(factors).double().log().sum(-1)
+        constant = log_weights - log_determinant - 0.5 * reference.LOG_2PI * means.shape[-1]
+        constant = torch.where(alive, constant, -_INF).to(means.dtype)
+        return cls(alive, constant, means, factors, _inverses(factors))
+
+    def score(self, x: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Yield chunks of components, L^-1 (x - mu), (..., K, N, D), and log joint densities."""
+        infinite = reference.is_infinite(x).unsqueeze(-1)
+        x = torch.where(infinite, 0.0, x)
+        for chosen in self.chunks(x):
+            gap = x.unsqueeze(-3) - self.means[..., chosen, None, :]
+            z = gap @ _of(chosen, self.inverses).mT
+            squares = torch.linalg.vector_norm(z, dim=-1).square_()
+            joint = (self.constant[..., chosen, None] - 0.5 * squares).mT
+            counts = self.alive[..., None, chosen] & ~infinite
+            yield chosen, z, torch.where(counts, joint, -_INF)
+
+    def chunks(self, x: Tensor) -> Iterator[slice]:
+        return _slices(self.alive.shape[-1], _CHUNK // _volume(x))
+
+    def joints(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Yield chunks of points, and their log joint densities with all components."""
+        for points in self.points(x):
+            chunk = x[..., points, :]
+            joint = x.new_empty((*chunk.shape[:-1], self.alive.shape[-1]))
+            for chosen, _, found in self.score(chunk):
+                joint[..., chosen] = found
+            yield points, joint
+
+    def points(self, x: Tensor) -> Iterator[slice]:
+        """Chunks of points; sums over so many are exact enough in the dtype of the points."""
+        others = math.prod(x.shape[:-2]) * max(x.shape[-1], self.alive.shape[-1], 1)
+        return _slices(x.shape[-2], _CHUNK // max(1, 4 * others))
 
 
 def mixture_log_prob_tril(
@@ -28,7 +78,7 @@ def mixture_log_prob_tril(
 ) -> Tensor:
     """Return log sum_k exp(log_weights_k) N(x; mu_k, L_k L_k')."""
     log_prob = x.new_empty(x.shape[:-1])
-    for points, joint in _joints(x, log_weights, means, scale_trils):
+    for points, joint in _Components.of(log_weights, means, scale_trils).joints(x):
         log_prob[..., points] = reference.logsumexp(joint)
     return log_prob
 
@@ -56,7 +106,7 @@ def mixture_posterior_tril(
     """Return log p(z | x) and log p(x)."""
     log_posterior = x.new_empty((*x.shape[:-1], log_weights.shape[-1]))
     log_prob = x.new_empty(x.shape[:-1])
-    for points, joint in _joints(x, log_weights, means, scale_trils):
+    for points, joint in _Components.of(log_weights, means, scale_trils).joints(x):
         log_prob[..., points] = reference.logsumexp(joint)
         log_posterior[..., points, :] = reference.log_normalise(joint, log_prob[..., points])
     return log_posterior, log_prob
@@ -90,7 +140,7 @@ def mixture_predict_tril(
     """Return the most probable component, and the log-density."""
     log_prob = x.new_empty(x.shape[:-1])
     component = torch.empty_like(log_prob, dtype=torch.int64)
-    for points, joint in _joints(x, log_weights, means, scale_trils):
+    for points, joint in _Components.of(log_weights, means, scale_trils).joints(x):
         component[..., points], log_prob[..., points] = reference.most_probable(joint)
     return component, log_prob
 
@@ -106,21 +156,22 @@ def mixture_statistics_tril(
     k, d = means.shape[-2:]
     log_likelihood, counts, first = zeros(), zeros(k), zeros(k, d)
     second = zeros(*scale_trils.shape[-3:])
-    for points, joint in _joints(x, log_weights, means, scale_trils):
+    components = _Components.of(log_weights, means, scale_trils)
+    for points, joint in components.joints(x):
         of_points, r = reference.responsibilities(joint, log_weights, sample_weight[..., points])
         log_likelihood += of_points
         counts += r.sum(-2, dtype=torch.float64)
-        for components in _slices(k, _CHUNK // _volume(x[..., points, :])):
-            mine = r[..., components]
-            gap = reference.counted_gap(x[..., points, :], means[..., components, :], mine)
-            gap = gap.transpose(-3, -2)
-            weighted = mine.mT.unsqueeze(-1) * gap
-            first[..., components, :] += weighted.sum(-2, dtype=torch.float64)
+        # What counts for nothing may hold anything.
+        chunk = torch.where((r == 0).all(-1, keepdim=True), 0.0, x[..., points, :])
+        counted = (r != 0).any(-2).unsqueeze(-1)
+        for chosen in components.chunks(chunk):
+            gap = chunk.unsqueeze(-3) - means[..., chosen, None, :]
+            weighted = r[..., chosen].mT.unsqueeze(-1) * gap
+            of_chosen = counted[..., chosen, :]
+            found = weighted.sum(-2, dtype=torch.float64)
+            first[..., chosen, :] += torch.where(of_chosen, found, 0.0)
             outer = weighted.mT @ gap
-            if second.shape[-3] == 1:
-                second += outer.sum(-3, keepdim=True, dtype=torch.float64)
-            else:
-                second[..., components, :, :] += outer
+            _add(second, chosen, torch.where(of_chosen.unsqueeze(-1), outer, 0.0))
     return log_likelihood, counts, first, second
 
 
@@ -196,59 +247,53 @@ def _of(components: slice, factors: Tensor) -> Tensor:
     return factors if factors.shape[-3] == 1 else factors[..., components, :, :]
 
 
-def _points(x: Tensor, components: int) -> Iterator[slice]:
-    """Chunks of points whose (N, D), and whose (N, K), are of the size of a chunk."""
-    others = math.prod(x.shape[:-2]) * max(x.shape[-1], components, 1)
-    return _slices(x.shape[-2], _CHUNK // max(1, others))
+def _add(total: Tensor, components: slice, found: Tensor) -> None:
+    """Add matrices of some components, where all may share one sum."""
+    if total.shape[-3] == 1:
+        total += found.sum(-3, keepdim=True, dtype=total.dtype)
+    else:
+        total[..., components, :, :] += found
 
 
-def _whitened(
-    x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor
-) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Yield chunks of components, and what ``reference.whiten`` returns for them."""
-    for components in _slices(log_weights.shape[-1], _CHUNK // _volume(x)):
-        chosen = log_weights[..., components], means[..., components, :]
-        yield components, *reference.whiten(x, *chosen, _of(components, scale_trils))
-
-
-def _joints(
-    x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield chunks of points, and their log joint densities with all components."""
-    for points in _points(x, log_weights.shape[-1]):
-        chosen = x[..., points, :]
-        joint = x.new_empty((*chosen.shape[:-1], log_weights.shape[-1]))
-        for components, _, found, _ in _whitened(chosen, log_weights, means, scale_trils):
-            joint[..., components] = found
-        yield points, joint
+def _inverses(factors: Tensor) -> Tensor:
+    """The inverses of triangular matrices, computed in float64."""
+    inverses = torch.empty_like(factors)
+    identity = torch.eye(factors.shape[-1], dtype=torch.float64, device=factors.device)
+    for chosen in _slices(factors.shape[-3], _CHUNK // _volume(factors[..., :1, :, :])):
+        exact = factors[..., chosen, :, :].double()
+        inverses[..., chosen, :, :] = torch.linalg.solve_triangular(exact, identity, upper=False)
+    return inverses
 
 
 def _gradients(tensors: Tensors, needs: int, coefficients: _Coefficients) -> Tensors:
     """The gradients of a mixture's arguments.
 
-    With g the coefficients and u = L'^-1 z,
-    d/dx = -sum_k g u, d/dmu = sum_n g u, d/dL = tril(sum_n g u z') - sum_n g / diag(L).
+    With g the coefficients, W = L^-1 and z = W (x - mu),
+    d/dx = -sum_k g W'z, d/dmu = W' sum_n g z, d/dL = tril(W' sum_n g z z') - sum_n g / diag(L).
     """
     x, log_weights, means, scale_trils = tensors
-    by_x, by_weight, by_mean, by_factor = (torch.zeros_like(t) for t in tensors)
-    for points in _points(x, log_weights.shape[-1]):
-        chunk = x[..., points, :]
-        for components, z, joint, factors in _whitened(chunk, log_weights, means, scale_trils):
-            g = coefficients(joint, points, components)
-            dead = log_weights[..., components, None, None] == -_INF
-            g = torch.where(dead[..., 0].mT, 0.0, g)  # a NaN of points is none of theirs
-            z = torch.where(dead, 0.0, z)
-            u = torch.linalg.solve_triangular(factors.mT, z, upper=True)
-            u = torch.where(dead, 0.0, u)  # nor is a NaN in a factor that is tied
-            u = u * g.mT.unsqueeze(-2)
-            total = g.sum(-2)
-            by_x[..., points, :] -= u.sum(-3).mT
-            by_weight[..., components] += total
-            by_mean[..., components, :] += u.sum(-1)
+    by_x, total, first, second = (torch.zeros_like(t) for t in tensors)
+    components = _Components.of(log_weights, means, scale_trils)
+    alive, inverses = components.alive, components.inverses
+    for points in components.points(x):
+        for chosen, z, joint in components.score(x[..., points, :]):
+            g = coefficients(joint, points, chosen)
+            g = torch.where(alive[..., None, chosen], g, 0.0).mT
+            total[..., chosen] += g.sum(-1)
+            weighted = g.unsqueeze(-1) * z
+            if needs & 1:
+                by_x[..., points, :] -= (weighted @ _of(chosen, inverses)).sum(-3)
+            first[..., chosen, :] += weighted.sum(-2)
             if needs >> 3 & 1:
-                by_diagonal = torch.diag_embed(total.unsqueeze(-1) / _diagonal(factors))
-                found = (u @ z.mT).tril() - by_diagonal
-                if by_factor.shape[-3] == 1:
-                    found = found.sum(-3, keepdim=True)
-                _of(components, by_factor).add_(found)
-    return _wanted((by_x, by_weight, by_mean, by_factor), needs)
+                _add(second, chosen, weighted.mT @ z)
+    # A NaN of points is none of the components that have no density, nor the other way round.
+    by_x = torch.where(alive.any(-1)[..., None, None], by_x, 0.0)
+    by_mean = (first.unsqueeze(-2) @ inverses).squeeze(-2)
+    by_mean = torch.where(alive.unsqueeze(-1), by_mean, 0.0)
+    tied = second.shape[-3] == 1
+    used = alive.any(-1, keepdim=True) if tied else alive
+    of_factor = total.sum(-1, keepdim=True) if tied else total
+    by_diagonal = of_factor.unsqueeze(-1) / _diagonal(components.factors)
+    by_factor = (inverses.mT @ second).tril() - torch.diag_embed(by_diagonal)
+    by_factor = torch.where(used[..., None, None], by_factor, 0.0)
+    return _wanted((by_x, total, by_mean, by_factor), needs)

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-_LOG_2PI = math.log(2.0 * math.pi)
+LOG_2PI = math.log(2.0 * math.pi)
 _INF = math.inf
 
 
@@ -168,7 +168,7 @@ def mixture_elbo_terms(
         logits = torch.where(alive, logits_q, logits_q.detach())
         log_q = log_normalise(logits, logsumexp(logits))
         unreachable = ~(alive & (expected != -_INF)).any(-1)
-    unreachable = unreachable | _is_infinite(point)
+    unreachable = unreachable | is_infinite(point)
     if logvar_q is not None:
         unreachable = unreachable | (logvar_q == _INF).any(-1)
 
@@ -195,7 +195,7 @@ def _alive(log_weights: Tensor) -> Tensor:
     return log_weights != -_INF
 
 
-def _is_infinite(x: Tensor) -> Tensor:
+def is_infinite(x: Tensor) -> Tensor:
     """Rows that hold an infinity and no NaN: points, or components, without a density."""
     return torch.isinf(x).any(-1) & ~torch.isnan(x).any(-1)
 
@@ -210,12 +210,12 @@ def _log_normal(
     and the last in place.
     """
     alive = _alive(log_weights).unsqueeze(-1)
-    distant = _is_infinite(means).unsqueeze(-1)
+    distant = is_infinite(means).unsqueeze(-1)
     means = torch.where(alive & ~distant, means, 0.0).unsqueeze(-3)
     logvars = torch.where(alive, logvars, 0.0).unsqueeze(-3)
-    x = torch.where(_is_infinite(x).unsqueeze(-1), 0.0, x)
+    x = torch.where(is_infinite(x).unsqueeze(-1), 0.0, x)
     z = (x.unsqueeze(-2) - means) * torch.exp(-0.5 * logvars)
-    terms = z.square() + logvars + _LOG_2PI
+    terms = z.square() + logvars + LOG_2PI
     if logvar_x is not None:
         terms = terms + torch.exp(logvar_x.unsqueeze(-2) - logvars)
     log_normal = -0.5 * terms.sum(-1)
@@ -228,39 +228,37 @@ def _log_joint(
     """Return log(weight_k N(x; mu_k, sigma_k^2)), (..., N, K)."""
     log_normal = _log_normal(x, log_weights, means, logvars, logvar_x)
     log_weights = log_weights.unsqueeze(-2)
-    alive = _alive(log_weights) & ~_is_infinite(x).unsqueeze(-1)
+    alive = _alive(log_weights) & ~is_infinite(x).unsqueeze(-1)
     return torch.where(alive, torch.where(alive, log_weights, 0.0) + log_normal, -_INF)
 
 
-def whiten(
-    x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor
+def stand_ins(
+    log_weights: Tensor, means: Tensor, scale_trils: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return z = L_k^-1 (x - mu_k), (..., K, D, N), what the joint density is made of.
+    """Return which components have a density, and means and factors with stand-ins of the others.
 
-    With it log(weight_k N(x; mu_k, L_k L_k')), (..., N, K), and the factors L_k; stand-ins as for
-    ``_log_normal``.
+    As for ``_log_normal``.
     """
     alive = _alive(log_weights)
-    infinite = _is_infinite(x).unsqueeze(-1)
     used = alive.any(-1, keepdim=True) if scale_trils.shape[-3] == 1 else alive
     identity = torch.eye(means.shape[-1], dtype=means.dtype, device=means.device)
     factors = torch.where(used[..., None, None], torch.tril(scale_trils), identity)
     # An infinite mean leaves its component without a density, unless something is NaN beside it.
-    alive = alive & ~(_is_infinite(means) & is_factor(factors) & ~torch.isnan(log_weights))
-    means = torch.where(alive.unsqueeze(-1), means, 0.0).unsqueeze(-2)
-    gap = torch.where(infinite, 0.0, x).unsqueeze(-3) - means  # (..., K, N, D)
-    z = torch.linalg.solve_triangular(factors, gap.mT, upper=False)
-    log_determinant = torch.diagonal(factors, dim1=-2, dim2=-1).log().sum(-1)
-    constant = log_determinant + 0.5 * _LOG_2PI * x.shape[-1]
-    log_normal = (-0.5 * z.square().sum(-2) - constant.unsqueeze(-1)).mT
-    counts = alive.unsqueeze(-2) & ~infinite
-    log_weights = torch.where(alive, log_weights, 0.0).unsqueeze(-2)
-    return z, torch.where(counts, log_weights + log_normal, -_INF), factors
+    alive = alive & ~(is_infinite(means) & is_factor(factors) & ~torch.isnan(log_weights))
+    return alive, torch.where(alive.unsqueeze(-1), means, 0.0), factors
 
 
 def _log_joint_tril(x: Tensor, log_weights: Tensor, means: Tensor, scale_trils: Tensor) -> Tensor:
     """Return log(weight_k N(x; mu_k, L_k L_k')), (..., N, K)."""
-    return whiten(x, log_weights, means, scale_trils)[1]
+    alive, means, factors = stand_ins(log_weights, means, scale_trils)
+    infinite = is_infinite(x).unsqueeze(-1)
+    gap = torch.where(infinite, 0.0, x).unsqueeze(-3) - means.unsqueeze(-2)  # (..., K, N, D)
+    z = torch.linalg.solve_triangular(factors, gap.mT, upper=False)
+    log_determinant = torch.diagonal(factors, dim1=-2, dim2=-1).log().sum(-1)
+    constant = log_determinant + 0.5 * LOG_2PI * x.shape[-1]
+    log_normal = (-0.5 * z.square().sum(-2) - constant.unsqueeze(-1)).mT
+    log_weights = torch.where(alive, log_weights, 0.0).unsqueeze(-2)
+    return torch.where(alive.unsqueeze(-2) & ~infinite, log_weights + log_normal, -_INF)
 
 
 def responsibilities(

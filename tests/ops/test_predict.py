@@ -81,8 +81,10 @@ def test_layouts(case: OpCase, layout: Callable[[Tensor], Tensor]) -> None:
 @each_dtype
 @each_prediction
 def test_of_equal_components_it_is_the_first(case: OpCase, dtype: torch.dtype) -> None:
+    # Products of equal matrices have equal bits on a CPU only where these are aligned alike.
+    d = 16 if devices.current() == devices.PRODUCTS else 5
     for k in (2, 17, 40, 300):
-        inputs = case.draw({"n": 70, "k": k, "d": 5}, dtype)
+        inputs = case.draw({"n": 70, "k": k, "d": d}, dtype)
         for name in ("log_weights", "means", case.spread):
             one = inputs[name].narrow(0, 0, 1)
             inputs[name] = one.expand(inputs[name].shape).clone()

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from pyvae.ops import _cuda, products
+from pyvae.ops import _cuda, modes, products
 from tests.ops import devices, test_statistics
 from tests.ops.cases import CASES, STATISTICS_CASES, OpCase, each_dtype
 from tests.ops.checks import check_case
@@ -50,6 +51,17 @@ def test_chunks_of_sums(case: OpCase, dtype: torch.dtype) -> None:
         test_statistics.check(case, inputs, size)
 
 
+@contextmanager
+def tf32_is(precision: str) -> Iterator[None]:
+    """Let products of float32 on a GPU be of that precision."""
+    matmul = torch.backends.cuda.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, precision
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
+
+
 @pytest.mark.filterwarnings("ignore:Warning only once for all operators")  # of `fused` below
 def test_large_factors_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """The dispatcher is told that the tensors are on a GPU."""
@@ -59,7 +71,7 @@ def test_large_factors_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def noted(name: str) -> Any:
         def run(*inputs: Tensor) -> Tensor:
-            seen.append((name, len(inputs)))
+            seen.append((name, torch.backends.cuda.matmul.fp32_precision))
             return inputs[0].sum(-1)
 
         return run
@@ -68,9 +80,23 @@ def test_large_factors_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         fused.impl(kernel, noted("fused"), "CUDA")
         _cuda.hand_over(kernel, noted("large"), 2, handed)
-        for d in (1, _cuda.LARGEST_FUSED, _cuda.LARGEST_FUSED + 1):
-            kernel.redispatch(CUDA, *(torch.zeros(3, d), torch.zeros(3, d, d)) * 2)
+        with tf32_is("tf32"):
+            for d in (1, _cuda.LARGEST_FUSED, _cuda.LARGEST_FUSED + 1):
+                kernel.redispatch(CUDA, *(torch.zeros(3, d), torch.zeros(3, d, d)) * 2)
     finally:
         handed._destroy()
         fused._destroy()
-    assert seen == [("fused", 4), ("fused", 4), ("large", 4)]
+    assert seen == [("fused", "tf32"), ("fused", "tf32"), ("large", "ieee")]
+
+
+@pytest.mark.parametrize("precision", ["none", "ieee", "tf32"])
+def test_full_precision(precision: str) -> None:
+    """Neither autocast nor TF32, until the last of those who ask for it has left."""
+    matmul = torch.backends.cuda.matmul
+    with tf32_is(precision), torch.autocast("cpu"):
+        with modes.full_precision("cpu"):
+            with modes.full_precision("cpu"):
+                assert not modes.is_casting(torch.ones(1))
+            assert matmul.fp32_precision != "tf32"
+        assert modes.is_casting(torch.ones(1))
+        assert matmul.fp32_precision == precision
