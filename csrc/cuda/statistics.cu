@@ -151,8 +151,8 @@ void statistics_of_many(const Problem& problem, const Runtime& runtime) {
 template <class T>
 void statistics(const Problem& problem, const Runtime& runtime) {
   const Problem with = with_strip<T>(problem, runtime);
-  uses_wide_tiles(problem) ? statistics_of_many<T>(with, runtime)
-                           : statistics_of_few<T>(with, runtime);
+  uses_wide_tiles(problem, kWideSums) ? statistics_of_many<T>(with, runtime)
+                                      : statistics_of_few<T>(with, runtime);
 }
 
 }  // namespace
