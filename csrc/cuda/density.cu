@@ -12,7 +12,8 @@ namespace {
 template <Beside kBeside, class T>
 void density_forward(const Problem& problem, const Runtime& runtime) {
   const int log_prob = log_prob_operand(kBeside);
-  if (uses_wide_tiles(problem)) return run_wide_density<kBeside, T>(problem, runtime, log_prob);
+  if (uses_wide_tiles(problem, kWideScores))
+    return run_wide_density<kBeside, T>(problem, runtime, log_prob);
   run_density<kBeside, T>(problem, runtime, log_prob);
 }
 
@@ -24,7 +25,7 @@ void listed_forward(const Problem& problem, const Runtime& runtime) {
 
 template <class T>
 void log_prob_backward(const Problem& problem, const Runtime& runtime) {
-  if (uses_wide_tiles(problem)) return wide_log_prob_backward<T>(problem, runtime);
+  if (uses_wide_tiles(problem, kWideSums)) return wide_log_prob_backward<T>(problem, runtime);
   run_backward<LogProbGradient<T>, SmallTile<T>>(problem, runtime);
 }
 template <class T>
@@ -33,7 +34,7 @@ void listed_backward(const Problem& problem, const Runtime& runtime) {
 }
 template <class T>
 void posterior_backward(const Problem& problem, const Runtime& runtime) {
-  if (uses_wide_tiles(problem)) return wide_posterior_backward<T>(problem, runtime);
+  if (uses_wide_tiles(problem, kWideSums)) return wide_posterior_backward<T>(problem, runtime);
   run_backward<PosteriorGradients<T>, SmallTile<T>>(problem, runtime);
 }
 

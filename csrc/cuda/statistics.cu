@@ -82,7 +82,7 @@ inline constexpr PointOperands kStatisticsOperands = {0, kStrip, kSampleWeight, 
                                                       1u << 0 | 1u << kStrip | 1u << kSampleWeight};
 
 // A tile of points a block: the scores are made once, for the log-densities, and lie meanwhile
-// where the terms are to be.
+// where the terms are to be; those of one tile stay with their threads.
 template <class T>
 __global__ void __launch_bounds__(kThreads, 1)
     weigh_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     scores.score(tile, tile + 1 < tiles ? tile + 1 : -1, score);
     PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
       sum[i].add(score[i]);
-      store_own(row(i, tile), column_of_thread(), score[i]);
+      if (tiles > 1) store_own(row(i, tile), column_of_thread(), score[i]);
     }
   }
   scores.mark_unreachable();
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   TermTile<T> terms(memory.terms, problem, panels, chunk, kStatisticsOperands, first, points, false,
                     true);
   for (int64_t tile = 0; tile < tiles; ++tile) {
-    PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i)
+    PYVAE_UNROLL for (int i = 0; tiles > 1 && i < kEach<T>; ++i)
         load_own(score[i], row(i, tile), column_of_thread());
     terms.add(tile, score);
   }
@@ -153,8 +153,8 @@ void statistics_of_many(const Problem& problem, const Runtime& runtime) {
 template <class T>
 void statistics(const Problem& problem, const Runtime& runtime) {
   const Problem with = with_strip<T>(problem, runtime);
-  uses_wide_tiles(problem) ? statistics_of_many<T>(with, runtime)
-                           : statistics_of_few<T>(with, runtime);
+  uses_wide_tiles(problem, kWideSums) ? statistics_of_many<T>(with, runtime)
+                                      : statistics_of_few<T>(with, runtime);
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ def with_the_nearest(
 def lengths_by_factors(gaps: Tensor, scale_tril: Tensor) -> Tensor:
     """Give distances under Cholesky factors that order them, no more."""
     factors = scale_tril.tril().to(gaps)  # a product by an inverse will do
-    identity = torch.eye(factors.shape[-1]).to(factors)
+    identity = torch.eye(factors.shape[-1], dtype=factors.dtype, device=factors.device)
     inverse = torch.linalg.solve_triangular(factors, identity, upper=False)
     return torch.linalg.vector_norm(torch.einsum("...ka,...kba->...kb", gaps, inverse), dim=-1)
 

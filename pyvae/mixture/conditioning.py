@@ -26,22 +26,17 @@ F and log p(x) agree within a few of these, and so does F before and after a ste
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyvae.mixture.covariance import Covariance, Parameters
+from pyvae.mixture.tensors import to_host
 
 # What F is off where nothing is amplified: of scores in float32, and of sums in float64.
 UNIT = {torch.float32: 1e-5, torch.float64: 1e-9}
 _FEW = 4.0
 _INFLATED = 2000.0  # mean inflation factor that leaves float32 some three digits of a variance
-
-
-class _Amplification(NamedTuple):
-    inflation: float  # V
-    distance: float  # A
 
 
 def rounding(
@@ -51,27 +46,26 @@ def rounding(
 
     ``step (K, D)`` is h; None stands for means that stay.
     """
-    d, found = p.means.shape[1], _amplification(kind, p, step)
+    variances, precisions = kind.diagonals(p.covariances)
+    around = variances if step is None else variances + step.square()
+    inflation, distance = to_host(
+        _weighed(p, precisions * around), _weighed(p, precisions * (variances + p.means.square()))
+    )
+    d = p.means.shape[1]
     eps, wide = torch.finfo(dtype).eps, torch.finfo(torch.float64).eps
-    products = (eps + (d + 1.0) * wide) * d * found.inflation
-    return UNIT[dtype] + _FEW * (products + eps * d * math.sqrt(found.distance))
+    products = (eps + (d + 1.0) * wide) * d * inflation
+    return UNIT[dtype] + _FEW * (products + eps * d * math.sqrt(distance))
 
 
 def working_dtype(kind: Covariance, p: Parameters, dtype: torch.dtype) -> torch.dtype:
     """Give the dtype to work in: float64 where sums of float32 products lose such covariances."""
     if dtype == torch.float64 or not kind.has_matrices:
         return dtype
-    inflated = _amplification(kind, p).inflation > _INFLATED * p.means.shape[1]
+    variances, precisions = kind.diagonals(p.covariances)
+    inflated = _weighed(p, precisions * variances).item() > _INFLATED * p.means.shape[1]
     return torch.float64 if inflated else dtype
 
 
-def _amplification(kind: Covariance, p: Parameters, step: Tensor | None = None) -> _Amplification:
-    """Give V and A, weighed over the components."""
-    variances, precisions = kind.diagonals(p.covariances)
-    shares = p.weights / p.weights.sum()
-    summed = variances if step is None else variances + step.square()
-    found = (
-        (shares @ (precisions * squares).expand_as(p.means).sum(1)).item()
-        for squares in (summed, variances + p.means.square())
-    )
-    return _Amplification(*found)
+def _weighed(p: Parameters, by_coordinate: Tensor) -> Tensor:
+    """Give the sum over the coordinates, weighed over the components, ``()``."""
+    return p.weights / p.weights.sum() @ by_coordinate.expand_as(p.means).sum(1)

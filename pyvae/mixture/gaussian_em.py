@@ -23,6 +23,7 @@ from pyvae.mixture.points import Points
 from pyvae.mixture.prior import ConjugatePrior
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.sums import Sums
+from pyvae.mixture.tensors import to_host
 
 # Up to so many responsibilities their entropy is summed by points, so that F = log p(x) after the
 # E step is a check; beyond, it is what log p(x) leaves of the expected log-joint.
@@ -33,12 +34,14 @@ _MOST_SHARES = 2**20
 class Posterior:
     """q of all points: its sums, its entropy, and log p(x) with the log-prior.
 
-    With the entropy stands what of E_q[log p(x, z)] does not depend on theta.
+    With the entropy stands what of E_q[log p(x, z)] does not depend on theta. The total is that of
+    the points' weights.
     """
 
     sums: Sums
     entropy: float
     log_likelihood: float
+    total: float
 
 
 class GaussianEM:
@@ -84,6 +87,7 @@ class GaussianEM:
         self.last: Posterior | None = None
         self.exact, self.dtype = reg_covar == 0.0, dtype  # of the points
         self._step: Tensor | None = None  # that the means took in the last M step
+        self._known: tuple[Sums, Parameters, float] | None = None  # E_q[log p(x, z)] of the E step
 
     @property
     def precision(self) -> float:
@@ -116,13 +120,13 @@ class GaussianEM:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
         sums = reduce(add, (self.sums(*chunk) for chunk in self._chunks(data)))
         sums = self.processes.added(sums)
-        expected = self._expected(sums)
-        reached = sums.log_likelihood.item()
+        reached, total, expected = to_host(sums.log_likelihood, sums.total, self._expected(sums))
+        self._known = sums, self.parameters, expected
         entropy = reached - expected
         few = len(data) * len(self.parameters.weights) <= _MOST_SHARES
         if self.exact and few and not self.processes.several:
             entropy = sum(self._entropy(*chunk) for chunk in self._chunks(data))
-        self.last = Posterior(sums, entropy, reached + self._log_prior())
+        self.last = Posterior(sums, entropy, reached + self._log_prior(), total)
         return self.last
 
     def m_step(self, q: Posterior) -> None:
@@ -138,7 +142,12 @@ class GaussianEM:
 
     def free_energy(self, q: Posterior) -> float:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
-        return self._expected(q.sums) + q.entropy + self._log_prior()
+        known = self._known
+        if known is not None and known[0] is q.sums and known[1] is self.parameters:
+            expected = known[2]
+        else:
+            expected = self._expected(q.sums).item()
+        return expected + q.entropy + self._log_prior()
 
     def log_likelihood(self, q: Posterior) -> float:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
@@ -146,11 +155,11 @@ class GaussianEM:
 
     def weight(self, q: Posterior) -> float:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
-        return q.sums.total.item()
+        return q.total
 
     def batch_bound(self, q: Posterior, population: float) -> float:
         """Give the bound that a batch of so many points tells of: their mean log-likelihood."""
-        return q.log_likelihood / q.sums.total.item()
+        return q.log_likelihood / q.total
 
     @property
     def _moments(self) -> Moments:
@@ -168,9 +177,9 @@ class GaussianEM:
             return 0.0
         return self.prior.log_density(self._moments, self.parameters)
 
-    def _expected(self, sums: Sums) -> float:
-        """Give E_q[log p(x, z)] at the present parameters, as far as it depends on them."""
-        return self.kind.expected_log_joint(sums, self.parameters).item()
+    def _expected(self, sums: Sums) -> Tensor:
+        """Give E_q[log p(x, z)] at the present parameters, as far as it depends on them, ``()``."""
+        return self.kind.expected_log_joint(sums, self.parameters)
 
     def _chunks(self, data: Points) -> Iterator[tuple[Tensor, Tensor | None, Labels | None]]:
         """Give the points in a dtype that has digits enough for the present covariances."""

@@ -27,14 +27,14 @@ class Matrices(Moments):
     ) -> Tensor:
         divisor = self.divisor(sums.counts, sums.first.shape[1]) if divisor is None else divisor
         found = sums.second / divisor.clamp_min(TINY)[:, None, None]
-        return self.compact(found + reg_covar * torch.eye(found.shape[-1]).to(found))
+        return self.compact(found + reg_covar * _identity(found))
 
     def divisor(self, counts: Tensor, d: int) -> Tensor:
         return counts.sum(0, keepdim=True) if self.pooled else counts
 
     def second_sums(self, covariances: Tensor, reg_covar: float, divisor: Tensor) -> Tensor:
         found = self.aligned(covariances)
-        return (found - reg_covar * torch.eye(found.shape[-1]).to(found)) * divisor[:, None, None]
+        return (found - reg_covar * _identity(found)) * divisor[:, None, None]
 
     def exponent(self, k: int, d: int, degrees: float | None, with_means: bool) -> float:
         of_means = with_means * (k if self.pooled else 1)
@@ -62,8 +62,8 @@ class Matrices(Moments):
 
     def precisions_cholesky(self, covariances: Tensor) -> Tensor:
         factors = self._factors.of(covariances)
-        identity = torch.eye(factors.shape[-1]).to(factors)
-        return self.compact(torch.linalg.solve_triangular(factors, identity, upper=False).mT)
+        inverse = torch.linalg.solve_triangular(factors, _identity(factors), upper=False)
+        return self.compact(inverse.mT)
 
     def precisions(self, cholesky: Tensor) -> Tensor:
         return cholesky @ cholesky.mT
@@ -114,3 +114,8 @@ class Matrices(Moments):
     def mahalanobis(self, centred: Sums, covariances: Tensor) -> Tensor:
         inverse = torch.cholesky_inverse(self._factors.of(covariances))
         return (inverse * centred.second).sum()
+
+
+def _identity(like: Tensor) -> Tensor:
+    """Give the identity of the size of matrices, made where they are."""
+    return torch.eye(like.shape[-1], dtype=like.dtype, device=like.device)

@@ -13,7 +13,8 @@ from torch import Tensor
 from pyvae.mixture.covariance import Moments
 from pyvae.mixture.sums import Sums
 
-_ELEMENTS = 2**16  # of the second sums of pairs at a time: they stay in the cache
+# Of the second sums of pairs at a time: on a CPU they stay in the cache.
+_ELEMENTS, _ELEMENTS_ON_GPU = 2**16, 2**24
 
 
 def merged(kind: Moments, sums: Sums, k: int, reg_covar: float = 0.0) -> Sums:
@@ -67,10 +68,11 @@ def _losses(kind: Moments, sums: Sums, reg_covar: float, known: int, before: Ten
     count = len(sums.counts)
     losses = sums.counts.new_full((count, count), math.inf)
     losses[:known, :known] = before
-    first, second = torch.triu_indices(count, count, 1, device=losses.device)
-    first, second = first[second >= known], second[second >= known]
+    pairs = torch.triu_indices(count, count, 1)
+    first, second = pairs[:, pairs[1] >= known].to(losses.device)
     loss = (_pooled_loss if kind.pooled else _loss)(kind, sums, reg_covar)
-    step = max(1, _ELEMENTS // max(1, sums.second[0].numel()))
+    elements = _ELEMENTS if losses.is_cpu else _ELEMENTS_ON_GPU
+    step = max(1, elements // max(1, sums.second[0].numel()))
     for i, j in zip(first.split(step), second.split(step), strict=True):
         losses[i, j] = losses[j, i] = 0.5 * loss(i, j)
     return losses

@@ -24,7 +24,7 @@ from pyvae.mixture.factors import Factors
 from pyvae.mixture.low_rank import factors_of, split
 from pyvae.mixture.sums import FactorSums, Sums
 
-_ELEMENTS = 2**22  # of a tensor of points, components and coordinates
+_ELEMENTS, _ELEMENTS_ON_GPU = 2**22, 2**26  # of a tensor of points, components and coordinates
 
 
 def sums(kind: Covariance, x: Tensor, weight: Tensor | None, p: Parameters) -> Sums:
@@ -211,7 +211,8 @@ def _groups(kind: Covariance, x: Tensor, p: Parameters) -> Iterator[tuple[Tensor
     if kind.has_matrices:
         yield from patterns(x)
         return
-    step = max(1, _ELEMENTS // max(1, p.means.numel()))
+    elements = _ELEMENTS if x.is_cpu else _ELEMENTS_ON_GPU
+    step = max(1, elements // max(1, p.means.numel()))
     everything = torch.ones(x.shape[1], dtype=torch.bool, device=x.device)
     for rows in torch.arange(len(x), device=x.device).split(step):
         yield rows, everything

@@ -21,8 +21,10 @@ class Moments(Covariance):
     def sums(self, x: Tensor, weight: Tensor | None, p: Parameters) -> Sums:
         means = p.means.to(x.dtype)
         found = self._statistics(x, p.log_weights.to(x.dtype), means, p.covariances, weight)
-        total = float(len(x)) if weight is None else weight.double().sum()
-        total = torch.as_tensor(total, dtype=torch.float64, device=x.device)
+        if weight is None:
+            total = torch.full((), len(x), dtype=torch.float64, device=x.device)
+        else:
+            total = weight.double().sum()
         return Sums(found[0], total, *found[1:], means.double())
 
     def expected_log_density(self, centred: Sums, covariances: Tensor) -> Tensor:

@@ -64,9 +64,9 @@ class NoiseEM(GaussianEM):
     def _log_prob(self, x: Tensor) -> Tensor:
         return self.kind.log_prob(x, self.parameters).double()
 
-    def _expected(self, sums: Sums) -> float:
+    def _expected(self, sums: Sums) -> Tensor:
         of_noise = torch.special.xlogy(_count(sums), self.noise.weight)
-        return super()._expected(sums) + of_noise.item()
+        return super()._expected(sums) + of_noise
 
     def _explained(self, x: Tensor) -> tuple[Tensor, Tensor]:
         log_shares, density = self._posterior(x)

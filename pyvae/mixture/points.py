@@ -14,6 +14,9 @@ from pyvae.mixture import arrays
 from pyvae.mixture.labels import Labels
 
 _CHUNK = 2**24  # bytes of the points that are worked on, or of a file in memory, at a time
+# On a GPU, which a call of an op keeps busy if it is large, and which has little to do between two.
+# What some models make by rows and components is bounded by the rows: as it is of two columns.
+_CHUNK_ON_GPU, _ROWS_ON_GPU = 2**30, 2**21
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Points:
 
     def labelled_chunks(self) -> Iterator[tuple[Tensor, Tensor | None, Labels | None]]:
         """Give the same, and what is known of their components."""
-        step = max(1, _CHUNK // max(1, self.origin.element_size() * self.dimension))
+        step = self._rows_at_a_time()
         for start in range(0, max(1, len(self)), step):
             part = slice(start, start + step)
             if isinstance(self.source, Tensor):
@@ -101,6 +104,12 @@ class Points:
         taken = min(count, most)
         index = torch.arange(taken) * count // max(taken, 1)
         return index if counted is None else counted[index]
+
+    def _rows_at_a_time(self) -> int:
+        row = max(1, self.origin.element_size() * self.dimension)
+        if self.origin.is_cpu:
+            return max(1, _CHUNK // row)
+        return max(1, min(_CHUNK_ON_GPU // row, _ROWS_ON_GPU))
 
     @cached_property
     def _whole(self) -> Tensor:

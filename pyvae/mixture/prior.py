@@ -118,7 +118,7 @@ class ConjugatePrior:
     def log_density(self, kind: Moments, p: Parameters) -> float:
         """Logarithm of the prior's density, up to a constant."""
         k, d = p.means.shape
-        concentration = torch.tensor(self.weight_concentration - 1.0).to(p.weights)
+        concentration = p.weights.new_full((), self.weight_concentration - 1.0)
         weights = torch.special.xlogy(concentration, p.weights).sum()
         volume = self._exponent(kind, k, d) * kind.log_volume(p.covariances, d).sum()
         distance = kind.mahalanobis(self._points(kind, p.means), p.covariances)

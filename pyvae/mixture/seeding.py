@@ -11,7 +11,8 @@ from torch import Tensor
 
 _MANY = 2**22  # points times seeds from which on candidates are drawn first
 _ROUNDS, _OVERSAMPLED = 3, 2  # passes, and candidates of each, in k
-_ELEMENTS = 2**20  # distances at a time
+_ELEMENTS, _ELEMENTS_ON_GPU = 2**20, 2**26  # distances at a time
+_FEW = 2**18  # numbers up to which a turn on the CPU takes less than a GPU's kernels need to start
 
 
 def seeds(
@@ -42,7 +43,7 @@ def seeds(
 
 def nearest(x: Tensor, centres: Tensor) -> Tensor:
     """Give every point's squared distance to the nearest of these centres, ``(N,)``."""
-    squares, step = x.square().sum(1), max(1, _ELEMENTS // max(1, len(centres)))
+    squares, step = x.square().sum(1), _rows_at_a_time(x, len(centres))
     parts = zip(x.split(step), squares.split(step), strict=True)
     return torch.cat([_distances(part, own, centres).amin(1) for part, own in parts])
 
@@ -51,20 +52,23 @@ def _by_turns(
     x: Tensor, weight: Tensor, k: int, random: np.random.RandomState, trials: int | None
 ) -> Tensor:
     """k-means++: a pass over all points for each one drawn, as a matrix product."""
+    if not x.is_cpu and x.numel() <= _FEW:
+        return _by_turns(x.cpu(), weight.cpu(), k, random, trials).to(x.device)
     trials = 2 + int(math.log(k)) if trials is None else trials
     squares = x.square().sum(1)
     draws = torch.from_numpy(random.random_sample((k, trials))).to(x.device)
-    rows = torch.empty(k, dtype=torch.int64, device=x.device)
-    rows[0] = _drawn(weight, draws[0, :1])[0]
-    nearest = _distances(x, squares, x[rows[:1]])[:, 0]
+    rows = [_drawn(weight, draws[0, :1])]
+    nearest = _distances(x, squares, x[rows[0]])[:, 0]
     nearest[rows[0]] = 0.0  # exactly: it is not drawn again
-    for number in range(1, k):
-        candidates = _drawn(nearest * weight, draws[number])
+    each = torch.arange(trials, device=x.device)
+    for uniform in draws[1:]:
+        candidates = _drawn(nearest * weight, uniform)
         distances = torch.minimum(_distances(x, squares, x[candidates]), nearest[:, None])
-        distances[candidates, torch.arange(trials, device=x.device)] = 0.0
-        best = (weight @ distances).argmin()
-        rows[number], nearest = candidates[best], distances[:, best].contiguous()
-    return rows
+        distances[candidates, each] = 0.0
+        best = (weight @ distances).argmin(0, keepdim=True)  # an index of size one is not read
+        rows.append(candidates[best])
+        nearest = distances.index_select(1, best).view(-1)
+    return torch.cat(rows)
 
 
 def _candidates(
@@ -94,7 +98,7 @@ def _approach(
     """Note for every point whether one of these, numbered from ``first`` on, is nearer."""
     if not len(rows):
         return
-    centres, step = x[rows], max(1, _ELEMENTS // len(rows))
+    centres, step = x[rows], _rows_at_a_time(x, len(rows))
     for at in range(0, len(x), step):
         part = slice(at, at + step)
         least, which = _distances(x[part], squares[part], centres).min(1)
@@ -107,9 +111,13 @@ def _approach(
 def _drawn(chance: Tensor, uniform: Tensor) -> Tensor:
     """Draw rows in proportion to their chance, or evenly where none has any."""
     total = chance.double().cumsum(0)
-    if not total[-1] > 0:
-        return (uniform * len(chance)).long().clamp_max(len(chance) - 1)
-    return torch.searchsorted(total, uniform * total[-1], right=True).clamp_max(len(chance) - 1)
+    drawn = torch.searchsorted(total, uniform * total[-1], right=True)
+    evenly = (uniform * len(chance)).long()
+    return torch.where(total[-1] > 0, drawn, evenly).clamp_max(len(chance) - 1)
+
+
+def _rows_at_a_time(x: Tensor, centres: int) -> int:
+    return max(1, (_ELEMENTS if x.is_cpu else _ELEMENTS_ON_GPU) // max(1, centres))
 
 
 def _distances(x: Tensor, squares: Tensor, centres: Tensor) -> Tensor:

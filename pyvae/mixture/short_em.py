@@ -156,7 +156,8 @@ class ShortEM:
         y = x if scale is None else torch.linalg.solve(scale, x.mT).mT.contiguous()
         rows = seeds(y, weight, count, random, trials=1)
         variance = (weight @ nearest(y, y[rows])) / (weight.sum() * d)
-        matrix = torch.eye(d).to(x) if scale is None else scale @ scale.mT
+        identity = torch.eye(d, dtype=x.dtype, device=x.device)
+        matrix = identity if scale is None else scale @ scale.mT
         around = variance * matrix + _LEAST_SPREAD * torch.diag(self._variances)
         around = around if kind.has_matrices else torch.diagonal(around)
         means, one = x[rows], x.new_ones(count)

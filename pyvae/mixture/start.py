@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from pyvae.errors import WrongValue
+from pyvae.mixture import lloyd
 from pyvae.mixture.arrays import Array, numbers
 from pyvae.mixture.covariance import Covariance, LowRank, Moments, Parameters
 from pyvae.mixture.factors import IllDefined
@@ -205,13 +206,15 @@ def _labels(
 
 def _kmeans(rows: Tensor, weight: Tensor, centres: Tensor) -> Tensor:
     """Give the clusters that k-means comes to from centres."""
+    if not rows.is_cpu:
+        return lloyd.clusters(rows, weight, centres)
     with warnings.catch_warnings():
         # Fewer distinct points than clusters: the empty ones start again.
         warnings.simplefilter("ignore", ConvergenceWarning)
         # scikit-learn's signature shows its defaults only, strings.
-        kmeans = KMeans(len(centres), init=centres.cpu().numpy(), n_init=1)  # type: ignore[arg-type]
-        kmeans.fit(rows.cpu().numpy(), sample_weight=weight.cpu().numpy())
-    return torch.from_numpy(kmeans.labels_).long().to(rows.device)
+        kmeans = KMeans(len(centres), init=centres.numpy(), n_init=1)  # type: ignore[arg-type]
+        kmeans.fit(rows.numpy(), sample_weight=weight.numpy())
+    return torch.from_numpy(kmeans.labels_).long()
 
 
 # Clusters about centres, of the starts that move these.

@@ -37,7 +37,7 @@ def step(
     """
     behind = model.sums_behind(seen) if seen > 0 else None
     q = model.e_step(batch)
-    sums, count = q.sums, q.sums.total.item()
+    sums, count = q.sums, q.total
     population = seen + count if population is None else population
     weighed = 0.0 if behind is None else behind.total.item()
     if behind is not None and weighed > 0:

@@ -125,7 +125,7 @@ class StudentTEM(GaussianEM):
             (shares * (log_scale - scale)).sum(0),
         )
 
-    def _expected(self, sums: Sums) -> float:
+    def _expected(self, sums: Sums) -> Tensor:
         assert isinstance(sums, StudentTSums)
         p, half, d = self.parameters, 0.5 * self.degrees, sums.first.shape[1]
         chosen = torch.where(sums.points > 0, sums.points * p.log_weights, 0.0)
@@ -133,7 +133,7 @@ class StudentTEM(GaussianEM):
         gamma = half * half.log() - torch.lgamma(half)
         terms = chosen + sums.points * (gamma - 0.5 * spread) + half * sums.log_scales
         distance = self._moments.mahalanobis(sums.about(p.means), p.covariances)
-        return (terms.sum() - 0.5 * distance).item()
+        return terms.sum() - 0.5 * distance
 
     def _explained(self, x: Tensor) -> tuple[Tensor, Tensor]:
         d = x.shape[1]

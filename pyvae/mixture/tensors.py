@@ -29,6 +29,11 @@ def as_tensor(values: Array) -> Tensor:
     return torch.from_numpy(array)
 
 
+def to_host(*values: Tensor) -> list[float]:
+    """Give numbers ``()`` of one device in one copy: a GPU is waited for once, not for each."""
+    return torch.stack(values).tolist()
+
+
 def numbers(values: Array, device: torch.device | None = None) -> Tensor:
     """Give parameters, however they are stored, in float64 and one after the other in memory."""
     if isinstance(values, Tensor):

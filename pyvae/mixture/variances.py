@@ -85,8 +85,8 @@ class Variances(Moments):
         return found[0] if self.pooled else found
 
     def diagonals(self, covariances: Tensor) -> tuple[Tensor, Tensor]:
-        precisions = self.aligned(self.precisions_cholesky(covariances)).square()
-        return self.aligned(covariances), precisions
+        variances = self.aligned(covariances)
+        return variances, variances.reciprocal()
 
     def block(self, covariances: Tensor, columns: Tensor | list[int]) -> Tensor:
         return covariances if self._isotropic else covariances[..., columns]

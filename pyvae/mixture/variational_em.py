@@ -67,7 +67,7 @@ class VariationalEM(GaussianEM):
     def batch_bound(self, q: Posterior, population: float) -> float:
         """Estimate it from a batch of so many points, at q(theta) before its step."""
         k, d = self.posterior.means.shape
-        rest = population / q.sums.total.item() - 1.0
+        rest = population / q.total - 1.0
         reached = q.log_likelihood + rest * q.sums.log_likelihood.item()
         return reached + constant(k, d, population)
 

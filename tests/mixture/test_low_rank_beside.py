@@ -140,7 +140,7 @@ def test_minibatches_of_labelled_points_and_noise() -> None:
     noise = Noise(torch.tensor(0.2).double(), torch.tensor([[-9.0] * 6, [9.0] * 6]).double())
     model = NoiseEM(kind, p, noise=noise)
     before, sums = model.parameters, model.sums_behind(50.0)
-    model.m_step(Posterior(sums, 0.0, 0.0))
+    model.m_step(Posterior(sums, 0.0, 0.0, sums.total.item()))
     torch.testing.assert_close(model.noise.weight, noise.weight)
     for got, want in zip(model.parameters[:3], before[:3], strict=True):
         torch.testing.assert_close(got, want)

@@ -230,7 +230,7 @@ def test_the_sums_behind_are_those_of_which_it_is_the_m_step(
     model = NoiseEM(COVARIANCES[kind], Parameters(*given), noise=noise, prior=prior)
     before, sums = model.parameters, model.sums_behind(500.0)
     assert sums.total.item() == pytest.approx(500.0)
-    model.m_step(Posterior(sums, 0.0, 0.0))
+    model.m_step(Posterior(sums, 0.0, 0.0, sums.total.item()))
     torch.testing.assert_close(model.noise.weight, noise.weight)
     for got, want in zip(model.parameters[:3], before[:3], strict=True):
         torch.testing.assert_close(got, want)

@@ -248,7 +248,7 @@ def test_the_sums_behind_are_those_of_which_it_is_the_m_step(
         COVARIANCES[kind], Parameters(*given[:3]), degrees=given[3],
         fitted=isinstance(degrees, str), tied=degrees == "tied",
     )  # fmt: skip
-    model.m_step(Posterior(model.sums_behind(500.0), 0.0, 0.0))
+    model.m_step(Posterior(model.sums_behind(500.0), 0.0, 0.0, 500.0))
     for got, want in zip((*model.parameters[:3], model.degrees), given, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-9)
 
