@@ -185,7 +185,7 @@ struct BackwardPlan {
     plan.groups = divide_up(problem.k, kOwnComponents);
     const int64_t all_groups = by_components ? problem.batch * plan.groups : 0;
     const int64_t bytes = OwnSums::footprint(problem.d) * int64_t(sizeof(double));
-    const int64_t blocks = smaller(2 * kOneWave, kPartialSumBytes / bytes);
+    const int64_t blocks = smaller(kDenseBlocks, kPartialSumBytes / bytes);
     const int64_t most = blocks / larger<int64_t>(all_groups, 1);
     if (problem.n > pyvae_cuda_tuning.one_part_points)
       plan.parts = larger<int64_t>(1, smaller(most, divide_up(problem.n, kWarp)));

@@ -9,9 +9,8 @@
 namespace pyvae {
 namespace {
 
-inline constexpr int kWarp = 32, kWarps = kThreads / kWarp;
 // Components: more of them would be read for one that counts, fewer would take more bounds.
-inline constexpr int kGroup = 2;
+inline constexpr int kBounded = 2;
 
 struct Screen {
   bool tried = false;           // may be, by the sizes

@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(kThreads, kCoordinates <= 128 ? 2 : 1)
   load_points(memory, panels, PointReader<T>(problem, operand, 0, begin + tile * kWide<T>));
   __syncthreads();
   constexpr int kRowTiles = 4, kColumnTiles = 4, kLaneColumns = 2 * kColumnTiles;
-  static_assert(kGroup == 2 && kColumnTiles == HalfWords::kCount);
+  static_assert(kBounded == 2 && kColumnTiles == HalfWords::kCount);
   const int warp = int(threadIdx.x) / kWarp, lane = int(threadIdx.x) % kWarp;
   const int first_tile = warp / 4 * kRowTiles, steps = int(panels.padded_d / kStep);
   const int64_t row = block * kWide<T> + first_tile * 16 + lane / 4;
@@ -143,8 +143,8 @@ __global__ void __launch_bounds__(kThreads, kCoordinates <= 128 ? 2 : 1)
                       odd = sum[i][j][half * 2 + 1] + constant[j * 2 + 1];
           of.value[j] = upwards(odd > even ? odd : even);
         }
-        *reinterpret_cast<HalfWords*>(bounds + (i * 16 + half * 8) * screen.groups + own / kGroup) =
-            of;
+        *reinterpret_cast<HalfWords*>(bounds + (i * 16 + half * 8) * screen.groups +
+                                      own / kBounded) = of;
       }
     }
   }
@@ -198,7 +198,7 @@ Screen make_screen(const Problem& problem, const Runtime& runtime, int operand,
   screen.tried = may_screen<T>(problem);
   if constexpr (kScreens<T>) {
     if (!screen.tried) return screen;
-    screen.groups = panels.padded_k / kGroup, screen.exact = panels.exact;
+    screen.groups = panels.padded_k / kBounded, screen.exact = panels.exact;
     const int64_t tiles = smaller(kSampleTiles, divide_up(problem.n, kWide<T>));
     const int64_t points = tiles * kWide<T>;
     screen.most = points * screen.groups * pyvae_cuda_tuning.screened_share / 1024;

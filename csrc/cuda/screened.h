@@ -16,8 +16,8 @@ namespace {
 template <int kLanes_, int kPieces_>
 struct GroupShape {
   static constexpr int kLanes = kLanes_, kPieces = kPieces_;
-  static constexpr int kAtOnce = kWarp / kLanes, kRounds = kGroup / kAtOnce;
-  static_assert(kAtOnce <= kGroup);
+  static constexpr int kAtOnce = kWarp / kLanes, kRounds = kBounded / kAtOnce;
+  static_assert(kAtOnce <= kBounded);
 };
 
 // A group of components in the registers of a warp, round by round.
@@ -28,7 +28,7 @@ struct GroupFactors {
 
   __device__ GroupFactors(const Panels<T>& panels, int64_t of) : group(of) {
     PYVAE_UNROLL for (int round = 0; round < Shape::kRounds; ++round) {
-      const int64_t row = (group * kGroup + member(round)) * panels.padded_d;
+      const int64_t row = (group * kBounded + member(round)) * panels.padded_d;
       PYVAE_UNROLL for (int p = 0; p < Shape::kPieces; ++p) {
         const int64_t d = coordinate(p);
         const bool inside = d < panels.padded_d;
@@ -43,8 +43,8 @@ struct GroupFactors {
   __device__ static int member(int round) {
     return round * Shape::kAtOnce + lane() / Shape::kLanes;
   }
-  __device__ static int slot() { return lane() % kGroup; }
-  __device__ int64_t component() const { return group * kGroup + slot(); }
+  __device__ static int slot() { return lane() % kBounded; }
+  __device__ int64_t component() const { return group * kBounded + slot(); }
   // The first of the coordinates in a piece of this lane.
   __device__ static int64_t coordinate(int piece) {
     return (piece * Shape::kLanes + lane() % Shape::kLanes) * int64_t(kWidth<T>);
@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kThreads, 4)
   using Group = GroupFactors<T, Shape>;
   const ScreenedPoint<T, Shape> point(Column<const T>(problem, 0, 0), n, problem.d);
   const T first = point.score(Group(panels, best.group), panels.constant);
-  const T top = largest_over_lanes(first, kGroup);
+  const T top = largest_over_lanes(first, kBounded);
   // The best of the group is a lower bound of the best of all.
   const bool known = best.bound < kInfinity<float> && top > T(kLeastScore);
   RunningSum<T> sum;
@@ -152,11 +152,11 @@ __global__ void __launch_bounds__(kThreads, 4)
                   if (of != best.group) score[0] = point.score(Group(panels, of), panels.constant);
                   sum.add(score);
                   if constexpr (kBeside == Beside::kComponent)
-                    largest.add(score[0], of * kGroup + Group::slot());
+                    largest.add(score[0], of * kBounded + Group::slot());
                 });
-  const T value = sum.value(kGroup);
+  const T value = sum.value(kBounded);
   int64_t component = 0;
-  if constexpr (kBeside == Beside::kComponent) component = largest.value(value, kGroup);
+  if constexpr (kBeside == Beside::kComponent) component = largest.value(value, kBounded);
   if (int(threadIdx.x) % kWarp != 0) return;
   Column<T>(problem, log_prob_at, 0).at(n) = value;
   if constexpr (kBeside == Beside::kComponent) Column<int64_t>(problem, 4, 0).at(n) = component;
@@ -216,7 +216,7 @@ __global__ void __launch_bounds__(kThreads)
                       const bool survives =
                           panels.constant[k] != -kInfinity<T> && (unbounded || !(gap < cut));
                       const T term = survives ? weight * exp_of_gap(gap) : T(0);
-                      if (survives && lane < kGroup) {
+                      if (survives && lane < kBounded) {
                         chunk.row(n)[k] = term;
                         atomicOr(&chunk.points_of(k)[n / kWordBits], 1u << n % kWordBits);
                       }
