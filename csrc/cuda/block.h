@@ -18,6 +18,17 @@ inline constexpr unsigned kAllLanes = ~0u;
 __device__ inline int column_of_thread() { return int(threadIdx.x) % kSide; }
 __device__ inline int row_of_thread() { return int(threadIdx.x) / kSide; }
 
+// Work a warp, by turns, on as many blocks as a GPU holds at once: what a warp begins with, and how
+// far it is to its next.
+inline constexpr int64_t kMostWarpBlocks = 1056;
+inline int64_t blocks_of_warps(int64_t count) {
+  return smaller(kMostWarpBlocks, divide_up(count, kWarps));
+}
+__device__ inline int64_t first_of_warp() {
+  return int64_t(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp;
+}
+__device__ inline int64_t step_of_warps() { return int64_t(gridDim.x) * kWarps; }
+
 // Device memory of the call, for `count` numbers or none.
 template <class T>
 inline T* take(const Runtime& runtime, int64_t count) {

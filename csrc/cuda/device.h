@@ -16,6 +16,7 @@
 #define PYVAE_UNROLL _Pragma("unroll")
 #define PYVAE_UNROLL_TWICE _Pragma("unroll 2")
 #define PYVAE_UNROLL_FOUR _Pragma("unroll 4")
+#define PYVAE_UNROLL_EIGHT _Pragma("unroll 8")
 #define PYVAE_ROLLED _Pragma("unroll 1")
 
 namespace pyvae {
@@ -89,6 +90,7 @@ void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, size_t s
 #define PYVAE_UNROLL
 #define PYVAE_UNROLL_TWICE
 #define PYVAE_UNROLL_FOUR
+#define PYVAE_UNROLL_EIGHT
 #define PYVAE_ROLLED
 
 #endif

@@ -31,6 +31,7 @@ inline constexpr float kLargestScreened = 1e15f;  // of |x|, so that its square 
 template <class T>
 inline bool may_screen(const Problem& problem) {
   return kScreens<T> && problem.batch == 1 && problem.d <= kMostScreened &&
+         problem.k * problem.d >= pyvae_cuda_tuning.screened_row &&
          problem.n * problem.k * problem.d >= pyvae_cuda_tuning.screened_work;
 }
 
@@ -62,9 +63,9 @@ __global__ void __launch_bounds__(kThreads)
   half = sum_over_lanes(half);
   if (column_of_thread() != 0) return;
   const float constant = float(panels.constant[k]);
-  screen.constant[k] = constant == -kInfinity<float>
-                           ? constant
-                           : constant - (1 - slack) * half + 0x1p-20f * (size_of(constant) + half);
+  const float sums = 0x1p-20f * float(panels.padded_d) * (size_of(constant) + half);
+  screen.constant[k] =
+      constant == -kInfinity<float> ? constant : constant - (1 - slack) * half + sums;
   if (k == 0) *screen.kept = 0;
 }
 
@@ -107,7 +108,7 @@ __global__ void __launch_bounds__(kThreads, kCoordinates <= 128 ? 2 : 1)
   load_points(memory, panels, PointReader<T>(problem, operand, 0, begin + tile * kWide<T>));
   __syncthreads();
   constexpr int kRowTiles = 4, kColumnTiles = 4, kLaneColumns = 2 * kColumnTiles;
-  static_assert(kBounded == 2 && kColumnTiles == HalfWords::kCount);
+  static_assert(kBounded == 2 && kColumnTiles == 4);
   const int warp = int(threadIdx.x) / kWarp, lane = int(threadIdx.x) % kWarp;
   const int first_tile = warp / 4 * kRowTiles, steps = int(panels.padded_d / kStep);
   const int64_t row = block * kWide<T> + first_tile * 16 + lane / 4;
@@ -120,7 +121,14 @@ __global__ void __launch_bounds__(kThreads, kCoordinates <= 128 ? 2 : 1)
       PYVAE_UNROLL for (int i = 0; i < 2; ++i) to[i] =
           load_words(factors + (step * 2 + i) * (kWarp * 4));
     };
-    float sum[kRowTiles][kColumnTiles][4] = {};
+    // The products are added to the constants.
+    const int64_t own = k + lane % 4 * kLaneColumns;
+    float sum[kRowTiles][kColumnTiles][4];
+    PYVAE_UNROLL for (int j = 0; j < kLaneColumns; ++j) {
+      const float constant = screen.constant[own + j];
+      PYVAE_UNROLL for (int i = 0; i < kRowTiles; ++i) sum[i][j / 2][j % 2] =
+          sum[i][j / 2][2 + j % 2] = constant;
+    }
     Words next[2];
     load(0, next);
     for (int step = 0; step < steps; ++step) {
@@ -132,19 +140,16 @@ __global__ void __launch_bounds__(kThreads, kCoordinates <= 128 ? 2 : 1)
             multiply_add(sum[i][j], point.value, &column[j / 2].value[j % 2 * 2]);
       }
     }
-    const int64_t own = k + lane % 4 * kLaneColumns;
-    float constant[kLaneColumns];
-    PYVAE_UNROLL for (int i = 0; i < kLaneColumns; ++i) constant[i] = screen.constant[own + i];
     PYVAE_UNROLL for (int i = 0; i < kRowTiles; ++i) {
       PYVAE_UNROLL for (int half = 0; half < 2; ++half) {
-        HalfWords of;
+        float of[kColumnTiles];
         PYVAE_UNROLL for (int j = 0; j < kColumnTiles; ++j) {
-          const float even = sum[i][j][half * 2] + constant[j * 2],
-                      odd = sum[i][j][half * 2 + 1] + constant[j * 2 + 1];
-          of.value[j] = upwards(odd > even ? odd : even);
+          const float even = sum[i][j][half * 2], odd = sum[i][j][half * 2 + 1];
+          of[j] = odd > even ? odd : even;
         }
         *reinterpret_cast<HalfWords*>(bounds + (i * 16 + half * 8) * screen.groups +
-                                      own / kBounded) = of;
+                                      own / kBounded) = {pair_not_below(of[0], of[1]),
+                                                         pair_not_below(of[2], of[3])};
       }
     }
   }

@@ -18,6 +18,7 @@ struct GroupShape {
   static constexpr int kLanes = kLanes_, kPieces = kPieces_;
   static constexpr int kAtOnce = kWarp / kLanes, kRounds = kBounded / kAtOnce;
   static_assert(kAtOnce <= kBounded);
+  static constexpr int kBlocks = kPieces == 1 ? 4 : 2;  // of a multiprocessor
 };
 
 // A group of components in the registers of a warp, round by round.
@@ -128,47 +129,111 @@ __device__ inline void for_each_kept(const uint16_t* bounds, int64_t groups, flo
 // Below this the best score is taken for none, and every component is asked.
 inline constexpr float kLeastScore = -1e30f;
 
-// Operands as those of wide_density_kernel; of `count` points from `begin`, whose bounds are known.
+// A sum of e^score about a score that is near the largest, and moves only for one far above it.
+template <class T>
+struct SumAbout {
+  T shift, sum = 0;
+
+  __device__ void add(T score) {
+    const T gap = score - shift;
+    if (gap > T(64)) sum *= exp_of_summand(T(0) - gap), shift = score;
+    sum += exp_of_summand(score - shift);
+  }
+  // Of so many neighbouring lanes, in each of them.
+  __device__ T value(int width) const {
+    const T highest = largest_over_lanes(shift, width);
+    const T total = sum_over_lanes(carry_over(sum, shift, highest), width);
+    return highest + log(total);
+  }
+};
+
+// The log-density of a point, whose bounds are known, and its most probable component.
 template <class T, class Shape, Beside kBeside>
-__global__ void __launch_bounds__(kThreads, 4)
+class ScreenedDensity {
+ public:
+  using Group = GroupFactors<T, Shape>;
+  using Point = ScreenedPoint<T, Shape>;
+
+  __device__ ScreenedDensity(const Panels<T>& panels, const uint16_t* bounds, int64_t groups,
+                             const Point& point)
+      : panels_(panels), point_(point) {
+    const BestGroup best(bounds, groups);
+    const T first = score_of(best.group), top = largest_over_lanes(first, kBounded);
+    // The best of the group is a lower bound of the best of all.
+    if (best.bound < kInfinity<float> && top > T(kLeastScore))
+      add_kept(bounds, groups, best.group, first, top);
+    else
+      add_all(groups);
+  }
+
+  T log_prob;
+  int64_t component = 0;
+
+ private:
+  __device__ T score_of(int64_t group) const {
+    return point_.score(Group(panels_, group), panels_.constant);
+  }
+
+  __device__ void add_kept(const uint16_t* bounds, int64_t groups, int64_t best, T first, T top) {
+    SumAbout<T> sum = {top};
+    RunningLargest<T> largest;
+    for_each_kept(bounds, groups, float(top + kLogNegligible<T>), [&](int64_t group) {
+      const T score = group == best ? first : score_of(group);
+      sum.add(score);
+      note(largest, score, group);
+    });
+    log_prob = sum.value(kBounded);
+    choose(largest);
+  }
+
+  // Of a point that has no density, or is not finite.
+  __device__ void add_all(int64_t groups) {
+    RunningSum<T> sum;
+    RunningLargest<T> largest;
+    for (int64_t group = 0; group < groups; ++group) {
+      const T score[1] = {score_of(group)};
+      sum.add(score);
+      note(largest, score[0], group);
+    }
+    log_prob = sum.value(kBounded);
+    choose(largest);
+  }
+
+  __device__ static void note(RunningLargest<T>& largest, T score, int64_t group) {
+    if constexpr (kBeside == Beside::kComponent)
+      largest.add(score, group * kBounded + Group::slot());
+  }
+  __device__ void choose(const RunningLargest<T>& largest) {
+    if constexpr (kBeside == Beside::kComponent) component = largest.value(log_prob, kBounded);
+  }
+
+  const Panels<T>& panels_;
+  const Point& point_;
+};
+
+// Operands as those of wide_density_kernel; of `count` points from `begin`, whose bounds are known.
+// A point a warp, by turns.
+template <class T, class Shape, Beside kBeside>
+__global__ void __launch_bounds__(kThreads, Shape::kBlocks)
     screened_density_kernel(const __grid_constant__ Problem problem, int log_prob_at,
                             const __grid_constant__ Panels<T> panels,
                             const __grid_constant__ Screen screen, int64_t begin, int64_t count) {
-  const int64_t i = int64_t(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp, n = begin + i;
-  if (!screen.chosen() || i >= count) return;
-  const uint16_t* const bounds = screen.bounds(i);
-  const BestGroup best(bounds, screen.groups);
-  using Group = GroupFactors<T, Shape>;
-  const ScreenedPoint<T, Shape> point(Column<const T>(problem, 0, 0), n, problem.d);
-  const T first = point.score(Group(panels, best.group), panels.constant);
-  const T top = largest_over_lanes(first, kBounded);
-  // The best of the group is a lower bound of the best of all.
-  const bool known = best.bound < kInfinity<float> && top > T(kLeastScore);
-  RunningSum<T> sum;
-  RunningLargest<T> largest;
-  for_each_kept(bounds, screen.groups, known ? float(top + kLogNegligible<T>) : -kInfinity<float>,
-                [&](int64_t of) {
-                  T score[1] = {first};
-                  if (of != best.group) score[0] = point.score(Group(panels, of), panels.constant);
-                  sum.add(score);
-                  if constexpr (kBeside == Beside::kComponent)
-                    largest.add(score[0], of * kBounded + Group::slot());
-                });
-  const T value = sum.value(kBounded);
-  int64_t component = 0;
-  if constexpr (kBeside == Beside::kComponent) component = largest.value(value, kBounded);
-  if (int(threadIdx.x) % kWarp != 0) return;
-  Column<T>(problem, log_prob_at, 0).at(n) = value;
-  if constexpr (kBeside == Beside::kComponent) Column<int64_t>(problem, 4, 0).at(n) = component;
+  if (!screen.chosen()) return;
+  const Column<const T> points(problem, 0, 0);
+  for (int64_t i = first_of_warp(); i < count; i += step_of_warps()) {
+    const ScreenedPoint<T, Shape> point(points, begin + i, problem.d);
+    const ScreenedDensity<T, Shape, kBeside> found(panels, screen.bounds(i), screen.groups, point);
+    if (int(threadIdx.x) % kWarp != 0) continue;
+    Column<T>(problem, log_prob_at, 0).at(begin + i) = found.log_prob;
+    if constexpr (kBeside == Beside::kComponent)
+      Column<int64_t>(problem, 4, 0).at(begin + i) = found.component;
+  }
 }
-
-// Points of a warp, one after the other.
-inline constexpr int kPointsOfWarp = 4;
 
 // The terms of what survives, in the chunk, and its words by components; and the gradients by
 // points. What a term is left out by is as in terms.h, but for each point by itself.
 template <class T, class Shape>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, Shape::kBlocks)
     screened_terms_kernel(const __grid_constant__ Problem problem,
                           const __grid_constant__ Panels<T> panels,
                           const __grid_constant__ Chunk<T> chunk, PointOperands operands,
@@ -196,9 +261,7 @@ __global__ void __launch_bounds__(kThreads)
   const Column<const T> weights(problem, operands.weight, 0),
       log_probs(problem, operands.log_prob, 0), x(problem, operands.point, 0);
   const bool wanted = operands.by_point >= 0 && problem.operand[operands.by_point].data;
-  for (int i = 0; i < kPointsOfWarp; ++i) {
-    const int64_t n = (int64_t(blockIdx.x) * kWarps + warp) * kPointsOfWarp + i;
-    if (n >= problem.n) break;
+  for (int64_t n = first_of_warp(); n < problem.n; n += step_of_warps()) {
     const T weight = weights.at(n), log_prob = log_probs.at(n);
     const bool unbounded = weight - weight != 0;
     // Of the component that needs the most, for all of them.
@@ -251,7 +314,7 @@ void run_screened_density(const Problem& problem, const Runtime& runtime, int lo
                           int64_t count) {
   find_bounds(problem, runtime, 0, panels, screen, begin, count);
   with_group_shape(panels.padded_d, [&](auto shape) {
-    launch(screened_density_kernel<T, decltype(shape), kBeside>, divide_up(count, kWarps), kThreads,
+    launch(screened_density_kernel<T, decltype(shape), kBeside>, blocks_of_warps(count), kThreads,
            0, runtime.stream, problem, log_prob_at, panels, screen, begin, count);
   });
 }
@@ -273,9 +336,9 @@ void make_screened_terms(const Problem& problem, const Runtime& runtime, const P
                          bool by_points, bool none_of_zero) {
   launch(clear_words_kernel<T>, kSparseBlocks, kThreads, 0, runtime.stream, chunk);
   with_group_shape(panels.padded_d, [&](auto shape) {
-    launch(screened_terms_kernel<T, decltype(shape)>, divide_up(problem.n, kWarps * kPointsOfWarp),
-           kThreads, 2 * kWarps * sizeof(T), runtime.stream, problem, panels, chunk, operands,
-           points, by_points, none_of_zero);
+    launch(screened_terms_kernel<T, decltype(shape)>, blocks_of_warps(problem.n), kThreads,
+           2 * kWarps * sizeof(T), runtime.stream, problem, panels, chunk, operands, points,
+           by_points, none_of_zero);
   });
 }
 

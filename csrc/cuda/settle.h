@@ -45,25 +45,30 @@ __global__ void __launch_bounds__(kThreads)
   unsettled.largest[blockIdx.x] = largest;
 }
 
-// A component a thread. What it has is its largest sum over a part, or over all of them.
+// A component a warp. What it has is its largest sum over a part, or over all of them.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     settle_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
                   Chunk<T> chunk, int64_t share, WideSums sums, Unsettled<T> unsettled) {
-  const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  const int64_t k = int64_t(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp;
+  const int lane = lane_of_thread();
   bool complete = !chunk.screen.chosen();
-  for (int64_t first = 0; first < problem.n; first += chunk.capacity) {
-    const int64_t count = smaller(chunk.capacity, problem.n - first);
-    complete &= chunk.survivors[first / chunk.capacity] > most_survivors(count, problem.k, share);
+  for (int64_t i = lane; i * chunk.capacity < problem.n; i += kWarp) {
+    const int64_t count = smaller(chunk.capacity, problem.n - i * chunk.capacity);
+    complete &= chunk.survivors[i] > most_survivors(count, problem.k, share);
   }
-  if (complete || k >= panels.padded_k || panels.constant[k] == -kInfinity<T>) return;
   T largest = 0;
-  for (int i = 0; i < kWeightBlocks; ++i) largest = Largest()(largest, unsettled.largest[i]);
+  for (int i = lane; i < kWeightBlocks; i += kWarp)
+    largest = Largest()(largest, unsettled.largest[i]);
+  largest = largest_over_lanes(largest, kWarp);
   double total = 0, has = 0;
-  for (int64_t part = 0; part < sums.parts; ++part) {
+  for (int64_t part = lane; part < sums.parts; part += kWarp) {
     const double of_part = *sums.coefficient(part, k);
     total += of_part, has = Largest()(has, size_of(of_part));
   }
+  total = sum_over_lanes(total, kWarp), has = largest_over_lanes(has, kWarp);
+  if (__ballot_sync(kAllLanes, !complete) == 0 || lane != 0) return;
+  if (panels.constant[k] == -kInfinity<T>) return;
   if (Largest()(has, size_of(total)) < double(largest))
     unsettled.component[atomicAdd(unsettled.count, 1)] = int(k);
 }
@@ -83,8 +88,8 @@ class Anew {
         moments_(moments) {}
 
   // All lanes of a warp come.
-  __device__ WarpSums sum(Range points, int64_t first_d) const {
-    WarpSums sums;
+  __device__ WarpSums<> sum(Range points, int64_t first_d) const {
+    WarpSums<> sums;
     for (int64_t n = points.begin; n < points.end; ++n) {
       const T log_prob = log_prob_.at(n);
       if (log_prob == -kInfinity<T>) continue;
@@ -127,7 +132,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     anew_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
                 PointOperands operands, WideSums sums, Unsettled<T> unsettled, bool moments) {
   struct Memory {
-    WarpSums of[kThreads];
+    WarpSums<> of[kThreads];
   };
   auto& memory = shared_memory<Memory>();
   const int64_t tasks = int64_t(*unsettled.count) * sums.parts;

@@ -38,20 +38,20 @@ __device__ inline int list_survivors(uint16_t* list, unsigned word) {
   return total;
 }
 
-// Calls body(indices, count) for kAtOnce of the bits that are set, in their order; behind `count`
+// Calls body(indices, count) for kCount of the bits that are set, in their order; behind `count`
 // of them the last one comes again. All lanes of the warp come.
-template <class Body>
+template <int kCount, class Body>
 __device__ inline void for_each_survivor(SurvivorLists& lists, const unsigned* words, Range range,
                                          const Body& body) {
   uint16_t* const list = lists.of_warp[int(threadIdx.x) / kWarp];
   for (int64_t first = range.begin; first < range.end; first += kWarp) {
     const int64_t mine = first + lane_of_thread();
     const int total = list_survivors(list, mine < range.end ? words[mine] : 0);
-    for (int i = 0; i < total; i += kAtOnce) {
-      int64_t indices[kAtOnce];
-      PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) indices[j] =
+    for (int i = 0; i < total; i += kCount) {
+      int64_t indices[kCount];
+      PYVAE_UNROLL for (int j = 0; j < kCount; ++j) indices[j] =
           first * kWordBits + list[smaller(i + j, total - 1)];
-      body(indices, smaller(kAtOnce, total - i));
+      body(indices, smaller(kCount, total - i));
     }
     __syncwarp();
   }
@@ -59,14 +59,8 @@ __device__ inline void for_each_survivor(SurvivorLists& lists, const unsigned* w
 
 // d/dx = -sum_k g z/sigma.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
-    sparse_points_kernel(const __grid_constant__ Problem problem,
-                         const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
-                         PointOperands operands) {
-  const int64_t n = int64_t(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp;
-  // Where it was screened, the terms' kernel has done it.
-  if (!chunk.sparse() || chunk.screen.chosen() || n >= chunk.count) return;
-  auto& lists = shared_memory<SurvivorLists>();
+__device__ void sparse_point(const Problem& problem, const Panels<T>& panels, const Chunk<T>& chunk,
+                             PointOperands operands, SurvivorLists& lists, int64_t n) {
   const Column<const T> points(problem, operands.point, 0);
   const Column<T> by_point(problem, operands.by_point, 0);
   const T* const terms = chunk.row(n);
@@ -76,7 +70,7 @@ __global__ void __launch_bounds__(kThreads)
       const int64_t d = first + lane_of_thread() + q * kWarp;
       x[q] = d < problem.d ? points.at(n, d) : T(0);
     }
-    for_each_survivor(
+    for_each_survivor<kAtOnce>(
         lists, chunk.components_of(n), {0, panels.padded_k / kWordBits},
         [&](const int64_t (&k)[kAtOnce], int count) {
           T term[kAtOnce], scale[kAtOnce][kLaneCoordinates], mean[kAtOnce][kLaneCoordinates];
@@ -102,23 +96,38 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// A point a warp, by turns.
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    sparse_points_kernel(const __grid_constant__ Problem problem,
+                         const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
+                         PointOperands operands) {
+  // Where it was screened, the terms' kernel has done it.
+  if (!chunk.sparse() || chunk.screen.chosen()) return;
+  auto& lists = shared_memory<SurvivorLists>();
+  for (int64_t n = first_of_warp(); n < chunk.count; n += step_of_warps())
+    sparse_point(problem, panels, chunk, operands, lists, n);
+}
+
 // Sums of a thread, at a warp's width of coordinates, and those of the block.
+template <int kQ = kLaneCoordinates>
 struct WarpSums {
-  double z[kLaneCoordinates] = {}, squares[kLaneCoordinates] = {}, coefficient = 0;
+  double z[kQ] = {}, squares[kQ] = {}, coefficient = 0;
 
   __device__ void add(const WarpSums& other) {
-    PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) z[q] += other.z[q],
-        squares[q] += other.squares[q];
+    PYVAE_UNROLL for (int q = 0; q < kQ; ++q) z[q] += other.z[q], squares[q] += other.squares[q];
     coefficient += other.coefficient;
   }
 };
 
 // Adds the sums of all warps, in their order; the first warp has the result. Barriers before and
 // behind.
-__device__ inline WarpSums add_warps(WarpSums (&memory)[kThreads], const WarpSums& own) {
+template <int kQ>
+__device__ inline WarpSums<kQ> add_warps(WarpSums<kQ> (&memory)[kThreads],
+                                         const WarpSums<kQ>& own) {
   memory[threadIdx.x] = own;
   __syncthreads();
-  WarpSums total;
+  WarpSums<kQ> total;
   for (int warp = 0; int(threadIdx.x) < kWarp && warp < kWarps; ++warp)
     total.add(memory[warp * kWarp + lane_of_thread()]);
   __syncthreads();
@@ -126,16 +135,17 @@ __device__ inline WarpSums add_warps(WarpSums (&memory)[kThreads], const WarpSum
 }
 
 // The first warp adds what it has to the sums of a component, or begins these.
-__device__ inline void add_to_sums(const WarpSums& own, const WideSums& sums, int64_t part,
+template <int kQ>
+__device__ inline void add_to_sums(const WarpSums<kQ>& own, const WideSums& sums, int64_t part,
                                    int64_t k, int64_t first_d, bool begin) {
   if (int(threadIdx.x) >= kWarp) return;
-  WarpSums total = own;
-  PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
+  WarpSums<kQ> total = own;
+  PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
     const int64_t d = first_d + lane_of_thread() + q * kWarp;
     if (begin || d >= sums.padded_d) continue;
     total.z[q] += sums.z(part, k)[d], total.squares[q] += sums.squares(part, k)[d];
   }
-  PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
+  PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
     const int64_t d = first_d + lane_of_thread() + q * kWarp;
     if (d >= sums.padded_d) continue;
     sums.z(part, k)[d] = total.z[q], sums.squares(part, k)[d] = total.squares[q];
@@ -145,58 +155,60 @@ __device__ inline void add_to_sums(const WarpSums& own, const WideSums& sums, in
   coefficient = begin ? total.coefficient : coefficient + total.coefficient;
 }
 
+template <int kQ>
 struct SparseMemory {
   SurvivorLists lists;
-  WarpSums sums[kThreads];
+  WarpSums<kQ> sums[kThreads];
 };
 
-// A component and a share of the chunk's points a block; `shares` are no more than the parts. A few
-// terms are summed by themselves first, and these sums in double.
-template <class T>
+// A component and a share of the chunk's points a block, kQ coordinates a lane; `shares` are no
+// more than the parts. A few terms are summed by themselves first, and these sums in double.
+template <class T, int kQ>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 2 : 1)
     sparse_components_kernel(const __grid_constant__ Problem problem,
                              const __grid_constant__ Panels<T> panels, Chunk<T> chunk,
                              PointOperands operands, WideSums sums, int64_t shares, bool moments) {
   const int64_t k = int64_t(blockIdx.x) / shares, own_share = int64_t(blockIdx.x) % shares;
   if (!chunk.sparse()) return;
-  auto& memory = shared_memory<SparseMemory>();
+  constexpr int kPairs = kQ < kLaneCoordinates ? 2 * kAtOnce : kAtOnce;
+  auto& memory = shared_memory<SparseMemory<kQ>>();
   const Column<const T> points(problem, operands.point, 0);
   const Range words = share(divide_up(chunk.count, kWordBits),
                             own_share * kWarps + int(threadIdx.x) / kWarp, shares * kWarps);
-  for (int64_t first = 0; first < panels.padded_d; first += kWarpCoordinates) {
-    T scale[kLaneCoordinates], mean[kLaneCoordinates];
-    PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
+  for (int64_t first = 0; first < panels.padded_d; first += kQ * kWarp) {
+    T scale[kQ], mean[kQ];
+    PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
       const int64_t d = first + lane_of_thread() + q * kWarp, at = k * panels.padded_d + d;
       scale[q] = d < problem.d ? panels.row_scale[at] : T(0);
       mean[q] = d < problem.d ? panels.row_mean[at] : T(0);
       if (moments) scale[q] = moment_scale(scale[q]);
     }
-    WarpSums own;
-    for_each_survivor(
-        memory.lists, chunk.points_of(k), words, [&](const int64_t (&n)[kAtOnce], int count) {
-          T term[kAtOnce], x[kAtOnce][kLaneCoordinates], sum = 0;
-          PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) {
+    WarpSums<kQ> own;
+    for_each_survivor<kPairs>(
+        memory.lists, chunk.points_of(k), words, [&](const int64_t (&n)[kPairs], int count) {
+          T term[kPairs], x[kPairs][kQ], sum = 0;
+          PYVAE_UNROLL for (int j = 0; j < kPairs; ++j) {
             term[j] = j < count ? chunk.row(n[j])[k] : T(0);
-            PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
+            PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
               const int64_t d = first + lane_of_thread() + q * kWarp;
               x[j][q] = d < problem.d ? points.at(n[j], d) : T(0);
             }
           }
-          PYVAE_UNROLL for (int q = 0; q < kLaneCoordinates; ++q) {
+          PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
             T z_sum = 0, square_sum = 0;
-            PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) {
+            PYVAE_UNROLL for (int j = 0; j < kPairs; ++j) {
               const T z = standardise<false>(x[j][q], scale[q], mean[q]), weighted = term[j] * z;
               z_sum += weighted;
               square_sum += weighted * z;
             }
             own.z[q] += double(z_sum), own.squares[q] += double(square_sum);
           }
-          PYVAE_UNROLL for (int j = 0; j < kAtOnce; ++j) sum += term[j];
+          PYVAE_UNROLL for (int j = 0; j < kPairs; ++j) sum += term[j];
           own.coefficient += double(sum);
         });
     add_to_sums(add_warps(memory.sums, own), sums, own_share, k, first, chunk.first);
     for (int64_t part = own_share + shares; chunk.first && part < sums.parts; part += shares)
-      add_to_sums(WarpSums(), sums, part, k, first, true);
+      add_to_sums(WarpSums<kQ>(), sums, part, k, first, true);
   }
 }
 

@@ -12,8 +12,7 @@ struct alignas(16) Words {
   unsigned value[4];
 };
 struct alignas(8) HalfWords {
-  static constexpr int kCount = 4;
-  uint16_t value[kCount];
+  unsigned value[2];
 };
 __device__ inline Words load_words(const unsigned* from) {
   return *reinterpret_cast<const Words*>(from);
@@ -42,10 +41,11 @@ __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], con
 
 #endif
 
-// One number to half a word: nearer to zero, and not below it. A NaN becomes +inf there.
+// One number to half a word, nearer to zero.
 __device__ inline unsigned towards_zero(float x) { return bits_of(x) >> 16; }
-__device__ inline uint16_t upwards(float x) {
-  return uint16_t(x != x ? 0x7f80u : (bits_of(x) + (x < 0 ? 0u : 0xffffu)) >> 16);
+// Both not below what they were: to nearest is off by 2^-8 of a number at most. A NaN stays one.
+__device__ inline unsigned pair_not_below(float low, float high) {
+  return pair_of(low + 0x1p-8f * size_of(low), high + 0x1p-8f * size_of(high));
 }
 __device__ inline float from_half(unsigned word, int upper) {
   return float_of(upper ? word & 0xffff0000u : word << 16);

@@ -19,7 +19,8 @@ __global__ void __launch_bounds__(kThreads) add_up_kernel(WideSums sums) {
   const int64_t at = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= count) return;
   double total = 0;
-  for (int64_t part = 0; part < sums.parts; ++part) total += sums.memory[part * count + at];
+  PYVAE_UNROLL_EIGHT for (int64_t part = 0; part < sums.parts; ++part) total +=
+      sums.memory[part * count + at];
   sums.memory[at] = total;
 }
 
@@ -134,8 +135,8 @@ class WideBackward {
 
   void sum_by_points(const Problem& of, const Panels<T>& panels, const Chunk<T>& chunk) const {
     if (leaves_out_)
-      launch(sparse_points_kernel<T>, divide_up(chunk.count, kWarps), kThreads,
-             sizeof(SurvivorLists), runtime_.stream, of, panels, chunk, operands_);
+      launch(sparse_points_kernel<T>, blocks_of_warps(chunk.count), kThreads, sizeof(SurvivorLists),
+             runtime_.stream, of, panels, chunk, operands_);
     const bool few = of.d <= kWide<T> / 2;
     launch(few ? dense_points_kernel<T, 1> : dense_points_kernel<T, 2>,
            divide_up(chunk.count, kWide<T>) * divide_up(of.d, kWide<T>), kThreads,
@@ -144,9 +145,16 @@ class WideBackward {
 
   void sum_by_components(const Problem& of, const Panels<T>& panels, const Chunk<T>& chunk) const {
     const int64_t shares = smaller(sums_.parts, divide_up(kSparseBlocks, of.k));
-    if (leaves_out_)
-      launch(sparse_components_kernel<T>, of.k * shares, kThreads, sizeof(SparseMemory),
-             runtime_.stream, of, panels, chunk, operands_, sums_, shares, moments_);
+    const auto run_sparse = [&](auto kernel, size_t bytes) {
+      launch(kernel, of.k * shares, kThreads, bytes, runtime_.stream, of, panels, chunk, operands_,
+             sums_, shares, moments_);
+    };
+    if (leaves_out_ && of.d <= kWarpCoordinates / 2)
+      run_sparse(sparse_components_kernel<T, kLaneCoordinates / 2>,
+                 sizeof(SparseMemory<kLaneCoordinates / 2>));
+    else if (leaves_out_)
+      run_sparse(sparse_components_kernel<T, kLaneCoordinates>,
+                 sizeof(SparseMemory<kLaneCoordinates>));
     const int64_t columns = divide_up(panels.padded_d, TermStage<T>::kCoordinates);
     for (const auto kernel : {dense_components_kernel<T, true>, dense_components_kernel<T, false>})
       launch(kernel, sums_.parts * panels.tiles() * columns, kThreads, sizeof(DenseMemory<T>),
@@ -154,9 +162,9 @@ class WideBackward {
   }
 
   void settle(const Problem& points, const Panels<T>& panels) const {
-    launch(settle_kernel<T>, divide_up(panels.padded_k, kThreads), kThreads, 0, runtime_.stream,
+    launch(settle_kernel<T>, divide_up(panels.padded_k, kWarps), kThreads, 0, runtime_.stream,
            points, panels, chunk_, pyvae_cuda_tuning.sparse_share, sums_, unsettled_);
-    launch(anew_kernel<T>, kAnewBlocks, kThreads, kThreads * sizeof(WarpSums), runtime_.stream,
+    launch(anew_kernel<T>, kAnewBlocks, kThreads, kThreads * sizeof(WarpSums<>), runtime_.stream,
            points, panels, operands_, sums_, unsettled_, moments_);
   }
 

@@ -50,6 +50,7 @@ class _Tuning(ctypes.Structure):
             "chunk_bytes",
             "sparse_share",
             "screened_work",
+            "screened_row",
             "screened_share",
             "sum_blocks",
         )
@@ -66,6 +67,7 @@ def everything_is_large(*, sparse: bool = False, screened: bool = False) -> Iter
     before = _Tuning.from_buffer_copy(tuning)
     tuning.wide_tile_work = tuning.one_part_points = tuning.chunk_bytes = 0
     tuning.sparse_share = 1024 if sparse else -1024
+    tuning.screened_row = 0
     tuning.screened_work, tuning.screened_share = (0, 1024) if screened else (2**62, 0)
     tuning.sum_blocks = 3
     try:
