@@ -15,6 +15,7 @@
 
 #define PYVAE_UNROLL _Pragma("unroll")
 #define PYVAE_UNROLL_TWICE _Pragma("unroll 2")
+#define PYVAE_ROLLED _Pragma("unroll 1")
 
 namespace pyvae {
 namespace {
@@ -39,6 +40,16 @@ inline void check(cudaError_t status, const char* doing) {
         "CMAKE_CUDA_ARCHITECTURES=native, or move the tensors to the CPU";
   throw std::runtime_error(message);
 }
+
+// Brings 16 bytes, or as many zeros, into shared memory while the thread goes on. They are there
+// for it after wait_for_copies(), and for others after a barrier behind that.
+__device__ inline void copy_ahead(void* to, const void* from, bool there) {
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(unsigned(__cvta_generic_to_shared(to))),
+      "l"(from), "r"(there ? 16 : 0)
+      : "memory");
+}
+__device__ inline void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 // The dynamic shared memory of the block, as one struct of it.
 template <class Memory>
@@ -76,5 +87,6 @@ void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, size_t s
 
 #define PYVAE_UNROLL
 #define PYVAE_UNROLL_TWICE
+#define PYVAE_ROLLED
 
 #endif

@@ -10,7 +10,7 @@
 namespace pyvae {
 namespace {
 
-// The threads that share a batch entry: a block, a warp or a part of one.
+// The threads that share a batch entry: `lanes` of a warp, or the block.
 struct Group {
   int lanes, lane;
   int64_t index;
@@ -18,7 +18,9 @@ struct Group {
   __device__ explicit Group(int lanes_)
       : lanes(lanes_),
         lane(int(threadIdx.x) % lanes_),
-        index((int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / lanes_) {}
+        index(int64_t(blockIdx.x) * (int(blockDim.x) / lanes_) + int(threadIdx.x) / lanes_) {}
+  __device__ Group() : lanes(int(blockDim.x)), lane(int(threadIdx.x)), index(blockIdx.x) {}
+
   __device__ void wait() const {
     if (lanes > 32)
       __syncthreads();
@@ -36,69 +38,72 @@ __device__ T sum_over_group(const Group& group, T value, T* shared) {
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
   __syncthreads();
   T total = 0;
-  for (int warp = 0; warp < group.lanes / 32; ++warp) total += shared[warp];
+  PYVAE_ROLLED for (int warp = 0; warp < group.lanes / 32; ++warp) total += shared[warp];
   return total;
 }
 
+// Operands that kernels look for.
+inline constexpr int kOperands = 10;
+
+// The mean and the factor of a Gaussian, in the caller's strides; where they are stays in memory.
 template <class T>
 struct Factor {
-  const T *mean, *tril;
+  void* const* operands;
   int64_t mean_stride, row, column;
 
-  __device__ Factor(const Problem& problem, int first, int64_t entry)
-      : mean(data_of<const T>(problem, first, entry)),
-        tril(data_of<const T>(problem, first + 1, entry)),
+  __device__ Factor(const Problem& problem, void* const* found, int first)
+      : operands(found + first),
         mean_stride(problem.operand[first].stride[0]),
         row(problem.operand[first + 1].stride[0]),
         column(problem.operand[first + 1].stride[1]) {}
-  __device__ T at(int i, int j) const { return tril[i * row + j * column]; }
+  __device__ const T* tril() const { return static_cast<const T*>(operands[1]); }
+  __device__ T at(int i, int j) const { return tril()[i * row + j * column]; }
   __device__ T scale(int i) const { return at(i, i); }
-  __device__ T location(int i) const { return mean[i * mean_stride]; }
+  __device__ T location(int i) const { return static_cast<const T*>(*operands)[i * mean_stride]; }
 };
 
-// How a matrix is cut into tiles, and what is kept of an entry.
-template <class T, int kSize>
+// How a matrix is cut into tiles, kOne or several, and how many numbers are kept of an entry.
+template <class T, int kSize, bool kOne>
 struct Tiling {
-  int d, blocks, padded, pitch;
+  static constexpr int kPitch = kSize + kWidth<T>;  // of rows that are written by columns
+  int d, blocks, padded;
 
   PYVAE_HD explicit Tiling(int64_t d_)
-      : d(int(d_)),
-        blocks(int(larger<int64_t>(1, divide_up(d_, kSize)))),
-        padded(blocks * kSize),
-        pitch(padded + kWidth<T>) {}
+      : d(int(d_)), blocks(kOne ? 1 : int(divide_up(d_, kSize))), padded(blocks * kSize) {}
 
-  // A column of tiles of Lp; inverses of its diagonal, and the difference of the means.
-  PYVAE_HD int64_t staged() const { return int64_t(blocks) * kSize * kSize + 2 * kSize; }
-  PYVAE_HD int64_t matrix() const { return int64_t(padded) * pitch; }
+  // Addresses; inverses of Lp's diagonal, the difference of the means, and a column of Lp's tiles.
+  static constexpr int kAddresses = kOperands * int(sizeof(void*) / sizeof(T));
+  PYVAE_HD int64_t tiles() const { return int64_t(blocks) * kSize * kSize; }
+  PYVAE_HD int64_t staged() const { return kAddresses + tiles() + 2 * kSize; }
+  PYVAE_HD int64_t matrix() const { return int64_t(blocks) * blocks * kSize * kPitch; }
 };
 
-// Where a group keeps these: [M | z], and [W | y] where gradients are wanted, by rows. The vector
+// Where a group keeps these: [M | z], and [W | y] where gradients are wanted, by tiles. The vector
 // stands in the place of the last column of M, of which there is only the diagonal element: that is
 // behind the last row.
 template <class T>
 struct Workspace {
-  T *staged, *right, *weighted;
+  void** operands;
+  T *tiles, *inverse, *gap, *right, *weighted;
   bool pieces;  // whether rows of Lp can be read so
 };
 
 // One batch entry, of which a thread has a column.
-template <class T, int kSize>
-class TrilPair : Tiling<T, kSize> {
-  using Tiling<T, kSize>::d;
-  using Tiling<T, kSize>::blocks;
-  using Tiling<T, kSize>::padded;
-  using Tiling<T, kSize>::pitch;
+template <class T, int kSize, bool kOne>
+class TrilPair : Tiling<T, kSize, kOne> {
+  using Tiling<T, kSize, kOne>::d;
+  using Tiling<T, kSize, kOne>::blocks;
+  using Tiling<T, kSize, kOne>::padded;
+  using Tiling<T, kSize, kOne>::kPitch;
 
  public:
-  __device__ TrilPair(const Problem& problem, int first, int64_t entry, const Group& group,
+  __device__ TrilPair(const Problem& problem, int first, const Group& group,
                       const Workspace<T>& memory)
-      : Tiling<T, kSize>(problem.d),
-        q_(problem, first, entry),
-        p_(problem, first + 2, entry),
+      : Tiling<T, kSize, kOne>(problem.d),
+        q_(problem, memory.operands, first),
+        p_(problem, memory.operands, first + 2),
         group_(group),
-        memory_(memory),
-        inverse_(memory.staged + int64_t(blocks) * kSize * kSize),
-        gap_(inverse_ + kSize) {}
+        memory_(memory) {}
 
   // Calls body(column) for the columns of a thread, as often in all of them: for some there are
   // none left.
@@ -125,16 +130,16 @@ class TrilPair : Tiling<T, kSize> {
       stage(block, block + 1, [&](int i, int& row, int& of) { row = block, of = block - i; });
       group_.wait();
       if (!has_begun(block, column)) continue;
-      PYVAE_UNROLL for (int i = 0; is_gap(column) && i < kSize; ++i) x[i] = gap_[i];
-      for (int before = first_block(column); before < block; ++before)
+      PYVAE_UNROLL for (int i = 0; is_gap(column) && i < kSize; ++i) x[i] = memory_.gap[i];
+      for (int before = first_block(column); before < block; ++before) {
+        const T* const of = own(memory_.right, before, column);
         subtract_product(x, tile(block - before), kSize, [&](int k) {
-          Piece<T> own;
-          PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
-            own.value[i] = *at(memory_.right, before * kSize + k + i, column);
-          }
-          return own;
+          Piece<T> piece;
+          PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) piece.value[i] = of[(k + i) * kPitch];
+          return piece;
         });
-      squares += solve_tile(x, tile(0), inverse_, own_row(block, column), quotient);
+      }
+      squares += solve_tile(x, tile(0), memory_.inverse, own_row(block, column), quotient);
       if (memory_.right) store(memory_.right, x, block, column);
     }
     if (memory_.right && is_gap(column)) *corner(memory_.right) = quotient;
@@ -154,30 +159,31 @@ class TrilPair : Tiling<T, kSize> {
       if (column >= padded) continue;
       T x[kSize] = {};
       if (has_begun(block, column)) {
-        const int own = own_row(block, column);
+        const int diagonal = own_row(block, column);
+        const T* const from = own(memory_.right, block, column);
         PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
-          const T value = *at(memory_.right, block * kSize + i, column);
-          x[i] = upstream * (i == own ? slope : value);
+          x[i] = upstream * (i == diagonal ? slope : from[i * kPitch]);
         }
-        for (int later = block + 1; later < blocks; ++later)
-          subtract_transposed_product(x, tile(later - block), [&](int k) {
-            return *at(memory_.weighted, later * kSize + k, column);
-          });
-        solve_transposed_tile(x, tile(0), inverse_, own);
+        for (int later = block + 1; later < blocks; ++later) {
+          const T* const of = own(memory_.weighted, later, column);
+          subtract_transposed_product(x, tile(later - block),
+                                      [&](int k) { return of[k * kPitch]; });
+        }
+        solve_transposed_tile(x, tile(0), memory_.inverse, diagonal);
         store(memory_.weighted, x, block, column);
       }
       if (is_gap(column)) {
         PYVAE_UNROLL for (int i = 0; i < kSize; ++i) x[i] = 0;
         if (block == blocks - 1)
-          x[kSize - 1] = *corner(memory_.weighted) = upstream * slope * inverse_[kSize - 1];
+          x[kSize - 1] = *corner(memory_.weighted) = upstream * slope * memory_.inverse[kSize - 1];
       }
       if (by_tril && column < d) write(by_tril, x, block, column);
     }
   }
 
   __device__ void write_means(T* by_mean_q, T* by_mean_p) const {
-    for (int i = group_.lane; i < d; i += group_.lanes) {
-      const T value = *at(memory_.weighted, i, padded - 1);
+    PYVAE_ROLLED for (int i = group_.lane; i < d; i += group_.lanes) {
+      const T value = own(memory_.weighted, i / kSize, padded - 1)[i % kSize * kPitch];
       if (by_mean_q) by_mean_q[i] = value;
       if (by_mean_p) by_mean_p[i] = -value;
     }
@@ -186,25 +192,19 @@ class TrilPair : Tiling<T, kSize> {
   // -[W | y] [M | z]' in the lower triangle, a tile a warp or a part of one.
   __device__ void multiply(T* by_tril) const {
     const int lane = group_.lane % kSize, step = group_.lanes / kSize;
-    for (int tile = group_.lane / kSize; tile < blocks * blocks; tile += step) {
-      const int row = tile / blocks, column = tile % blocks * kSize + lane;
+    for (int index = group_.lane / kSize; index < blocks * blocks; index += step) {
+      const int row = index / blocks, block = index % blocks, column = block * kSize + lane;
       T sum[kSize] = {};
-      for (int block = 0; block * kSize <= smaller(column - lane, row * kSize); ++block) {
-        const T* const left = at(memory_.weighted, row * kSize, block * kSize);
-        const auto right = [&](int k) {
-          return load_piece(at(memory_.right, column, block * kSize + k));
-        };
-        if (block == row)
-          subtract_triangular_product(sum, left, pitch, right);
+      for (int inner = 0; inner <= block && block <= row; ++inner) {
+        const T* const left = tile(memory_.weighted, row, inner);
+        const T* const own = tile(memory_.right, block, inner) + lane * kPitch;
+        const auto right = [&](int k) { return load_piece(own + k); };
+        if constexpr (kOne)
+          subtract_triangular_product(sum, left, kPitch, right);
         else
-          subtract_product(sum, left, pitch, right);
+          subtract_product(sum, left, kPitch, right);
       }
-      if (tile % blocks < blocks - 1) {
-        const T z = *at(memory_.right, column, padded - 1);
-        PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
-          sum[i] -= *at(memory_.weighted, row * kSize + i, padded - 1) * z;
-        }
-      }
+      if (block < smaller(row + 1, blocks - 1)) subtract_gap(sum, row, column);
       if (row == blocks - 1 && is_gap(column))
         sum[kSize - 1] -= *corner(memory_.weighted) * *corner(memory_.right);
       PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
@@ -215,9 +215,17 @@ class TrilPair : Tiling<T, kSize> {
   }
 
  private:
-  __device__ const T* tile(int i) const { return memory_.staged + i * kSize * kSize; }
-  __device__ T* at(T* matrix, int i, int j) const { return matrix + int64_t(i) * pitch + j; }
-  __device__ T* corner(T* matrix) const { return at(matrix, padded - 1, padded); }
+  __device__ T* tile(int i) const { return memory_.tiles + i * kSize * kSize; }
+  __device__ T* tile(T* matrix, int row, int column) const {
+    return matrix + (row * blocks + column) * (kSize * kPitch);
+  }
+  // A column in a block of rows.
+  __device__ T* own(T* matrix, int block, int column) const {
+    return tile(matrix, block, column / kSize) + column % kSize;
+  }
+  __device__ T* corner(T* matrix) const {
+    return own(matrix, blocks - 1, padded - 1) + (kSize - 1) * kPitch + 1;
+  }
 
   // The block of rows in which a warp's columns begin, and whether that one has.
   __device__ int first_block(int column) const {
@@ -233,150 +241,166 @@ class TrilPair : Tiling<T, kSize> {
 
   // A column of Lq; zeros above it.
   __device__ void load(T (&x)[kSize], int block, int column) const {
-    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
-      const int row = block * kSize + i;
-      x[i] = row < d && column <= row && !is_gap(column) ? q_.at(row, column) : T(0);
+    const int first = block * kSize, begin = is_gap(column) ? d : column;
+    const T* from = q_.tril() + first * q_.row + column * q_.column;
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i, from += q_.row) {
+      x[i] = first + i >= begin && first + i < d ? *from : T(0);
     }
   }
   __device__ void store(T* matrix, const T (&x)[kSize], int block, int column) const {
-    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) * at(matrix, block * kSize + i, column) = x[i];
+    T* const to = own(matrix, block, column);
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) to[i * kPitch] = x[i];
   }
   __device__ void write(T* to, const T (&x)[kSize], int block, int column) const {
-    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) {
-      const int row = block * kSize + i;
-      if (row < d) to[int64_t(row) * d + column] = x[i];
+    const int first = block * kSize;
+    to += int64_t(first) * d + column;
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i, to += d) {
+      if (first + i < d) *to = x[i];
     }
+  }
+  // The column of y and z in a tile of the product.
+  __device__ void subtract_gap(T (&sum)[kSize], int row, int column) const {
+    const T* const y = own(memory_.weighted, row, padded - 1);
+    const T z = own(memory_.right, column / kSize, padded - 1)[column % kSize * kPitch];
+    PYVAE_UNROLL for (int i = 0; i < kSize; ++i) sum[i] -= y[i * kPitch] * z;
   }
 
   // Tiles of Lp, place(i, row, column) says which, the first of them that of the diagonal in
-  // `block`; the inverse diagonal and the gap there.
+  // `block`; the inverse diagonal and the gap there. What is above the diagonal may be anything.
   template <class Place>
   __device__ void stage(int block, int count, const Place& place) const {
-    constexpr int kRow = kSize / kWidth<T>, kPieces = kSize * kRow;
-    const int pieces = count * kPieces;
-    for (int first = group_.lane; first < pieces; first += kRow * group_.lanes) {
-      Piece<T> piece[kRow];
-      PYVAE_UNROLL for (int n = 0; n < kRow; ++n) {
-        const int index = first + n * group_.lanes;
-        int row = 0, column = 0;
-        place(index / kPieces, row, column);
-        piece[n] = {};
-        if (index < pieces)
-          piece[n] =
-              read(row * kSize + index % kPieces / kRow, column * kSize + index % kRow * kWidth<T>);
-      }
-      PYVAE_UNROLL for (int n = 0; n < kRow; ++n) {
-        const int index = first + n * group_.lanes;
-        if (index < pieces) store_piece(memory_.staged + index * kWidth<T>, piece[n]);
-      }
+    const int lane = group_.lane % kSize;
+    for (int i = group_.lane / kSize; i < count; i += group_.lanes / kSize) {
+      int row = 0, column = 0;
+      place(i, row, column);
+      memory_.pieces ? stage_pieces(i, lane, row * kSize, column * kSize)
+                     : stage_numbers(i, lane, row * kSize, column * kSize);
     }
+    wait_for_copies();
     if (group_.lane >= kSize) return;
-    const int row = block * kSize + group_.lane;
-    inverse_[group_.lane] = row < d ? T(1) / p_.scale(row) : T(1);
-    gap_[group_.lane] = row < d ? q_.location(row) - p_.location(row) : T(0);
+    const int row = block * kSize + lane;
+    memory_.inverse[lane] = row < d ? T(1) / p_.scale(row) : T(1);
+    memory_.gap[lane] = row < d ? q_.location(row) - p_.location(row) : T(0);
   }
-
-  // Of Lp. What is above the diagonal may be anything.
-  __device__ Piece<T> read(int row, int column) const {
-    Piece<T> piece = {};
-    if (row >= d || column > row) return piece;
-    if (memory_.pieces) return load_piece(p_.tril + row * p_.row + column);
-    PYVAE_UNROLL for (int i = 0; i < kWidth<T>; ++i) {
-      if (column + i <= row) piece.value[i] = p_.at(row, column + i);
+  __device__ void stage_pieces(int i, int lane, int row, int column) const {
+    constexpr int kLanes = kSize / kWidth<T>, kRows = kSize / kLanes;  // of a row, and at a time
+    const int first = lane / kLanes, k = lane % kLanes * kWidth<T>;
+    T* const to = tile(i) + first * kSize + k;
+    row += first, column += k;
+    const T* from = p_.tril() + row * p_.row + column;
+    PYVAE_UNROLL for (int n = 0; n < kSize; n += kRows, from += kRows * p_.row) {
+      const bool there = row + n < d && column <= row + n;
+      copy_ahead(to + n * kSize, there ? from : p_.tril(), there);
     }
-    return piece;
+  }
+  __device__ void stage_numbers(int i, int lane, int row, int column) const {
+    T* const to = tile(i) + lane;
+    column += lane;
+    PYVAE_UNROLL_TWICE for (int n = 0; n < kSize; ++n) {
+      const bool there = row + n < d && column <= row + n;
+      to[n * kSize] = there ? p_.at(row + n, column) : T(0);
+    }
   }
 
   const Factor<T> q_, p_;
   const Group& group_;
   const Workspace<T>& memory_;
-  T *const inverse_, *const gap_;
 };
 
 // What a launch gives its groups.
 template <class T>
 struct Memory {
-  int lanes;
-  int64_t groups, each;  // numbers of shared memory a group has
+  int rounds;            // of entries that a group takes
+  int64_t groups, each;  // numbers of shared memory that a group has
   bool pieces;
   T* scratch;  // null where matrices are in shared memory too
 };
 // Partial sums of the warps of a block come first.
 inline constexpr int kSumBytes = kThreads / 32 * sizeof(double);
 
-template <class T, int kSize>
-__device__ Workspace<T> workspace(const Tiling<T, kSize>& tiling, const Group& group,
+template <class T, int kSize, bool kOne>
+__device__ Workspace<T> workspace(const Tiling<T, kSize, kOne>& tiling, const Group& group,
                                   const Memory<T>& memory, int matrices) {
-  T* const shared = reinterpret_cast<T*>(&shared_memory<unsigned char>() + kSumBytes);
-  Workspace<T> of = {shared + int(threadIdx.x) / memory.lanes * memory.each, nullptr, nullptr,
-                     memory.pieces};
-  T* const matrix = memory.scratch ? memory.scratch + group.index * matrices * tiling.matrix()
-                                   : of.staged + tiling.staged();
+  T* const shared = reinterpret_cast<T*>(&shared_memory<unsigned char>() + kSumBytes) +
+                    (kOne ? int(threadIdx.x) / kSize * memory.each : 0);
+  Workspace<T> of = {};
+  of.operands = reinterpret_cast<void**>(shared);
+  of.inverse = shared + tiling.kAddresses, of.gap = of.inverse + kSize, of.tiles = of.gap + kSize;
+  T* matrix = shared + tiling.staged();
+  if (!kOne && memory.scratch) matrix = memory.scratch + group.index * matrices * tiling.matrix();
   if (matrices > 0) of.right = matrix;
   if (matrices > 1) of.weighted = matrix + tiling.matrix();
+  of.pieces = memory.pieces;
   return of;
 }
 
-// Groups take one entry after the other, each as often as the others, for those of a warp wait for
-// each other; past the last they only do as if. Calls body(entry, there).
-template <class T, class Body>
+// A group of one tile has one entry, others take one after the other, each as often as the others.
+// Past the last they do as if, for those of a warp wait for each other, and have no results. Calls
+// body() when the `operands` of an entry have been found, a thread one each: the way through the
+// dimensions of a batch is long.
+template <bool kOne, class T, class Body>
 __device__ void for_each_entry(const Problem& problem, const Group& group, const Memory<T>& memory,
-                               const Body& body) {
-  for (int64_t first = 0; first < problem.batch; first += memory.groups) {
-    const int64_t last = smaller(first + memory.groups, problem.batch) - 1;
-    body(smaller(first + group.index, last), first + group.index <= last);
+                               int first_result, int operands, void** found, const Body& body) {
+  for (int round = 0; round < (kOne ? 1 : memory.rounds); ++round) {
+    const int64_t entry = round * memory.groups + group.index;
+    PYVAE_ROLLED for (int i = group.lane; i < operands; i += group.lanes) {
+      const bool there = entry < problem.batch || i < first_result;
+      found[i] = there ? data_of<T>(problem, i, smaller(entry, problem.batch - 1)) : nullptr;
+    }
+    group.wait();
+    body();
+    if (!kOne) group.wait();
   }
 }
 
-// Enough for two blocks of 256 threads in float.
-template <class T>
-inline constexpr int kResidentBlocks = sizeof(T) == sizeof(float) ? 2 : 1;
+// Threads of a block at most, and blocks of floats that a multiprocessor holds at least.
+template <bool kOne, bool kBackward>
+inline constexpr int kMostThreads = kOne ? 64 : (kBackward ? 128 : 256);
+template <class T, bool kOne, bool kBackward>
+inline constexpr int kResident = sizeof(T) == sizeof(double) ? 1 : (kOne ? 8 : (kBackward ? 3 : 2));
 
 // Operands: the four arguments -> kl.
-template <class T, int kSize>
-__global__ void __launch_bounds__(kThreads, kResidentBlocks<T>)
+template <class T, int kSize, bool kOne>
+__global__ void __launch_bounds__((kMostThreads<kOne, false>), (kResident<T, kOne, false>))
     tril_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Memory<T> memory,
                 int matrices) {
-  const Group group(memory.lanes);
-  const Tiling<T, kSize> tiling(problem.d);
+  const Group group = kOne ? Group(kSize) : Group();
+  const Tiling<T, kSize, kOne> tiling(problem.d);
   const Workspace<T> work = workspace(tiling, group, memory, matrices);
-  for_each_entry(problem, group, memory, [&](int64_t entry, bool there) {
-    const TrilPair<T, kSize> pair(problem, 0, entry, group, work);
+  for_each_entry<kOne>(problem, group, memory, 4, 5, work.operands, [&] {
+    const TrilPair<T, kSize, kOne> pair(problem, 0, group, work);
     double part = 0;
     pair.for_each_column([&](int column) {
       part += double(pair.scale_divergence(column)) + 0.5 * double(pair.solve(column));
     });
     const double total = sum_over_group(group, part, &shared_memory<double>());
-    if (there && group.lane == 0) *data_of<T>(problem, 4, entry) = T(total);
+    T* const kl = static_cast<T*>(work.operands[4]);
+    if (kl && group.lane == 0) *kl = T(total);
   });
 }
 
 // Operands: the gradient of the result, the four arguments, then their gradients.
-template <class T, int kSize>
-__global__ void __launch_bounds__(kThreads, kResidentBlocks<T>)
+template <class T, int kSize, bool kOne>
+__global__ void __launch_bounds__((kMostThreads<kOne, true>), (kResident<T, kOne, true>))
     tril_backward_kernel(const __grid_constant__ Problem problem,
                          const __grid_constant__ Memory<T> memory, int matrices) {
-  const Group group(memory.lanes);
-  const Tiling<T, kSize> tiling(problem.d);
+  const Group group = kOne ? Group(kSize) : Group();
+  const Tiling<T, kSize, kOne> tiling(problem.d);
   const Workspace<T> work = workspace(tiling, group, memory, matrices);
-  for_each_entry(problem, group, memory, [&](int64_t entry, bool there) {
-    const TrilPair<T, kSize> pair(problem, 1, entry, group, work);
+  for_each_entry<kOne>(problem, group, memory, 5, 9, work.operands, [&] {
+    const TrilPair<T, kSize, kOne> pair(problem, 1, group, work);
     T poison = 0;  // NaN where a diagonal element is no positive normal number, or a factor has one
     pair.for_each_column([&](int column) {
       const T squares = pair.solve(column), divergence = pair.scale_divergence(column);
       if (squares != squares && !pair.is_gap(column)) poison = squares;
       if (divergence != divergence) poison = divergence;
     });
-    const T upstream =
-        *data_of<const T>(problem, 0, entry) + sum_over_group(group, poison, &shared_memory<T>());
-    const auto result = [&](int operand) {
-      return there ? data_of<T>(problem, operand, entry) : nullptr;
-    };
-    T *const by_tril_q = result(6), *const by_tril_p = result(8);
-    pair.for_each_column([&](int column) { pair.weigh(column, upstream, by_tril_q); });
+    const auto of = [&](int operand) { return static_cast<T*>(work.operands[operand]); };
+    const T upstream = *of(0) + sum_over_group(group, poison, &shared_memory<T>());
+    pair.for_each_column([&](int column) { pair.weigh(column, upstream, of(6)); });
     group.wait();
-    pair.write_means(result(5), result(7));
-    if (by_tril_p) pair.multiply(by_tril_p);
+    pair.write_means(of(5), of(7));
+    if (of(8)) pair.multiply(of(8));
   });
 }
 
@@ -391,15 +415,17 @@ bool in_pieces(const Problem& problem, int operand) {
 }
 
 // As many groups as fill a GPU and memory allows, each of as many entries; short rows share warps.
-template <int kSize, class T, class Kernel>
-void launch_tiled(Kernel kernel, const Problem& problem, const Runtime& runtime, int factor_p,
-                  int matrices) {
+template <int kSize, bool kOne, bool kBackward, class T>
+void launch_tiled(const Problem& problem, const Runtime& runtime) {
+  constexpr int factor_p = kBackward ? 4 : 3, matrices = kBackward ? 2 : kOne ? 0 : 1;
   constexpr int64_t kMostShared = 64 << 10, kBankRow = 128 / sizeof(T);
-  const Tiling<T, kSize> tiling(problem.d);
+  const Tiling<T, kSize, kOne> tiling(problem.d);
   Memory<T> memory = {};
-  memory.lanes = smaller(tiling.padded, kThreads);
   memory.pieces = in_pieces<T>(problem, factor_p);
-  const int threads = larger(memory.lanes, 64), per_block = threads / memory.lanes;
+  constexpr int kMost = kBackward ? kMostThreads<kOne, true> : kMostThreads<kOne, false>;
+  const int threads =
+      kOne ? kMost : int(smaller<int64_t>(divide_up(tiling.padded, 32) * 32, kMost));
+  const int per_block = kOne ? threads / kSize : 1;
   // Groups of a warp read at once: from other banks.
   const auto room = [&](int64_t numbers) {
     return divide_up(numbers, kBankRow) * kBankRow + kWidth<T>;
@@ -407,45 +433,39 @@ void launch_tiled(Kernel kernel, const Problem& problem, const Runtime& runtime,
   const int64_t all = matrices * tiling.matrix();
   memory.each = room(tiling.staged() + all);
   const bool scratch = memory.each * per_block * int64_t(sizeof(T)) > kMostShared;
-  int64_t most = kFullGrid * 2048 / memory.lanes;
+  int64_t most = kOne ? problem.batch : kFullGrid * 2048 / threads;
   if (scratch) {
     memory.each = room(tiling.staged());
     most = smaller(most, pyvae_cuda_tuning.chunk_bytes / (all * int64_t(sizeof(T))));
   }
-  const int64_t blocks = larger<int64_t>(1, most / per_block);
-  const int64_t rounds = divide_up(problem.batch, blocks * per_block);
-  const int64_t used = divide_up(divide_up(problem.batch, rounds), per_block);
+  const int64_t blocks = larger<int64_t>(1, divide_up(most, per_block));
+  memory.rounds = int(divide_up(problem.batch, blocks * per_block));
+  const int64_t used = divide_up(divide_up(problem.batch, memory.rounds), per_block);
   memory.groups = used * per_block;
   if (scratch) memory.scratch = take<T>(runtime, memory.groups * all);
-  launch(kernel, used, threads, size_t(kSumBytes + memory.each * per_block * int64_t(sizeof(T))),
-         runtime.stream, problem, memory, matrices);
+  launch(kBackward ? tril_backward_kernel<T, kSize, kOne> : tril_kernel<T, kSize, kOne>, used,
+         threads, size_t(kSumBytes + memory.each * per_block * int64_t(sizeof(T))), runtime.stream,
+         problem, memory, matrices);
 }
 
-template <class T>
-void tril_forward(const Problem& problem, const Runtime& runtime) {
+template <bool kBackward, class T>
+void run_tril(const Problem& problem, const Runtime& runtime) {
   if (problem.d <= 8)
-    launch_tiled<8, T>(tril_kernel<T, 8>, problem, runtime, 3, 0);
+    launch_tiled<8, true, kBackward, T>(problem, runtime);
   else if (problem.d <= 16)
-    launch_tiled<16, T>(tril_kernel<T, 16>, problem, runtime, 3, 0);
+    launch_tiled<16, true, kBackward, T>(problem, runtime);
+  else if (problem.d <= 32)
+    launch_tiled<32, true, kBackward, T>(problem, runtime);
   else
-    launch_tiled<32, T>(tril_kernel<T, 32>, problem, runtime, 3, problem.d <= 32 ? 0 : 1);
-}
-template <class T>
-void tril_backward(const Problem& problem, const Runtime& runtime) {
-  if (problem.d <= 8)
-    launch_tiled<8, T>(tril_backward_kernel<T, 8>, problem, runtime, 4, 2);
-  else if (problem.d <= 16)
-    launch_tiled<16, T>(tril_backward_kernel<T, 16>, problem, runtime, 4, 2);
-  else
-    launch_tiled<32, T>(tril_backward_kernel<T, 32>, problem, runtime, 4, 2);
+    launch_tiled<16, false, kBackward, T>(problem, runtime);
 }
 
 }  // namespace
 
 namespace PYVAE_DEVICE {
 
-const KernelPair gaussian_kl_tril = {{tril_forward<Float>, tril_forward<Double>},
-                                     {tril_backward<Float>, tril_backward<Double>}};
+const KernelPair gaussian_kl_tril = {{run_tril<false, Float>, run_tril<false, Double>},
+                                     {run_tril<true, Float>, run_tril<true, Double>}};
 
 }  // namespace PYVAE_DEVICE
 }  // namespace pyvae

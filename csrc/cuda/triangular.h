@@ -17,9 +17,9 @@ __device__ inline void subtract_piece(T& sum, const T* left, const Piece<T>& rig
 // sum -= left right, of a tile whose rows are `pitch` apart. right(k) gives kWidth numbers of the
 // lane's column from row k on.
 template <class T, int kSize, class Right>
-__device__ inline void subtract_product(T (&sum)[kSize], const T* left, int64_t pitch,
+__device__ inline void subtract_product(T (&sum)[kSize], const T* left, int pitch,
                                         const Right& right) {
-  for (int k = 0; k < kSize; k += kWidth<T>) {
+  PYVAE_ROLLED for (int k = 0; k < kSize; k += kWidth<T>) {
     const Piece<T> own = right(k);
     PYVAE_UNROLL for (int i = 0; i < kSize; ++i) subtract_piece(sum[i], left + i * pitch + k, own);
   }
@@ -27,7 +27,7 @@ __device__ inline void subtract_product(T (&sum)[kSize], const T* left, int64_t 
 
 // The same of a lower triangular tile, but for its last columns, which may be full.
 template <class T, int kSize, class Right>
-__device__ inline void subtract_triangular_product(T (&sum)[kSize], const T* left, int64_t pitch,
+__device__ inline void subtract_triangular_product(T (&sum)[kSize], const T* left, int pitch,
                                                    const Right& right) {
   PYVAE_UNROLL for (int k = 0; k < kSize; k += kWidth<T>) {
     const Piece<T> own = right(k);
@@ -42,7 +42,7 @@ __device__ inline void subtract_triangular_product(T (&sum)[kSize], const T* lef
 template <class T, int kSize, class Right>
 __device__ inline void subtract_transposed_product(T (&sum)[kSize], const T* left,
                                                    const Right& right) {
-  PYVAE_UNROLL_TWICE for (int k = 0; k < kSize; ++k) {
+  PYVAE_ROLLED for (int k = 0; k < kSize; ++k) {
     const T own = right(k);
     PYVAE_UNROLL for (int i = 0; i < kSize; i += kWidth<T>) {
       const Piece<T> row = load_piece(left + k * kSize + i);

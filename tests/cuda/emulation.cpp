@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "fibers.h"
 #include "scheduler.h"
@@ -23,7 +24,15 @@ size_t shared_size = 0;
 // the others have left this one; a part of a warp has a third.
 char block_barrier[2], warp_barrier[1024 / kWarp][3];
 
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes;
+};
+std::vector<Copy> copies[1024];  // of each thread, on their way
+
 void provide_shared(size_t bytes) {
+  for (auto& of_thread : copies) of_thread.clear();
   shared.reset(new char[bytes]);
   shared_size = bytes;
   for (size_t at = 0; at + sizeof(kUnwritten) <= bytes; at += sizeof(kUnwritten))
@@ -58,6 +67,16 @@ uint64_t exchange(Place place, const char* operation, unsigned mask, int source,
 unsigned ballot(Place place, unsigned mask, bool value) {
   exchange(place, "__ballot_sync", mask, lane(), value);
   return current().votes;
+}
+
+void copy_ahead(void* to, const void* from, size_t bytes) {
+  copies[thread_index.x].push_back({to, from, bytes});
+}
+
+void wait_for_copies() {
+  std::vector<Copy>& mine = copies[thread_index.x];
+  for (const Copy& copy : mine) std::memcpy(copy.to, copy.from, copy.bytes);
+  mine.clear();
 }
 
 void* shared_memory(size_t bytes) {

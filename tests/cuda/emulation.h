@@ -49,6 +49,10 @@ uint64_t exchange(Place place, const char* operation, unsigned mask, int source,
 unsigned ballot(Place place, unsigned mask, bool value);
 int lane();
 
+// What a thread copies ahead arrives as late as it may: when the thread waits for it.
+void copy_ahead(void* to, const void* from, size_t bytes);
+void wait_for_copies();
+
 void* shared_memory(size_t bytes);
 void run(int64_t blocks, int threads, size_t shared_bytes, const std::function<void()>& kernel);
 
@@ -121,6 +125,12 @@ template <class Memory>
 Memory& shared_memory() {
   return *static_cast<Memory*>(emulation::shared_memory(sizeof(Memory)));
 }
+
+inline void copy_ahead(void* to, const void* from, bool there) {
+  static const unsigned char zeros[16] = {};
+  emulation::copy_ahead(to, there ? from : zeros, sizeof(zeros));
+}
+inline void wait_for_copies() { emulation::wait_for_copies(); }
 
 template <class T>
 T exp_of_summand(T x) {
