@@ -50,6 +50,7 @@ class _Tuning(ctypes.Structure):
             "chunk_bytes",
             "sparse_share",
             "sum_blocks",
+            "row_threads",
         )
     )
 
@@ -62,7 +63,7 @@ def everything_is_large(*, sparse: bool = False) -> Iterator[None]:
     """
     tuning = _Tuning.in_dll(ctypes.CDLL(str(load())), "pyvae_cuda_tuning")
     before = _Tuning.from_buffer_copy(tuning)
-    tuning.wide_tile_work = tuning.one_part_points = tuning.chunk_bytes = 0
+    tuning.wide_tile_work = tuning.one_part_points = tuning.chunk_bytes = tuning.row_threads = 0
     tuning.sparse_share = 1024 if sparse else -1024
     tuning.sum_blocks = 3
     try:
