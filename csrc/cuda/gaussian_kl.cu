@@ -19,10 +19,11 @@ struct Team {
 
   template <class T>
   static Team of(const Problem& problem) {
-    constexpr int64_t kBlocks = 4096, kMostRows = 8;
+    constexpr int64_t kMostRows = 8;
     Team team{1, 1};
     while (team.lanes < 32 && team.lanes * kWidth<T> < problem.d) team.lanes *= 2;
-    const int64_t for_each = problem.batch * team.lanes / (kBlocks * kThreads);
+    const int64_t threads = larger<int64_t>(1, pyvae_cuda_tuning.row_threads);
+    const int64_t for_each = problem.batch * team.lanes / threads;
     team.rows = int(larger<int64_t>(1, smaller(for_each, kMostRows)));
     return team;
   }

@@ -27,6 +27,8 @@ struct CudaTuning {
   int64_t screened_share = 40;
   // Most blocks that own sums over points, and scratch memory for them; further ones take turns.
   int64_t sum_blocks = 1152;
+  // Threads from which on each has several rows of gaussian_kl, the next on its way meanwhile.
+  int64_t row_threads = 1 << 20;
 };
 
 }  // namespace pyvae

@@ -36,6 +36,8 @@ MISSING = load()
 # The largest D whose full covariances the fused kernels take. Reasoned, not measured: up to here a
 # tile of points and a factor stay in the cache, and beyond, products are what cuBLAS is for.
 LARGEST_FUSED = 64
+# That of divergences between as many pairs, where every factor is solved with once. Reasoned, too.
+LARGEST_FUSED_PAIR = 256
 # Registrations last as long as this.
 _registrations = torch.library.Library("pyvae", "IMPL")
 
@@ -59,8 +61,9 @@ def hand_over(
     large: Callable[..., Any],
     position: int,
     library: torch.library.Library = _registrations,
+    largest: int = LARGEST_FUSED,
 ) -> None:
-    """Let `large` take the place of a CUDA kernel where D, the last size of an input, is large.
+    """Let `large` take the place of a CUDA kernel where D, the last size of an input, is larger.
 
     As a kernel itself, so that compiled code and CUDA graphs meet it too. `position` is the
     input's.
@@ -70,7 +73,7 @@ def hand_over(
     fused = torch.library.get_kernel(kernel, "CUDA")
 
     def chosen(keys: torch._C.DispatchKeySet, *inputs: Any) -> Any:
-        if inputs[position].shape[-1] > LARGEST_FUSED:
+        if inputs[position].shape[-1] > largest:
             with full_precision("cuda"):
                 return large(*inputs)
         return fused.call_boxed(keys, *inputs)

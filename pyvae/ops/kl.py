@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pyvae.ops import products, reference
+from pyvae.ops._cuda import LARGEST_FUSED_PAIR
 from pyvae.ops.op import Op
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
 
 _gaussian_kl = Op("gaussian_kl", reference.gaussian_kl)
 _gaussian_kl_pairwise = Op("gaussian_kl_pairwise", reference.gaussian_kl_pairwise)
-_gaussian_kl_tril = Op("gaussian_kl_tril", reference.gaussian_kl_tril, large=products)
+_gaussian_kl_tril = Op(
+    "gaussian_kl_tril", reference.gaussian_kl_tril, large=products, largest=LARGEST_FUSED_PAIR
+)
 
 
 def gaussian_kl(

@@ -53,6 +53,7 @@ class _Tuning(ctypes.Structure):
             "screened_row",
             "screened_share",
             "sum_blocks",
+            "row_threads",
         )
     )
 
@@ -65,7 +66,7 @@ def everything_is_large(*, sparse: bool = False, screened: bool = False) -> Iter
     """
     tuning = _Tuning.in_dll(ctypes.CDLL(str(load())), "pyvae_cuda_tuning")
     before = _Tuning.from_buffer_copy(tuning)
-    tuning.wide_tile_work = tuning.one_part_points = tuning.chunk_bytes = 0
+    tuning.wide_tile_work = tuning.one_part_points = tuning.chunk_bytes = tuning.row_threads = 0
     tuning.sparse_share = 1024 if sparse else -1024
     tuning.screened_row = 0
     tuning.screened_work, tuning.screened_share = (0, 1024) if screened else (2**62, 0)

@@ -33,6 +33,7 @@ enum class Bug {
   kSharedOverrun,
   kMisaligned,
   kSilentRace,  // all write the same
+  kNoWaitForCopies,
 };
 
 struct Shared {
@@ -87,6 +88,18 @@ __global__ void passed_on_by_lanes(const float* x, float* y) {
   shared.x[thread] = 0;
 }
 
+// Every thread reads what was copied for four of them.
+template <Bug kBug>
+__global__ void copied(const float* x, float* y) {
+  Shared& shared = shared_memory<Shared>();
+  const int thread = int(threadIdx.x);
+  const int64_t first = int64_t(blockIdx.x) * kThreads;
+  if (thread % 4 == 0) copy_ahead(&shared.x[thread], x + first + thread, true);
+  if (kBug != Bug::kNoWaitForCopies) wait_for_copies();
+  __syncthreads();
+  y[first + thread] = shared.x[thread];
+}
+
 void require(bool right) {
   if (!right) throw std::runtime_error("wrong numbers");
 }
@@ -114,6 +127,10 @@ void run() {
     for (int i = 0; i < kSize; ++i)
       require(y[i] == float(i / kWarp * kWarp + (i + kWarp - 1) % kWarp));
   }
+  if (kBug == Bug::kNoWaitForCopies || kBug == Bug::kNothing) {
+    launch(copied<kBug>, kBlocks, kThreads, bytes, nullptr, x.get(), y.get());
+    for (int i = 0; i < kSize; ++i) require(y[i] == float(i));
+  }
 }
 
 struct Named {
@@ -139,6 +156,7 @@ constexpr Named kAll[] = {
     {"overrun of shared memory", run<Bug::kSharedOverrun>},
     {"misaligned", run<Bug::kMisaligned>},
     {"race with right numbers", run<Bug::kSilentRace>},
+    {"copies that nobody waits for", run<Bug::kNoWaitForCopies>},
 };
 
 void run_in_every_order(const Named& planted) {

@@ -71,6 +71,14 @@ def test_strides_and_leading_dimensions(case: OpCase) -> None:
     check_case(case, {name: strided(tensor) for name, tensor in inputs.items()})
 
 
+@each_dtype
+@pytest.mark.parametrize("case", CASES[:3], ids=lambda case: case.name)
+def test_entries_in_turns(case: OpCase, dtype: torch.dtype) -> None:
+    """Divergences of pairs: a warp has several rows, a block several matrices in scratch memory."""
+    for size in ({"n": 130, "d": 8}, {"n": 9, "d": 132}):
+        check_case(case, case.draw(size, dtype), size)
+
+
 @pytest.mark.parametrize("check", CONTRACT.values(), ids=CONTRACT.keys())
 @each_mixture
 def test_numerical_contract(case: OpCase, check: partial) -> None:

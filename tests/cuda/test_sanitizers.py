@@ -39,6 +39,7 @@ BUGS = {
     "overrun of shared memory": {"address": "heap-buffer-overflow", "thread": "data race"},
     "misaligned": {"undefined": "misaligned address"},
     "race with right numbers": {"thread": "data race"},
+    "copies that nobody waits for": {None: WRONG},
 }
 
 
