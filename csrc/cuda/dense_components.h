@@ -51,6 +51,7 @@ class DenseComponents {
   __device__ void add(Range range, const WideSums& sums, int64_t part, bool moments) {
     T scale[kC][kQ], shift[kC][kQ];
     load_components<kCentred>(scale, shift, moments);
+    const bool half = panels_.half_a_tile(column_);
     if (range.begin < range.end) fetch<kCentred>(range.begin);
     for (int64_t first = range.begin; first < range.end || first == range.begin;
          first += kStretch) {
@@ -60,7 +61,9 @@ class DenseComponents {
         put();
         __syncthreads();
         if (n + kDepth < range.end) fetch<kCentred>(n + kDepth);
-        add_stage<kCentred>(memory_.stage[put_ ^ 1], scale, shift, z_sum, square_sum, sum);
+        const TermStage<T>& stage = memory_.stage[put_ ^ 1];
+        half ? add_stage<kCentred, 1>(stage, scale, shift, z_sum, square_sum, sum)
+             : add_stage<kCentred, 2>(stage, scale, shift, z_sum, square_sum, sum);
       }
       join(first == range.begin, z_sum, square_sum, sum);
     }
@@ -107,15 +110,17 @@ class DenseComponents {
     put_ ^= 1;
   }
 
-  template <bool kCentred>
+  // By so many of a thread's two pieces of components.
+  template <bool kCentred, int kPieces>
   __device__ static void add_stage(const TermStage<T>& stage, const T (&scale)[kC][kQ],
                                    const T (&shift)[kC][kQ], T (&z_sum)[kC][kQ],
                                    T (&square_sum)[kC][kQ], T (&sum)[kC]) {
     PYVAE_UNROLL for (int n = 0; n < kDepth; ++n) {
-      T term[kC];
+      constexpr int kRows = kPieces * kWidth<T>;
+      T term[kRows];
       load_own(term, stage.term[n], row_of_thread());
       const Piece<T> x = load_piece(stage.point[n] + column_of_thread() * kQ);
-      PYVAE_UNROLL for (int i = 0; i < kC; ++i) {
+      PYVAE_UNROLL for (int i = 0; i < kRows; ++i) {
         sum[i] += term[i];
         PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
           const T z = standardise<kCentred>(x.value[q], scale[i][q], shift[i][q]);
