@@ -57,6 +57,7 @@ class DenseComponents {
     constexpr bool kCentred = kAs != SummedAs::kDifferences;
     T scale[kC][kQ], shift[kC][kQ];
     if constexpr (kAs != SummedAs::kProducts) load_components<kCentred>(scale, shift, moments);
+    const bool half = panels_.half_a_tile(column_);
     if (range.begin < range.end) fetch<kCentred>(range.begin);
     for (int64_t first = range.begin; first < range.end || first == range.begin;
          first += kStretch) {
@@ -67,10 +68,8 @@ class DenseComponents {
         __syncthreads();
         if (n + kDepth < range.end) fetch<kCentred>(n + kDepth);
         const TermStage<T>& stage = memory_.stage[put_ ^ 1];
-        if constexpr (kAs == SummedAs::kProducts)
-          add_products(stage, z_sum, square_sum, sum);
-        else
-          add_stage<kCentred>(stage, scale, shift, z_sum, square_sum, sum);
+        half ? add_stage<kAs, 1>(stage, scale, shift, z_sum, square_sum, sum)
+             : add_stage<kAs, 2>(stage, scale, shift, z_sum, square_sum, sum);
       }
       join(first == range.begin, z_sum, square_sum, sum);
     }
@@ -117,38 +116,34 @@ class DenseComponents {
     put_ ^= 1;
   }
 
-  template <bool kCentred>
+  // By so many of a thread's two pieces of components. As products, sums of z are those of x.
+  template <SummedAs kAs, int kPieces>
   __device__ static void add_stage(const TermStage<T>& stage, const T (&scale)[kC][kQ],
                                    const T (&shift)[kC][kQ], T (&z_sum)[kC][kQ],
                                    T (&square_sum)[kC][kQ], T (&sum)[kC]) {
-    PYVAE_UNROLL for (int n = 0; n < kDepth; ++n) {
-      T term[kC];
-      load_own(term, stage.term[n], row_of_thread());
-      const Piece<T> x = load_piece(stage.point[n] + column_of_thread() * kQ);
-      PYVAE_UNROLL for (int i = 0; i < kC; ++i) {
-        sum[i] += term[i];
-        PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
-          const T z = standardise<kCentred>(x.value[q], scale[i][q], shift[i][q]);
-          const T weighted = term[i] * z;
-          z_sum[i][q] += weighted;
-          square_sum[i][q] += weighted * z;
-        }
-      }
-    }
-  }
-
-  __device__ static void add_products(const TermStage<T>& stage, T (&x_sum)[kC][kQ],
-                                      T (&square_sum)[kC][kQ], T (&sum)[kC]) {
-    PYVAE_UNROLL_TWICE for (int n = 0; n < kDepth; ++n) {
-      T term[kC], square[kQ];
-      load_own(term, stage.term[n], row_of_thread());
-      const Piece<T> x = load_piece(stage.point[n] + column_of_thread() * kQ);
-      PYVAE_UNROLL for (int q = 0; q < kQ; ++q) square[q] = x.value[q] * x.value[q];
-      PYVAE_UNROLL for (int i = 0; i < kC; ++i) {
-        sum[i] += term[i];
-        PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
-          x_sum[i][q] += term[i] * x.value[q];
-          square_sum[i][q] += term[i] * square[q];
+    // What is in registers at a time, of products as much as lets a multiprocessor hold two blocks.
+    constexpr int kUnrolled = kAs == SummedAs::kProducts ? 2 : kDepth;
+    PYVAE_ROLLED for (int first = 0; first < kDepth; first += kUnrolled) {
+      PYVAE_UNROLL for (int n = first; n < first + kUnrolled; ++n) {
+        constexpr int kRows = kPieces * kWidth<T>;
+        T term[kRows], square[kQ];
+        load_own(term, stage.term[n], row_of_thread());
+        const Piece<T> x = load_piece(stage.point[n] + column_of_thread() * kQ);
+        PYVAE_UNROLL for (int q = 0; q < kQ; ++q) square[q] = x.value[q] * x.value[q];
+        PYVAE_UNROLL for (int i = 0; i < kRows; ++i) {
+          sum[i] += term[i];
+          PYVAE_UNROLL for (int q = 0; q < kQ; ++q) {
+            if constexpr (kAs == SummedAs::kProducts) {
+              z_sum[i][q] += term[i] * x.value[q];
+              square_sum[i][q] += term[i] * square[q];
+            } else {
+              const T z =
+                  standardise<kAs == SummedAs::kCentred>(x.value[q], scale[i][q], shift[i][q]);
+              const T weighted = term[i] * z;
+              z_sum[i][q] += weighted;
+              square_sum[i][q] += weighted * z;
+            }
+          }
         }
       }
     }

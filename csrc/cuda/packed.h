@@ -29,7 +29,7 @@ struct Panels {
   T *centre, *ratio;        // (padded_d); the latter that of the largest 1/sigma to the smallest
   int* exact;               // 1 where differences are to be taken first
   int* far;                 // 1 where a component is not near the centre
-  int64_t padded_k, padded_d;
+  int64_t k, padded_k, padded_d;
 
   PYVAE_HD Panels of_entry(int64_t entry) const {
     Panels of = *this;
@@ -42,6 +42,9 @@ struct Panels {
     return of;
   }
   int64_t tiles() const { return padded_k / kWide<T>; }
+  // Whether the second half of the tile from this component on is padding, which has a thread's
+  // second piece: sums leave it out.
+  __device__ bool half_a_tile(int64_t column) const { return k <= column + kWide<T> / 2; }
 };
 
 // What is known of one coordinate of some components.
@@ -157,7 +160,7 @@ template <class T>
 Panels<T> pack_panels(const Problem& problem, const Runtime& runtime, int first, bool rows) {
   const int64_t batch = problem.batch, tiles = divide_up(problem.k, kWide<T>);
   Panels<T> panels;
-  panels.padded_k = tiles * kWide<T>;
+  panels.k = problem.k, panels.padded_k = tiles * kWide<T>;
   panels.padded_d = larger<int64_t>(1, divide_up(problem.d, kDepth)) * kDepth;
   const int64_t numbers = batch * panels.padded_k * panels.padded_d;
   Spread<T>* found = nullptr;

@@ -65,11 +65,15 @@ class WideScores {
     PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
       PYVAE_UNROLL for (int j = 0; j < kEach<T>; ++j) score[i][j] = 0;
     }
+    const bool half = panels_.half_a_tile(tile * kWide<T>);
     for (int64_t d = 0; d < panels_.padded_d; d += kDepth) {
       const bool last = d + kDepth == panels_.padded_d, more = !last || next >= 0;
       if (more) fetch(last ? next : tile, last ? 0 : d + kDepth);
       const Stage<T>& stage = memory_.stage[put_ ^ 1];
-      centred_ ? add_squares<true>(stage, score) : add_squares<false>(stage, score);
+      if (half)
+        centred_ ? add_squares<true, 1>(stage, score) : add_squares<false, 1>(stage, score);
+      else
+        centred_ ? add_squares<true, 2>(stage, score) : add_squares<false, 2>(stage, score);
       if (!more) break;
       put();
       __syncthreads();
@@ -128,15 +132,17 @@ class WideScores {
     put_ ^= 1;
   }
 
-  template <bool kCentred>
+  // By so many of a thread's two pieces of components.
+  template <bool kCentred, int kPieces>
   __device__ static void add_squares(const Stage<T>& stage, T (&sum)[kEach<T>][kEach<T>]) {
+    constexpr int kColumns = kPieces * kWidth<T>;
     PYVAE_UNROLL for (int d = 0; d < kDepth; ++d) {
-      T x[kEach<T>], scale[kEach<T>], shift[kEach<T>];
+      T x[kEach<T>], scale[kColumns], shift[kColumns];
       load_own(x, stage.point[d], row_of_thread());
       load_own(scale, stage.scale[d], column_of_thread());
       load_own(shift, stage.shift[d], column_of_thread());
       PYVAE_UNROLL for (int i = 0; i < kEach<T>; ++i) {
-        PYVAE_UNROLL for (int j = 0; j < kEach<T>; ++j) {
+        PYVAE_UNROLL for (int j = 0; j < kColumns; ++j) {
           const T z = standardise<kCentred>(x[i], scale[j], shift[j]);
           sum[i][j] += z * z;
         }
