@@ -33,9 +33,10 @@ def load(library: Path = LIBRARY) -> str | None:
 
 
 MISSING = load()
-# The largest D whose full covariances the fused kernels take. Reasoned, not measured: up to here a
-# tile of points and a factor stay in the cache, and beyond, products are what cuBLAS is for.
-LARGEST_FUSED = 64
+# The largest D whose Cholesky factors the fused kernels take, and those of mixtures: up to there a
+# block's shared memory holds a tile of pairs and a factor on any GPU, in double too. Reasoned, not
+# measured: beyond, products are what cuBLAS is for.
+LARGEST_FUSED, LARGEST_FUSED_MIXTURE = 128, 64
 # Registrations last as long as this.
 _registrations = torch.library.Library("pyvae", "IMPL")
 
@@ -58,19 +59,20 @@ def hand_over(
     kernel: torch._ops.OpOverload,
     large: Callable[..., Any],
     position: int,
+    largest: int = LARGEST_FUSED,
     library: torch.library.Library = _registrations,
 ) -> None:
-    """Let `large` take the place of a CUDA kernel where D, the last size of an input, is large.
+    """Let `large` take the place of a CUDA kernel where D exceeds `largest`.
 
-    As a kernel itself, so that compiled code and CUDA graphs meet it too. `position` is the
-    input's.
+    As a kernel itself, so that compiled code and CUDA graphs meet it too. D is the last size of the
+    input at `position`.
     """
     if MISSING is not None:
         return
     fused = torch.library.get_kernel(kernel, "CUDA")
 
     def chosen(keys: torch._C.DispatchKeySet, *inputs: Any) -> Any:
-        if inputs[position].shape[-1] > LARGEST_FUSED:
+        if inputs[position].shape[-1] > largest:
             with full_precision("cuda"):
                 return large(*inputs)
         return fused.call_boxed(keys, *inputs)
