@@ -33,15 +33,18 @@ struct OnlyPoints {
 template <class T>
 struct LogProbGradient : OnlyPoints {
   using Number = T;
-  static constexpr int kPoint = 1, kParameters = 2, kByPoint = 6, kByParameters = 7;
+  static constexpr int kPoint = 1, kParameters = 2, kByPoint = 6, kByParameters = 7, kWeight = 0,
+                       kLogProb = 5;
   static constexpr bool kScores = true;
 
   struct State {
     T weight, log_prob;
 
+    __device__ State(T weight_, T log_prob_) : weight(weight_), log_prob(log_prob_) {}
+
     __device__ State(const Problem& problem, int64_t entry, int64_t n, int = kSide)
-        : weight(Column<const T>(problem, 0, entry).at(n)),
-          log_prob(Column<const T>(problem, 5, entry).at(n)) {}
+        : weight(Column<const T>(problem, kWeight, entry).at(n)),
+          log_prob(Column<const T>(problem, kLogProb, entry).at(n)) {}
     __device__ bool skips() const { return log_prob == -kInfinity<T>; }
     __device__ bool skips_sample() const { return false; }
     __device__ Coefficients<T> coefficients(const Problem&, int64_t, int64_t, int64_t, T, T score,

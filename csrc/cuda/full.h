@@ -47,50 +47,69 @@ struct Inverses {
   }
 };
 
-// Packs an inverse of the block, and the squares of its columns. Barriers before and behind.
+// Writes an inverse, packs it, and sums the squares of its columns.
 template <class T>
-__device__ void pack_inverse(const Inverses<T>& to, int64_t factor) {
-  const double* const inverse = to.inverse + factor * to.d * to.d;
-  const auto at = [&](int64_t i, int64_t j) {
-    return i < to.d && j <= i ? T(inverse[i * to.d + j]) : T(0);
-  };
-  for (int64_t i = threadIdx.x; i < to.padded_d * to.padded_d; i += kThreads) {
-    const int64_t row = i / to.padded_d, column = i % to.padded_d;
-    const int64_t first_row = row - row % kGroup<T>, first_column = column - column % kGroup<T>;
+__device__ void write_inverse(const Inverses<T>& to, int64_t factor, const double* inverse) {
+  const int64_t d = to.d, padded_d = to.padded_d;
+  T* const lower = to.lower + factor * to.panel();
+  T* const upper = to.upper + factor * to.panel();
+  for (int64_t i = threadIdx.x; i < d * d; i += kThreads)
+    to.inverse[factor * d * d + i] = inverse[i];
+  for (int64_t i = threadIdx.x; i < padded_d * padded_d; i += kThreads) {
+    const int64_t row = i / padded_d, column = i % padded_d;
+    const int64_t in_row = row % kGroup<T>, in_column = column % kGroup<T>;
+    const int64_t first_row = row - in_row, first_column = column - in_column;
+    const T value = row < d && column <= row ? T(inverse[row * d + column]) : T(0);
     if (column < first_row + kGroup<T>)
-      to.lower[factor * to.panel() + to.lower_group(first_row) + column * kGroup<T> + row -
-               first_row] = at(row, column);
+      lower[to.lower_group(first_row) + column * kGroup<T> + in_row] = value;
     if (row >= first_column)
-      to.upper[factor * to.panel() + to.upper_group(first_column) +
-               (row - first_column) * kGroup<T> + column - first_column] = at(row, column);
+      upper[to.upper_group(first_column) + (row - first_column) * kGroup<T> + in_column] = value;
   }
-  for (int64_t j = threadIdx.x; j < to.d; j += kThreads) {
+  for (int64_t j = threadIdx.x; j < d; j += kThreads) {
     T sum = 0;
-    for (int64_t i = j; i < to.d; ++i) sum += at(i, j) * at(i, j);
-    to.squares[factor * to.d + j] = sum;
+    for (int64_t i = j; i < d; ++i) sum += T(inverse[i * d + j]) * T(inverse[i * d + j]);
+    to.squares[factor * d + j] = sum;
   }
 }
+
+// Shared memory of a block that inverts: of d numbers a row.
+template <class T>
+struct InversionMemory {
+  double *inverse, *logs;
+  T* factor;
+
+  PYVAE_HD static size_t bytes(int64_t d) {
+    return size_t((d + 1) * d) * sizeof(double) + size_t(d * d) * sizeof(T) + sizeof(double);
+  }
+  __device__ InversionMemory(double* memory, int64_t d)
+      : inverse(memory), logs(inverse + d * d), factor(reinterpret_cast<T*>(logs + d)) {}
+};
 
 // A block a factor, a thread a column: column c of W is L^-1 e_c.
 template <class T>
 __global__ void __launch_bounds__(kThreads, 1)
     invert_kernel(const __grid_constant__ Problem problem, int first, Inverses<T> to) {
-  double* const logs = &shared_memory<double>();
   const int64_t entry = blockIdx.x / to.factors, factor = blockIdx.x % to.factors, d = problem.d;
+  const InversionMemory<T> memory(&shared_memory<double>(), d);
   const FullParameters<T> from(problem, first, entry);
-  double* const inverse = to.inverse + blockIdx.x * d * d;
+  for (int64_t i = threadIdx.x; i < d * d; i += kThreads) {
+    memory.factor[i] = i % d <= i / d ? from.factor(factor, i / d, i % d) : T(0);
+    memory.inverse[i] = 0;
+  }
+  __syncthreads();
   for (int64_t c = threadIdx.x; c < d; c += kThreads) {
-    logs[c] = log(double(from.factor(factor, c, c)));
-    for (int64_t i = 0; i < d; ++i) {
+    memory.logs[c] = log(double(memory.factor[c * d + c]));
+    for (int64_t i = c; i < d; ++i) {
+      const T* const row = memory.factor + i * d;
       double sum = i == c ? 1 : 0;
-      for (int64_t j = c; j < i; ++j) sum -= double(from.factor(factor, i, j)) * inverse[j * d + c];
-      inverse[i * d + c] = i < c ? 0 : sum / double(from.factor(factor, i, i));
+      for (int64_t j = c; j < i; ++j) sum -= double(row[j]) * memory.inverse[j * d + c];
+      memory.inverse[i * d + c] = sum / double(row[i]);
     }
   }
   __syncthreads();
-  pack_inverse(to, blockIdx.x);
+  write_inverse(to, blockIdx.x, memory.inverse);
   double log_determinant = 0;
-  for (int64_t i = 0; i < d; ++i) log_determinant += logs[i];
+  for (int64_t i = 0; i < d; ++i) log_determinant += memory.logs[i];
   const Range components = to.factors == 1 ? Range{0, to.k} : Range{factor, factor + 1};
   for (int64_t k = components.begin + threadIdx.x; k < components.end; k += kThreads)
     to.constant[entry * to.k + k] =
@@ -113,8 +132,8 @@ Inverses<T> invert(const Problem& problem, const Runtime& runtime, int first) {
     found.squares = memory.take<T>(factors * problem.d);
     found.constant = memory.take<T>(problem.batch * problem.k);
   });
-  launch(invert_kernel<T>, factors, kThreads, larger<int64_t>(1, problem.d) * sizeof(double),
-         runtime.stream, problem, first, found);
+  launch(invert_kernel<T>, factors, kThreads, InversionMemory<T>::bytes(problem.d), runtime.stream,
+         problem, first, found);
   return found;
 }
 

@@ -4,7 +4,6 @@
 //   d/dx = -sum_k g W'y,   d/dmu = W' sum_n g y,   d/dL = tril(W' sum_n g y y') - diag(W) sum_n g.
 #pragma once
 
-#include "cuda/full_density.h"
 #include "cuda/full_sums.h"
 
 namespace pyvae {
@@ -42,7 +41,7 @@ __device__ inline void add_up(const Problem& problem, int64_t parts, int64_t fac
 
 // The sums of every component and part, and the gradients by points where they are wanted: a chunk
 // of points after the other, and of its survivors as many tiles as there is memory for.
-template <class Op, bool kMoments, class T = typename Op::Number>
+template <class Op, class T = typename Op::Number>
 class FullBackward {
  public:
   FullBackward(const Problem& problem, const Runtime& runtime, const Inverses<T>& inverses)
@@ -94,7 +93,7 @@ class FullBackward {
   template <class Tile>
   void sum(const Pairs<T>& pairs, const TileRange<T>& range) const {
     using Pair = PairTile<T, Tile::kSlabs == 1 ? 4 : 2>;
-    launch(full_sums_kernel<Pair, kMoments>, pairs.components * parts_, kThreads,
+    launch(full_sums_kernel<Pair, Op::kMoments>, pairs.components * parts_, kThreads,
            Pair::bytes(inverses_), runtime_.stream, problem_, inverses_, pairs, range, Op::kPoint,
            Op::kParameters, parts_, pairs.first == 0 && range.begin == 0, partial_);
     if (by_points())

@@ -2,6 +2,7 @@
 // mixture_log_prob_tril, with lists and without,
 // mixture_posterior_tril and mixture_predict_tril on the GPU.
 #include "cuda/full_backward.h"
+#include "cuda/full_density.h"
 #include "cuda/lists.h"
 #include "kernels.h"
 
@@ -68,7 +69,7 @@ void full_backward(const Problem& problem, const Runtime& runtime) {
   bool by_components = false;
   for (int i = 0; i < 3; ++i)
     by_components |= problem.operand[Op::kByParameters + i].data != nullptr;
-  FullBackward<Op, false> backward(problem, runtime, inverses);
+  FullBackward<Op> backward(problem, runtime, inverses);
   double* const sums = backward.run();
   if (by_components)
     launch(full_gradients_kernel<T>, problem.batch * inverses.factors, kThreads, 0, runtime.stream,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which pairs of a point and a component count, under full covariances, and with what coefficients:
-// of a chunk of the points of every batch entry, by lists of the points of each component.
+// Which pairs of a point and a component count under full covariances: lists of the points of each
+// component.
 //
 // A pair survives where it counts for its point, or for its component beside the largest term that
 // this has in the chunk (common/negligible.h). A point's sum takes only the former, so that it does
@@ -8,51 +8,10 @@
 #pragma once
 
 #include "common/negligible.h"
-#include "cuda/coefficients.h"
-#include "cuda/full_scores.h"
-#include "cuda/tuning.h"
+#include "cuda/full_terms.h"
 
 namespace pyvae {
 namespace {
-
-template <class T>
-struct Pairs {
-  int64_t first = 0, count = 0;      // of the points
-  int64_t components = 0, capacity;  // components of all entries; points that there is room for
-  T* terms;                          // (components, capacity): zero behind the last point
-  T *largest, *lowest;  // of a word of points: of the sizes of a component's terms; log_prob
-  T* ratio;             // of an entry: by which 1/sigma differs over the components
-  unsigned *survivors, *of_points;  // (components, words): a bit a point
-  int *before, *list;  // of a component's survivors: how many are before a word; which they are
-  int *survived, *first_tile;  // of a component: how many; which tile of survivors is its first
-
-  PYVAE_HD int64_t words() const { return capacity / kWordBits; }
-  PYVAE_HD int64_t used_words() const { return divide_up(count, int64_t(kWordBits)); }
-};
-
-template <class Tile, class T = typename Tile::T>
-Pairs<T> take_pairs(const Problem& problem, const Runtime& runtime) {
-  Pairs<T> pairs;
-  pairs.components = problem.batch * problem.k;
-  const int64_t row = larger<int64_t>(1, pairs.components) * int64_t(sizeof(T) + sizeof(int));
-  const int64_t tiles = smaller(divide_up(problem.n, int64_t(Tile::kPoints)),
-                                pyvae_cuda_tuning.chunk_bytes / (row * Tile::kPoints));
-  pairs.capacity = larger<int64_t>(1, tiles) * Tile::kPoints;
-  const int64_t words = pairs.components * pairs.words();
-  Carver::carve(runtime, [&](Carver& memory) {
-    pairs.terms = memory.take<T>(pairs.components * pairs.capacity);
-    pairs.list = memory.take<int>(pairs.components * pairs.capacity);
-    pairs.largest = memory.take<T>(words);
-    pairs.lowest = memory.take<T>(problem.batch * pairs.words());
-    pairs.ratio = memory.take<T>(problem.batch);
-    pairs.survivors = memory.take<unsigned>(words);
-    pairs.of_points = memory.take<unsigned>(words);
-    pairs.before = memory.take<int>(words);
-    pairs.survived = memory.take<int>(pairs.components);
-    pairs.first_tile = memory.take<int>(pairs.components + 1);
-  });
-  return pairs;
-}
 
 // An entry a block: the most that 1/sigma of a coordinate, given the others, differs by over the
 // factors in use; infinite where one is.
@@ -79,56 +38,6 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   for (int warp = 0; warp < kWarps; ++warp) most = Largest()(most, memory.of_warp[warp]);
   if (threadIdx.x == 0) ratio[entry] = exp(T(0.5) * log(most));
-}
-
-// A tile of points a block: the coefficients of their scores.
-template <class Op, class Tile, class T = typename Tile::T>
-__global__ void __launch_bounds__(kThreads, 2)
-    full_terms_kernel(const __grid_constant__ Problem problem,
-                      const __grid_constant__ Inverses<T> inverses, Pairs<T> pairs) {
-  using State = typename Op::State;
-  T* const memory = &shared_memory<T>();
-  State* const states = reinterpret_cast<State*>(memory);
-  Tile tile(memory + Tile::kPoints * sizeof(State) / sizeof(T), inverses);
-  const int64_t tiles = divide_up(pairs.count, int64_t(Tile::kPoints)), entry = blockIdx.x / tiles,
-                begin = blockIdx.x % tiles * Tile::kPoints;
-  const FullParameters<T> from(problem, Op::kParameters, entry);
-  const Points<T> points(problem, Op::kPoint, entry, pairs.first + begin, Tile::kPoints, tile.skip);
-  for (int n = row_of_thread(); n < Tile::kPoints; n += kSide) {
-    // Rows past the last repeat it: all lanes must come.
-    const State state(problem, entry, smaller(points.first + n, problem.n - 1));
-    if (column_of_thread() != 0) continue;
-    states[n] = state;
-    tile.skip[n] = state.skips();
-  }
-  __syncthreads();
-  if (Op::kScores) tile.load(points);
-  const bool writes = int(threadIdx.x) % kWarp == 0;
-  if constexpr (Op::kScores)
-    Tile::for_each_own([&](int, int n) {
-      const T lowest = points.use(n) ? states[n].log_prob : kInfinity<T>;
-      const T found = -largest_over_lanes(-lowest, kWarp);
-      if (writes) pairs.lowest[entry * pairs.words() + (begin + n) / kWordBits] = found;
-    });
-  for (int64_t k = 0; k < problem.k; ++k) {
-    if (!inverses.alive(entry, k)) continue;
-    if (Op::kScores) tile.measure(from, entry, k);
-    const T constant = inverses.constant_of(entry, k);
-    const int64_t component = entry * problem.k + k;
-    Tile::for_each_own([&](int, int n) {
-      T term = 0;
-      if (n < points.count) {
-        const T score = Op::kScores ? tile.score(n, constant) : T(0);
-        term = states[n]
-                   .coefficients(problem, entry, points.first + n, k, T(0), score, T(0), constant)
-                   .by_score;
-      }
-      pairs.terms[component * pairs.capacity + begin + n] = term;
-      const T size = size_of(term) < kInfinity<T> ? size_of(term) : T(0);
-      const T largest = largest_over_lanes(size, kWarp);
-      if (writes) pairs.largest[component * pairs.words() + (begin + n) / kWordBits] = largest;
-    });
-  }
 }
 
 // The largest of numbers, in all threads. Barriers before and behind.
@@ -246,9 +155,7 @@ __global__ void __launch_bounds__(kThreads) first_tiles_kernel(Pairs<T> pairs) {
 template <class Op, class Tile, class T = typename Tile::T>
 void find_pairs(const Problem& problem, const Runtime& runtime, const Inverses<T>& inverses,
                 const Pairs<T>& pairs) {
-  launch(full_terms_kernel<Op, Tile>, Tile::count(problem, pairs.count), kThreads,
-         Tile::kPoints * sizeof(typename Op::State) + Tile::bytes(inverses), runtime.stream,
-         problem, inverses, pairs);
+  make_full_terms<Op, Tile>(problem, runtime, inverses, pairs);
   const int64_t blocks = divide_up(pairs.used_words(), int64_t(kBlockWords));
   launch(mark_kernel<Op, T>, pairs.components * blocks, kThreads, kWarps * sizeof(T),
          runtime.stream, problem, inverses, pairs, blocks);

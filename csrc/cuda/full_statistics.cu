@@ -37,11 +37,10 @@ template <class T>
 void full_statistics(const Problem& problem, const Runtime& runtime) {
   const Problem forward = with_strip<T>(problem, runtime);
   const Inverses<T> inverses = invert<T>(problem, runtime, 1);
-  full_density<Beside::kNothing>(forward, runtime, kStrip, inverses);
-  add_likelihoods<T>(forward, runtime);
   const Problem sums_of = as_backward(forward);
-  FullBackward<Responsibilities<T>, true> backward(sums_of, runtime, inverses);
+  FullBackward<Responsibilities<T>> backward(sums_of, runtime, inverses);
   double* const sums = backward.run();
+  add_likelihoods<T>(forward, runtime);
   launch(full_moments_kernel<T>, problem.batch * inverses.factors, kThreads, 0, runtime.stream,
          problem, backward.parts(), inverses, sums);
 }

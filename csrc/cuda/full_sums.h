@@ -156,20 +156,19 @@ class ComponentPairs {
   // Sums of g y y', by blocks on and below the diagonal. A thread's rows are a side apart.
   __device__ void add_outer() {
     constexpr int kOuter = Tile::kOuter;
-    const int64_t d = inverses_.d;
-    const int row = row_of_thread(), column = column_of_thread();
-    for (int64_t i0 = 0; i0 < d; i0 += Tile::kBlock)
-      for (int64_t j0 = 0; j0 <= i0; j0 += Tile::kBlock) {
-        const auto within = [&](int64_t i) { return smaller(i, inverses_.padded_d - 1) * kPitch; };
-        int64_t left[kOuter], right[kOuter];
-        PYVAE_UNROLL for (int q = 0; q < kOuter; ++q) left[q] = within(i0 + row + q * kSide),
-                                                      right[q] = within(j0 + column + q * kSide);
+    const int d = int(inverses_.d), most = int(inverses_.padded_d) - 1;
+    for (int i0 = row_of_thread(); i0 < d; i0 += Tile::kBlock)
+      for (int j0 = column_of_thread(); j0 <= (i0 | (kSide - 1)); j0 += Tile::kBlock) {
+        const T *left[kOuter], *right[kOuter];
+        PYVAE_UNROLL for (int q = 0; q < kOuter; ++q) {
+          left[q] = tile_.weighted + smaller(i0 + q * kSide, most) * kPitch;
+          right[q] = tile_.y + smaller(j0 + q * kSide, most) * kPitch;
+        }
         T sum[kOuter][kOuter] = {};
         for (int n = 0; n < kPoints; n += kWidth<T>) {
           Piece<T> a[kOuter], b[kOuter];
-          PYVAE_UNROLL for (int q = 0; q < kOuter; ++q) a[q] =
-              load_piece(tile_.weighted + left[q] + n),
-                                                        b[q] = load_piece(tile_.y + right[q] + n);
+          PYVAE_UNROLL for (int q = 0; q < kOuter; ++q) a[q] = load_piece(left[q] + n),
+                                                        b[q] = load_piece(right[q] + n);
           PYVAE_UNROLL for (int m = 0; m < kWidth<T>; ++m) {
             PYVAE_UNROLL for (int p = 0; p < kOuter; ++p) {
               PYVAE_UNROLL for (int q = 0; q < kOuter; ++q) sum[p][q] +=
@@ -179,7 +178,7 @@ class ComponentPairs {
         }
         PYVAE_UNROLL for (int p = 0; p < kOuter; ++p) {
           PYVAE_UNROLL for (int q = 0; q < kOuter; ++q) {
-            const int64_t i = i0 + row + p * kSide, j = j0 + column + q * kSide;
+            const int i = i0 + p * kSide, j = j0 + q * kSide;
             if (i < d && j <= i) sums_.outer[i * d + j] += double(sum[p][q]);
           }
         }
@@ -220,7 +219,7 @@ class ComponentPairs {
 
 // A component and a part of its tiles a block; `begins` where nothing has been summed before.
 template <class Tile, bool kMoments, class T = typename Tile::T>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 2 : 1)
     full_sums_kernel(const __grid_constant__ Problem problem,
                      const __grid_constant__ Inverses<T> inverses,
                      const __grid_constant__ Pairs<T> pairs, TileRange<T> range, int point_operand,

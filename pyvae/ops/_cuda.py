@@ -33,11 +33,10 @@ def load(library: Path = LIBRARY) -> str | None:
 
 
 MISSING = load()
-# The largest D whose full covariances the fused kernels take. Reasoned, not measured: up to here a
-# tile of points and a factor stay in the cache, and beyond, products are what cuBLAS is for.
-LARGEST_FUSED = 64
-# That of divergences between as many pairs, where every factor is solved with once. Reasoned, too.
-LARGEST_FUSED_PAIR = 256
+# The largest D whose Cholesky factors the fused kernels take: of mixtures a block's shared memory
+# holds a tile of pairs and a factor on any GPU, in double too; of divergences between as many pairs
+# every factor is solved with once. Reasoned, not measured: beyond, products are what cuBLAS is for.
+LARGEST_FUSED_MIXTURE, LARGEST_FUSED_PAIR = 64, 256
 # Registrations last as long as this.
 _registrations = torch.library.Library("pyvae", "IMPL")
 
@@ -60,13 +59,13 @@ def hand_over(
     kernel: torch._ops.OpOverload,
     large: Callable[..., Any],
     position: int,
+    largest: int,
     library: torch.library.Library = _registrations,
-    largest: int = LARGEST_FUSED,
 ) -> None:
-    """Let `large` take the place of a CUDA kernel where D, the last size of an input, is larger.
+    """Let `large` take the place of a CUDA kernel where D exceeds `largest`.
 
-    As a kernel itself, so that compiled code and CUDA graphs meet it too. `position` is the
-    input's.
+    As a kernel itself, so that compiled code and CUDA graphs meet it too. D is the last size of the
+    input at `position`.
     """
     if MISSING is not None:
         return

@@ -19,7 +19,7 @@ __all__ = [
 _gaussian_kl = Op("gaussian_kl", reference.gaussian_kl)
 _gaussian_kl_pairwise = Op("gaussian_kl_pairwise", reference.gaussian_kl_pairwise)
 _gaussian_kl_tril = Op(
-    "gaussian_kl_tril", reference.gaussian_kl_tril, large=products, largest=LARGEST_FUSED_PAIR
+    "gaussian_kl_tril", reference.gaussian_kl_tril, large=products, fused_to=LARGEST_FUSED_PAIR
 )
 
 

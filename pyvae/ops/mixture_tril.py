@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pyvae.ops import products, reference
+from pyvae.ops._cuda import LARGEST_FUSED_MIXTURE
 from pyvae.ops.mixture import MixturePosterior, MixturePrediction
 from pyvae.ops.op import Op
 
@@ -20,6 +21,7 @@ _log_prob_tril = Op(
     "mixture_log_prob_tril",
     reference.mixture_log_prob_tril,
     large=products,
+    fused_to=LARGEST_FUSED_MIXTURE,
     listing=Op(
         "mixture_log_prob_tril_listed",
         reference.mixture_log_prob_tril,
@@ -27,8 +29,18 @@ _log_prob_tril = Op(
     ),
     listed_from=32,
 )
-_posterior_tril = Op("mixture_posterior_tril", reference.mixture_posterior_tril, large=products)
-_predict_tril = Op("mixture_predict_tril", reference.mixture_predict_tril, large=products)
+_posterior_tril = Op(
+    "mixture_posterior_tril",
+    reference.mixture_posterior_tril,
+    large=products,
+    fused_to=LARGEST_FUSED_MIXTURE,
+)
+_predict_tril = Op(
+    "mixture_predict_tril",
+    reference.mixture_predict_tril,
+    large=products,
+    fused_to=LARGEST_FUSED_MIXTURE,
+)
 
 
 def mixture_log_prob_tril(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyvae.ops import autograd, transforms
-from pyvae.ops._cuda import LARGEST_FUSED, hand_over, refuse_cuda
+from pyvae.ops._cuda import hand_over, refuse_cuda
 from pyvae.ops.compiled import CompiledOp, Tensors
 from pyvae.ops.modes import HALF, is_any_casting, is_casting, is_plain
 from pyvae.ops.registration import register
@@ -31,8 +31,9 @@ class Op(CompiledOp):
     title
         The public function that messages speak of, where it is not the op's own name.
     large
-        A module with functions of the kernels' names, for what is too large for these on a GPU:
-        a D above ``largest``.
+        A module with functions of the kernels' names, for what is too large for these on a GPU.
+    fused_to
+        The largest D that these are given there.
     listing, listed_from
         The op that gives the same and lists what counts for each point, for plain calls that want
         a gradient of so many components or more: its backward pass makes no score again.
@@ -44,15 +45,15 @@ class Op(CompiledOp):
         reference: Callable[..., Tensor | Tensors],
         title: str | None = None,
         large: ModuleType | None = None,
-        largest: int = LARGEST_FUSED,
+        fused_to: int = 0,
         listing: Op | None = None,
         listed_from: int = 0,
     ) -> None:
         super().__init__(name, reference, title)
         self.listing, self.listed_from = listing, listed_from
-        self._find_on_cuda(self.kernel, large, largest, position=0)
+        self._find_on_cuda(self.kernel, large, 0, fused_to)
         if self.differentiable:
-            self._find_on_cuda(self.backward_kernel, large, largest, position=self.differentiable)
+            self._find_on_cuda(self.backward_kernel, large, self.differentiable, fused_to)
             self.eager_function = autograd.eager_function(self)
             self.forward_function = transforms.forward_function(self)
             self.backward_function = transforms.backward_function(self)
@@ -110,9 +111,9 @@ class Op(CompiledOp):
         self,
         kernel: torch._ops.OpOverload,
         large: ModuleType | None,
-        largest: int,
         position: int,
+        largest: int,
     ) -> None:
         refuse_cuda(kernel, self.signature.name)
         if large is not None:
-            hand_over(kernel, getattr(large, kernel._opname), position, largest=largest)
+            hand_over(kernel, getattr(large, kernel._opname), position, largest)

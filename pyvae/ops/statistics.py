@@ -9,6 +9,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from pyvae.ops import products, reference
+from pyvae.ops._cuda import LARGEST_FUSED_MIXTURE
 from pyvae.ops.exporting import exportable
 from pyvae.ops.op import Op
 
@@ -42,7 +43,12 @@ class MixtureStatistics(NamedTuple):
 
 
 _statistics = Op("mixture_statistics", reference.mixture_statistics)
-_statistics_tril = Op("mixture_statistics_tril", reference.mixture_statistics_tril, large=products)
+_statistics_tril = Op(
+    "mixture_statistics_tril",
+    reference.mixture_statistics_tril,
+    large=products,
+    fused_to=LARGEST_FUSED_MIXTURE,
+)
 
 
 def mixture_statistics(

@@ -110,12 +110,13 @@ def test_statistics_in_parts(case: OpCase, dtype: torch.dtype) -> None:
         test_statistics.check(case, case.draw(size, dtype), size)
 
 
-DIAGONAL = (*MIXTURE_CASES[:2], STATISTICS_CASES[0])
+FULL = (case for case in (*MIXTURE_CASES, *STATISTICS_CASES) if "tril" in case.name)
+CLUSTERED = (*MIXTURE_CASES[:2], STATISTICS_CASES[0], *FULL)
 
 
 @pytest.mark.parametrize("apart", [1.0, 4.0, 40.0])
 @each_dtype
-@pytest.mark.parametrize("case", DIAGONAL, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CLUSTERED, ids=lambda case: case.name)
 def test_points_of_clusters(case: OpCase, dtype: torch.dtype, apart: float) -> None:
     """Most responsibilities count for nothing; some components are near no point."""
     size = {"n": 300, "k": 150, "d": 9}

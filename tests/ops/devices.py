@@ -74,7 +74,7 @@ def takes(op: str, size: Size) -> bool:
     """
     if _current != EMULATED or not has(PRODUCTS, op):
         return True
-    return size["d"] <= _cuda.LARGEST_FUSED and size["k"] <= 1000
+    return size["d"] <= _cuda.LARGEST_FUSED_PAIR and size["k"] <= 1000
 
 
 def moved(tensor: Tensor) -> Tensor:
