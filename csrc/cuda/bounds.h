@@ -27,38 +27,46 @@ struct Screen {
   __device__ uint16_t* bounds(int64_t n) const { return bound + n * groups; }
 };
 
+// Bound i of eight.
+__device__ inline float bound_of(const Words& bounds, int i) {
+  return from_half(bounds.value[i / 2], i % 2);
+}
+
 // Calls body(first, bounds) for the bounds of a point, eight groups a lane, from the lane's group
 // `first` on; -inf behind the last. All lanes of the warp come.
 template <class Body>
-__device__ inline void for_each_bound(const uint16_t* bounds, int64_t groups, const Body& body) {
-  for (int64_t base = 0; base < groups; base += kWarp * 8) {
-    const int64_t first = base + int(threadIdx.x) % kWarp * 8;
-    float of[8];
-    PYVAE_UNROLL for (int i = 0; i < 8; ++i) of[i] = -kInfinity<float>;
-    if (first < groups) {
-      const Words words = load_words(reinterpret_cast<const unsigned*>(bounds + first));
-      PYVAE_UNROLL for (int i = 0; i < 8; ++i) of[i] = from_half(words.value[i / 2], i % 2);
-    }
+__device__ inline void for_each_bound(const uint16_t* bounds, int groups, const Body& body) {
+  constexpr unsigned kNone = 0xff80ff80u;
+  for (int first = int(threadIdx.x) % kWarp * 8; first - int(threadIdx.x) % kWarp * 8 < groups;
+       first += kWarp * 8) {
+    Words of = {kNone, kNone, kNone, kNone};
+    if (first < groups) of = load_words(reinterpret_cast<const unsigned*>(bounds + first));
     body(first, of);
   }
 }
 
-// The largest bound of a point, and its group, in all lanes.
+// The largest bound of a point, and the first group that has it, in all lanes.
 struct BestGroup {
-  float bound = -kInfinity<float>;
+  float bound;
   int group = 0;
 
-  __device__ BestGroup(const uint16_t* bounds, int64_t groups) {
-    for_each_bound(bounds, groups, [&](int64_t first, const float (&of)[8]) {
-      PYVAE_UNROLL for (int i = 0; i < 8; ++i) {
-        if (of[i] > bound) bound = of[i], group = int(first) + i;
-      }
+  __device__ BestGroup(const uint16_t* bounds, int groups) {
+    unsigned largest = 0xff80ff80u;
+    for_each_bound(bounds, groups, [&](int, const Words& of) {
+      PYVAE_UNROLL for (int i = 0; i < 4; ++i) largest = larger_of_pairs(largest, of.value[i]);
     });
-    for (int gap = kWarp / 2; gap > 0; gap /= 2) {
-      const float other = __shfl_xor_sync(kAllLanes, bound, gap);
-      const int its = __shfl_xor_sync(kAllLanes, group, gap);
-      if (other > bound || (other == bound && its < group)) bound = other, group = its;
-    }
+    for (int gap = kWarp / 2; gap > 0; gap /= 2)
+      largest = larger_of_pairs(largest, __shfl_xor_sync(kAllLanes, largest, gap));
+    const float even = from_half(largest, 0), odd = from_half(largest, 1);
+    bound = odd > even ? odd : even;
+    bool found = false;
+    for_each_bound(bounds, groups, [&](int first, const Words& of) {
+      int own = -1;
+      for (int i = 7; i >= 0; --i) own = bound_of(of, i) == bound ? i : own;
+      const unsigned lanes = __ballot_sync(kAllLanes, own >= 0);
+      if (found || !lanes) return;
+      found = true, group = __shfl_sync(kAllLanes, first + own, __ffs(int(lanes)) - 1);
+    });
   }
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which components can count for a point, told by the tensor cores: an upper bound of every score
 // in bfloat16, of which the largest of every group of components is kept. Only groups whose bound
-// comes near the best score are computed, exactly (screened.h).
+// comes near the best score are computed, exactly (screened_density.h, screened_terms.h).
 //
 // With x about the centre, s = 1/sigma and h = (mean - centre)/sigma a score is
 //   c - Q + L - H,  Q = sum (s x)^2 / 2,  L = sum s h x,  H = sum h^2 / 2:
@@ -163,11 +163,12 @@ __global__ void __launch_bounds__(kThreads)
   if (*screen.exact != 0) return;
   const int64_t n = int64_t(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp;
   const uint16_t* const bounds = screen.sample + n * screen.groups;
-  const BestGroup best(bounds, screen.groups);
+  const int groups = int(screen.groups);
+  const BestGroup best(bounds, groups);
   int count = 0;
-  for_each_bound(bounds, screen.groups, [&](int64_t first, const float (&of)[8]) {
+  for_each_bound(bounds, groups, [&](int first, const Words& of) {
     PYVAE_UNROLL for (int i = 0; i < 8; ++i) {
-      if (first + i < screen.groups && !(of[i] < best.bound + float(kLogNegligible<T>))) ++count;
+      if (first < groups && !(bound_of(of, i) < best.bound + float(kLogNegligible<T>))) ++count;
     }
   });
   count = sum_over_lanes(count, kWarp);

@@ -3,6 +3,7 @@
 // those of statistics.h.
 #include "cuda/backward.h"
 #include "cuda/density.h"
+#include "cuda/screened_density.h"
 #include "cuda/statistics.h"
 #include "cuda/wide_backward.h"
 #include "kernels.h"

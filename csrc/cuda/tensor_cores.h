@@ -29,6 +29,13 @@ __device__ inline unsigned pair_of(float low, float high) {
 __device__ inline unsigned bits_of(float x) { return __float_as_uint(x); }
 __device__ inline float float_of(unsigned bits) { return __uint_as_float(bits); }
 
+// Of each half by itself; a NaN is passed over.
+__device__ inline unsigned larger_of_pairs(unsigned a, unsigned b) {
+  unsigned larger;
+  asm("max.bf16x2 %0, %1, %2;" : "=r"(larger) : "r"(a), "r"(b));
+  return larger;
+}
+
 // sum += a b, of (16, 16) by (16, 8) numbers: lane 4 g + t has rows g and g + 8 of `a` and column g
 // of `b`, of each the pairs 2 t and 2 t + 8, and sums (g, 2 t), (g, 2 t + 1) and those of row g
 // + 8.

@@ -8,7 +8,7 @@
 
 #include "common/negligible.h"
 #include "cuda/chunk.h"
-#include "cuda/screened.h"
+#include "cuda/screened_terms.h"
 #include "cuda/wide_scores.h"
 
 namespace pyvae {

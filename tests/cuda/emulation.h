@@ -131,6 +131,14 @@ inline unsigned pair_of(float low, float high) {
   return half(high) << 16 | half(low);
 }
 
+inline unsigned larger_of_pairs(unsigned a, unsigned b) {
+  const auto larger = [](unsigned x, unsigned y) {
+    const float of_x = float_of(x << 16), of_y = float_of(y << 16);
+    return of_x != of_x || of_y > of_x ? y : x;
+  };
+  return larger(a >> 16, b >> 16) << 16 | larger(a & 0xffffu, b & 0xffffu);
+}
+
 inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], const unsigned* b, PYVAE_HERE) {
   using namespace pyvae::emulation;
   const auto bring = [&](int source, unsigned word) {

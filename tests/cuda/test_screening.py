@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Screening by bounds in bfloat16, on the emulated device: every shape of it, and its worst case."""
+"""Screening by bounds in bfloat16, on the emulated device: every shape, and the worst case."""
 
 from __future__ import annotations
 
