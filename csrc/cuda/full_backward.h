@@ -69,7 +69,7 @@ class FullBackward {
 
   template <class Tile>
   void run_tiles() {
-    Pairs<T> pairs = take_pairs<Tile>(problem_, runtime_);
+    Pairs<T> pairs = take_pairs<Tile>(problem_, runtime_, by_points());
     if (Op::kScores)
       launch(ratio_kernel<T>, problem_.batch, kThreads, kWarps * sizeof(T), runtime_.stream,
              inverses_, pairs.ratio);

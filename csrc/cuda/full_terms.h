@@ -25,13 +25,23 @@ struct Pairs {
   PYVAE_HD int64_t used_words() const { return divide_up(count, int64_t(kWordBits)); }
 };
 
+// Where terms by points wait for their turn, there is room for those of kTurns turns at most: with
+// more, few components have one at a time, and few blocks work. So many points fill a GPU, though.
+inline constexpr int64_t kTurns = 4, kLeastPoints = 8192;
+
 template <class Tile, class T = typename Tile::T>
-Pairs<T> take_pairs(const Problem& problem, const Runtime& runtime) {
+Pairs<T> take_pairs(const Problem& problem, const Runtime& runtime, bool by_points) {
   Pairs<T> pairs;
   pairs.components = problem.batch * problem.k;
-  const int64_t row = larger<int64_t>(1, pairs.components) * int64_t(sizeof(T) + sizeof(int));
-  const int64_t tiles = smaller(divide_up(problem.n, int64_t(Tile::kPoints)),
-                                pyvae_cuda_tuning.chunk_bytes / (row * Tile::kPoints));
+  const int64_t components = larger<int64_t>(1, pairs.components);
+  const int64_t row = components * int64_t(sizeof(T) + sizeof(int));
+  int64_t points = smaller(problem.n, pyvae_cuda_tuning.chunk_bytes / row);
+  if (by_points) {
+    const int64_t waiting = components * larger<int64_t>(1, problem.d) * int64_t(sizeof(T));
+    const int64_t most = kTurns * pyvae_cuda_tuning.chunk_bytes / waiting;
+    points = smaller(points, larger(most, kLeastPoints));
+  }
+  const int64_t tiles = divide_up(points, int64_t(Tile::kPoints));
   pairs.capacity = larger<int64_t>(1, tiles) * Tile::kPoints;
   const int64_t words = pairs.components * pairs.words();
   Carver::carve(runtime, [&](Carver& memory) {
