@@ -5,7 +5,7 @@
 
 #ifdef __CUDACC__
 #define PYVAE_HD __host__ __device__
-#define PYVAE_SELDOM _Pragma("unroll 1")
+#define PYVAE_SELDOM _Pragma("unroll 4")
 #else
 #define PYVAE_HD
 #define PYVAE_SELDOM
