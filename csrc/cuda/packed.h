@@ -19,7 +19,7 @@ namespace {
 inline constexpr double kLargestPackedShift = 32, kLargestPackedScale = 1e18;
 // Up to this (mean - centre)/sigma of every component sums of squares may be expanded: their
 // rounding then grows by its square at most, and stays below that of the terms.
-inline constexpr double kLargestProductShift = 6;
+inline constexpr double kLargestProductShift = 8;
 
 template <class T>
 struct Panels {

@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kThreads)
     posterior_terms_kernel(const __grid_constant__ Problem problem, Chunk<T> chunk) {
   const int64_t n = int64_t(blockIdx.x) * kSide + row_of_thread();
   const typename PosteriorGradients<T>::State state(problem, 0, smaller(n, problem.n - 1));
-  for (int64_t k = column_of_thread(); k < chunk.padded_k; k += kSide) {
+  PYVAE_UNROLL_FOUR for (int64_t k = column_of_thread(); k < chunk.padded_k; k += kSide) {
     T term = 0;
     if (n < problem.n && k < problem.k)
       term = state.coefficients(problem, 0, n, k, 0, 0, 0, 0).by_score;

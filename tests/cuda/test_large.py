@@ -125,6 +125,19 @@ def test_points_of_clusters(case: OpCase, dtype: torch.dtype, apart: float) -> N
     check(case, inputs, f"{apart} apart")
 
 
+@pytest.mark.parametrize("furthest", [7.9, 8.1])
+@pytest.mark.parametrize("case", CLUSTERED[:3:2], ids=lambda case: case.name)
+def test_components_around_a_centre(case: OpCase, furthest: float) -> None:
+    """Sums are products up to eight standard deviations from it, and differences beyond."""
+    inputs = case.draw({"n": 700, "k": 40, "d": 9}, torch.float32)
+    means, logvars = inputs["means"], torch.zeros_like(inputs["logvars"])
+    means = means - means.mean(0)
+    means = means * (furthest / means.abs().max())
+    x = inputs["x"] + means[torch.arange(700) % 40]
+    check = test_statistics.check if case in STATISTICS_CASES else check_case
+    check(case, {**inputs, "x": x, "means": means, "logvars": logvars}, furthest)
+
+
 def among_the_dead(dtype: torch.dtype, at: float = 12.0) -> dict[str, torch.Tensor]:
     """Two components far apart, and as many that do not count as wide tiles ask for."""
     inputs = far_apart(dtype, at)
