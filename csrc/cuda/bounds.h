@@ -16,11 +16,11 @@ struct Screen {
   bool tried = false;           // may be, by the sizes
   unsigned* factors = nullptr;  // (padded_k / 32, padded_d / 8, 2, 32, 4): -s^2/2 and s h
   float* constant = nullptr;    // (padded_k): c - (1 - e) H
-  uint16_t *bound = nullptr, *sample = nullptr;  // (points, groups)
-  int64_t groups = 0;                            // of all components
-  const int* exact = nullptr;                    // Panels::exact
-  int* kept = nullptr;  // groups of the sample's points that are near the best
-  int64_t most = 0;     // of those, for the call to be screened
+  uint16_t* bound = nullptr;    // (points, groups): of a chunk, and before of a sample
+  int64_t groups = 0;           // of all components
+  const int* exact = nullptr;   // Panels::exact
+  int* kept = nullptr;          // groups of the sample's points that are near the best
+  int64_t most = 0;             // of those, for the call to be screened
 
   // All kernels of one way leave at once where the other is taken.
   __device__ bool chosen() const { return tried && *exact == 0 && *kept <= most; }

@@ -35,6 +35,13 @@ inline bool may_screen(const Problem& problem) {
          problem.n * problem.k * problem.d >= pyvae_cuda_tuning.screened_work;
 }
 
+// What the bounds of so many points take.
+template <class T>
+inline int64_t bound_bytes(const Problem& problem, const Panels<T>& panels, int64_t points) {
+  return may_screen<T>(problem) ? points * (panels.padded_k / kBounded) * int64_t(sizeof(uint16_t))
+                                : 0;
+}
+
 // Where the factors of a component and a coordinate are, in the order in which lanes hold them: a
 // lane's eight columns are neighbours.
 __device__ inline int64_t place_of_factors(int64_t k, int64_t d, int64_t padded_d) {
@@ -112,7 +119,7 @@ __global__ void __launch_bounds__(kThreads, kCoordinates <= 128 ? 2 : 1)
   const int warp = int(threadIdx.x) / kWarp, lane = int(threadIdx.x) % kWarp;
   const int first_tile = warp / 4 * kRowTiles, steps = int(panels.padded_d / kStep);
   const int64_t row = block * kWide<T> + first_tile * 16 + lane / 4;
-  uint16_t* const bounds = (sample ? screen.sample : screen.bound) + row * screen.groups;
+  uint16_t* const bounds = screen.bounds(row);
   for (int64_t k = part * kWide<T> + warp % 4 * kWarpColumns; k < panels.padded_k;
        k += parts * kWide<T>) {
     const unsigned* const factors =
@@ -162,7 +169,7 @@ __global__ void __launch_bounds__(kThreads)
     count_kept_kernel(const __grid_constant__ Screen screen) {
   if (*screen.exact != 0) return;
   const int64_t n = int64_t(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp;
-  const uint16_t* const bounds = screen.sample + n * screen.groups;
+  const uint16_t* const bounds = screen.bounds(n);
   const int groups = int(screen.groups);
   const BestGroup best(bounds, groups);
   int count = 0;
@@ -211,8 +218,7 @@ Screen make_screen(const Problem& problem, const Runtime& runtime, int operand,
     Carver::carve(runtime, [&](Carver& memory) {
       screen.factors = memory.take<unsigned>(panels.padded_k * panels.padded_d);
       screen.constant = memory.take<float>(panels.padded_k);
-      screen.bound = memory.take<uint16_t>(capacity * screen.groups);
-      screen.sample = memory.take<uint16_t>(points * screen.groups);
+      screen.bound = memory.take<uint16_t>(larger(capacity, points) * screen.groups);
       screen.kept = memory.take<int>(1);
     });
     launch(pack_screen_kernel<T>, panels.padded_k / kSide, kThreads, 0, runtime.stream, panels,

@@ -50,8 +50,8 @@ inline bool uses_wide_tiles(const Problem& problem, int64_t components) {
 }
 
 // Blocks that fill a GPU, twice over: among so many the points of a sum are divided. Their partial
-// sums may take this many bytes.
-inline constexpr int64_t kFullGrid = 288, kPartialSumBytes = 48 << 20;
+// sums, and the bounds of points that are screened, may take this many bytes.
+inline constexpr int64_t kFullGrid = 288, kPartialSumBytes = 50 << 20;
 // Blocks of which a multiprocessor holds one or two, and such as it holds several of.
 inline constexpr int64_t kDenseBlocks = 256, kSparseBlocks = 1024;
 

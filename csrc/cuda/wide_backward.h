@@ -78,9 +78,11 @@ class WideBackward {
         leaves_out_(leaves_out) {
     const int64_t tiles = panels.tiles() * divide_up(panels.padded_d, TermStage<T>::kCoordinates);
     const int64_t numbers = panels.padded_k * WideSums::row(panels.padded_d);
-    const int64_t most =
-        smaller(kDenseBlocks / tiles, kPartialSumBytes / (numbers * int64_t(sizeof(double))));
-    const int64_t words = divide_up(chunk_capacity(problem, panels), kWordBits);
+    const int64_t capacity = chunk_capacity(problem, panels);
+    const int64_t room =
+        kPartialSumBytes - (leaves_out ? bound_bytes(problem, panels, capacity) : 0);
+    const int64_t most = smaller(kDenseBlocks / tiles, room / (numbers * int64_t(sizeof(double))));
+    const int64_t words = divide_up(capacity, kWordBits);
     sums_.parts = larger<int64_t>(1, smaller(most, words / 2));
     sums_.padded_k = panels.padded_k, sums_.padded_d = panels.padded_d;
     Carver::carve(runtime, [&](Carver& memory) {

@@ -113,7 +113,7 @@ void run_wide_density(const Problem& problem, const Runtime& runtime, int log_pr
   const Panels<T> panels = pack_panels<T>(problem, runtime, 1, screens);
   Screen screen;
   if constexpr (kBeside != Beside::kPosterior && kScreens<T>) {
-    const int64_t row = panels.padded_k / kBounded * int64_t(sizeof(uint16_t)) * kWide<T>;
+    const int64_t row = larger<int64_t>(1, bound_bytes(problem, panels, kWide<T>));
     const int64_t tiles = larger<int64_t>(1, pyvae_cuda_tuning.chunk_bytes / kBoundShare / row);
     const int64_t capacity = smaller(tiles, divide_up(problem.n, kWide<T>)) * kWide<T>;
     if (screens) screen = make_screen(problem, runtime, 0, panels, capacity);
