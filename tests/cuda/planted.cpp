@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cuda/device.h"
+#include "cuda/tensor_cores.h"
 
 namespace pyvae {
 namespace {
@@ -34,6 +35,8 @@ enum class Bug {
   kMisaligned,
   kSilentRace,  // all write the same
   kNoWaitForCopies,
+  kDepartedLaneOfProduct,
+  kProductOfOtherRows,
 };
 
 struct Shared {
@@ -100,6 +103,36 @@ __global__ void copied(const float* x, float* y) {
   y[first + thread] = shared.x[thread];
 }
 
+// Of the whole numbers below, which bfloat16 has: an element of (16, 16) and of (16, 8).
+constexpr int kRows = 16, kDepth = 16, kColumns = 8;
+constexpr int left(int row, int depth) { return (row + 3 * depth) % 7 - 3; }
+constexpr int right(int depth, int column) { return (5 * depth + column) % 11 - 5; }
+
+// Every warp multiplies them.
+template <Bug kBug>
+__global__ void multiplied(float* product) {
+  const int lane = int(threadIdx.x) % kWarp, row = lane / 4, pair = lane % 4 * 2;
+  if (kBug == Bug::kDepartedLaneOfProduct && lane >= 16) return;
+  const auto of_left = [&](int r, int d) {
+    return pair_of(float(left(r, d)), float(left(r, d + 1)));
+  };
+  const auto of_right = [&](int d) {
+    return pair_of(float(right(d, row)), float(right(d + 1, row)));
+  };
+  const bool other = kBug == Bug::kProductOfOtherRows;
+  const unsigned a[4] = {of_left(row, pair), of_left(other ? row : row + 8, pair),
+                         of_left(row, pair + 8), of_left(row + 8, pair + 8)};
+  const unsigned b[2] = {of_right(pair), of_right(pair + 8)};
+  float sum[4] = {};
+  multiply_add(sum, a, b);
+  for (int i = 0; i < 4; ++i) {
+    const int of = (row + i / 2 * 8) * kColumns + pair + i % 2;
+    product[(int64_t(blockIdx.x) * (kThreads / kWarp) + int(threadIdx.x) / kWarp) * kRows *
+                kColumns +
+            of] = sum[i];
+  }
+}
+
 void require(bool right) {
   if (!right) throw std::runtime_error("wrong numbers");
 }
@@ -113,7 +146,9 @@ void run() {
   const std::unique_ptr<float[]> x(new float[kSize]), y(new float[kSize]);
   for (int i = 0; i < kSize; ++i) x[i] = float(i);
   const size_t bytes = kBug == Bug::kSmallShared ? sizeof(Shared) / 2 : sizeof(Shared);
-  if (!kByLanes || kBug == Bug::kNothing) {
+  constexpr bool kOfProducts =
+      kBug == Bug::kDepartedLaneOfProduct || kBug == Bug::kProductOfOtherRows;
+  if ((!kByLanes && !kOfProducts) || kBug == Bug::kNothing) {
     launch(passed_on<kBug>, kBlocks, kThreads, bytes, nullptr, x.get(), y.get());
     for (int i = 0; i < kSize; ++i) {
       const int from = kBug == Bug::kNoBarrierBehind ? (i % kThreads ? i - 1 : i)
@@ -126,6 +161,18 @@ void run() {
     launch(passed_on_by_lanes<kBug>, kBlocks, kThreads, bytes, nullptr, x.get(), y.get());
     for (int i = 0; i < kSize; ++i)
       require(y[i] == float(i / kWarp * kWarp + (i + kWarp - 1) % kWarp));
+  }
+  if (kBug == Bug::kDepartedLaneOfProduct || kBug == Bug::kProductOfOtherRows ||
+      kBug == Bug::kNothing) {
+    constexpr int kNumbers = kRows * kColumns, kWarps = kSize / kWarp;
+    const std::unique_ptr<float[]> product(new float[kNumbers * kWarps]);
+    launch(multiplied<kBug>, kBlocks, kThreads, 0, nullptr, product.get());
+    for (int i = 0; i < kNumbers * kWarps; ++i) {
+      int sum = 0;
+      for (int d = 0; d < kDepth; ++d)
+        sum += left(i % kNumbers / kColumns, d) * right(d, i % kColumns);
+      require(product[i] == float(sum));
+    }
   }
   if (kBug == Bug::kNoWaitForCopies || kBug == Bug::kNothing) {
     launch(copied<kBug>, kBlocks, kThreads, bytes, nullptr, x.get(), y.get());
@@ -157,6 +204,8 @@ constexpr Named kAll[] = {
     {"misaligned", run<Bug::kMisaligned>},
     {"race with right numbers", run<Bug::kSilentRace>},
     {"copies that nobody waits for", run<Bug::kNoWaitForCopies>},
+    {"product with a lane that left", run<Bug::kDepartedLaneOfProduct>},
+    {"product of other rows", run<Bug::kProductOfOtherRows>},
 };
 
 void run_in_every_order(const Named& planted) {

@@ -27,12 +27,19 @@ Extent extent() {
 }
 
 // Threads forward and in reverse by turns; and half of the sizes by the kernels for large problems,
-// by survivors or not.
+// by survivors or not, and screened or not.
 void prepare(int64_t calls, const Setting& setting) {
   emulation::set_order(calls % 2 ? emulation::Order::kReverse : emulation::Order::kForward);
   const int64_t sum = setting.n + setting.k + setting.d;
-  pyvae_cuda_tuning = CudaTuning();
-  if (sum % 2) pyvae_cuda_tuning = {0, 0, 0, sum / 2 % 2 ? 1024 : -1024, 3};
+  CudaTuning tuning;
+  if (sum % 2) {
+    tuning.wide_tile_work = tuning.one_part_points = tuning.chunk_bytes = tuning.row_threads = 0;
+    tuning.sparse_share = sum / 2 % 2 ? 1024 : -1024;
+    tuning.screened_work = tuning.screened_row = 0;
+    tuning.screened_share = sum / 4 % 2 ? 1024 : -1;
+    tuning.sum_blocks = 3;
+  }
+  pyvae_cuda_tuning = tuning;
 }
 
 }  // namespace pyvae::native

@@ -40,6 +40,8 @@ BUGS = {
     "misaligned": {"undefined": "misaligned address"},
     "race with right numbers": {"thread": "data race"},
     "copies that nobody waits for": {None: WRONG},
+    "product with a lane that left": {None: "with lane 16, which has left the kernel"},
+    "product of other rows": {None: WRONG},
 }
 
 
