@@ -77,6 +77,17 @@ __device__ inline T largest_over_lanes(T value, int width = kSide) {
   return value;
 }
 
+// The largest of numbers, in all threads. Barriers before and behind.
+template <class T>
+__device__ inline T largest_of_block(T value, T (&of_warp)[kWarps]) {
+  value = largest_over_lanes(value, kWarp);
+  __syncthreads();
+  if (int(threadIdx.x) % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
+  __syncthreads();
+  for (int warp = 0; warp < kWarps; ++warp) value = Largest()(value, of_warp[warp]);
+  return value;
+}
+
 // How much of the score tile a thread does: points by components, and coordinates of the gradients'
 // tiles. kDepth coordinates are in shared memory at a time; kPad keeps its rows apart and aligned.
 template <class Number, int kPointsEach_, int kColumnsEach_, int kCoordinatesEach_>

@@ -45,7 +45,8 @@ __device__ inline void for_each_bound(const uint16_t* bounds, int groups, const 
   }
 }
 
-// The largest bound of a point, and the first group that has it, in all lanes.
+// The largest bound of a point, and the first group that has it, in all lanes; -inf and the first
+// where all are NaN.
 struct BestGroup {
   float bound;
   int group = 0;
@@ -63,7 +64,7 @@ struct BestGroup {
     for_each_bound(bounds, groups, [&](int first, const Words& of) {
       int own = -1;
       for (int i = 7; i >= 0; --i) own = bound_of(of, i) == bound ? i : own;
-      const unsigned lanes = __ballot_sync(kAllLanes, own >= 0);
+      const unsigned lanes = __ballot_sync(kAllLanes, own >= 0 && first < groups);
       if (found || !lanes) return;
       found = true, group = __shfl_sync(kAllLanes, first + own, __ffs(int(lanes)) - 1);
     });

@@ -33,22 +33,8 @@ __global__ void __launch_bounds__(kThreads)
     }
     if (high > 0) most = larger(most, high / low);
   }
-  most = largest_over_lanes(most, kWarp);
-  if (int(threadIdx.x) % kWarp == 0) memory.of_warp[threadIdx.x / kWarp] = most;
-  __syncthreads();
-  for (int warp = 0; warp < kWarps; ++warp) most = Largest()(most, memory.of_warp[warp]);
+  most = largest_of_block(most, memory.of_warp);
   if (threadIdx.x == 0) ratio[entry] = exp(T(0.5) * log(most));
-}
-
-// The largest of numbers, in all threads. Barriers before and behind.
-template <class T>
-__device__ inline T largest_of_block(T value, T (&of_warp)[kWarps]) {
-  value = largest_over_lanes(value, kWarp);
-  __syncthreads();
-  if (int(threadIdx.x) % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
-  __syncthreads();
-  for (int warp = 0; warp < kWarps; ++warp) value = Largest()(value, of_warp[warp]);
-  return value;
 }
 
 // Words of a component that a block marks: a few for each of its warps.

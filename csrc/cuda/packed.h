@@ -18,8 +18,11 @@ namespace {
 // tiles/components.h; above this 1/sigma its square, which the gradients need, comes near overflow.
 inline constexpr double kLargestPackedShift = 32, kLargestPackedScale = 1e18;
 // Up to this (mean - centre)/sigma of every component sums of squares may be expanded: their
-// rounding then grows by its square at most, and stays below that of the terms.
+// rounding then grows by its square at most, and stays below that of the terms. Between these
+// 1/sigma squares in units of x, times what weighs them, are as far from over- and underflow as
+// those of z.
 inline constexpr double kLargestProductShift = 8;
+inline constexpr double kLeastProductScale = 0x1p-10, kLargestProductScale = 0x1p10;
 
 template <class T>
 struct Panels {
@@ -28,7 +31,7 @@ struct Panels {
   T* constant;              // (padded_k)
   T *centre, *ratio;        // (padded_d); the latter that of the largest 1/sigma to the smallest
   int* exact;               // 1 where differences are to be taken first
-  int* far;                 // 1 where a component is not near the centre
+  int* far;                 // 1 where sums of squares are not to be expanded
   int64_t k, padded_k, padded_d;
 
   PYVAE_HD Panels of_entry(int64_t entry) const {
@@ -144,7 +147,8 @@ __global__ void __launch_bounds__(kThreads, 1)
     // What is NaN, too.
     exact |= !(size_of(shift) <= T(kLargestPackedShift)) || !(scale <= T(kLargestPackedScale)) ||
              (counts && scale < kLeastScale<T>);
-    far |= !(size_of(shift) <= T(kLargestProductShift));
+    far |= !(size_of(shift) <= T(kLargestProductShift)) ||
+           (counts && !(scale >= T(kLeastProductScale) && scale <= T(kLargestProductScale)));
     const int64_t at = (k / kWide<T> * panels.padded_d + d) * kWide<T> + k % kWide<T>;
     panels.scale[at] = scale, panels.shift[at] = shift, panels.mean[at] = mean;
     if (!panels.row_scale) continue;

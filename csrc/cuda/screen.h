@@ -23,7 +23,9 @@ template <class T>
 inline constexpr bool kScreens = sizeof(T) == sizeof(float);
 // Columns of a warp's tile, and coordinates of a step of its products.
 inline constexpr int kWarpColumns = 32, kStep = 8;
-inline constexpr int kMostScreened = 256;  // coordinates
+// Coordinates at most: those of a tile of points are in shared memory, of which every GPU has 99
+// KiB.
+inline constexpr int kMostScreened = 192;
 // Tiles of points from which the way is chosen, and blocks that share one.
 inline constexpr int64_t kSampleTiles = 32, kSampleParts = 4;
 inline constexpr float kLargestScreened = 1e15f;  // of |x|, so that its square is far from overflow
@@ -193,7 +195,8 @@ void launch_screen(const Problem& problem, const Runtime& runtime, int operand,
   };
   if (panels.padded_d <= 64) return run(screen_kernel<T, 64>, sizeof(ScreenMemory<64>));
   if (panels.padded_d <= 128) return run(screen_kernel<T, 128>, sizeof(ScreenMemory<128>));
-  run(screen_kernel<T, 256>, sizeof(ScreenMemory<256>));
+  static_assert(sizeof(ScreenMemory<kMostScreened>) <= 99 << 10);
+  run(screen_kernel<T, kMostScreened>, sizeof(ScreenMemory<kMostScreened>));
 }
 template <class T>
 void find_bounds(const Problem& problem, const Runtime& runtime, int operand,
@@ -212,13 +215,14 @@ Screen make_screen(const Problem& problem, const Runtime& runtime, int operand,
   if constexpr (kScreens<T>) {
     if (!screen.tried) return screen;
     screen.groups = panels.padded_k / kBounded, screen.exact = panels.exact;
-    const int64_t tiles = smaller(kSampleTiles, divide_up(problem.n, kWide<T>));
+    const int64_t most = smaller(kSampleTiles, divide_up(problem.n, kWide<T>));
+    const int64_t tiles = larger<int64_t>(1, smaller(most, capacity / kWide<T>));
     const int64_t points = tiles * kWide<T>;
     screen.most = points * screen.groups * pyvae_cuda_tuning.screened_share / 1024;
     Carver::carve(runtime, [&](Carver& memory) {
       screen.factors = memory.take<unsigned>(panels.padded_k * panels.padded_d);
       screen.constant = memory.take<float>(panels.padded_k);
-      screen.bound = memory.take<uint16_t>(larger(capacity, points) * screen.groups);
+      screen.bound = memory.take<uint16_t>(capacity * screen.groups);
       screen.kept = memory.take<int>(1);
     });
     launch(pack_screen_kernel<T>, panels.padded_k / kSide, kThreads, 0, runtime.stream, panels,

@@ -14,14 +14,14 @@ namespace {
 inline constexpr float kLeastScore = -1e30f;
 
 // A sum of e^score, of two lanes each a share, about a score that is near the largest, and moves
-// only for one far above it.
+// only for one that is well above it.
 template <class T>
 struct SumAbout {
   T shift, sum = 0;
 
   __device__ void add(T score) {
     const T gap = score - shift;
-    if (gap > T(64)) sum *= exp_of_summand(T(0) - gap), shift = score;
+    if (gap > T(4)) sum *= exp_of_summand(T(0) - gap), shift = score;
     sum += exp_of_summand(score - shift);
   }
   // Those of both lanes, in each of them.
@@ -52,7 +52,7 @@ class ScreenedDensity {
     const BestGroup best(bounds, groups);
     const T first = score(point, best.group), top = largest_over_lanes(first, kBounded);
     // The best of the group is a lower bound of the best of all.
-    const bool known = best.bound < kInfinity<float> && top > T(kLeastScore);
+    const bool known = size_of(best.bound) < kInfinity<float> && top > T(kLeastScore);
     return known ? of_kept(point, bounds, groups, best.group, first, top) : of_all(point, groups);
   }
 

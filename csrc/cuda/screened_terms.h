@@ -18,7 +18,7 @@ template <class T>
 class PointCut {
  public:
   struct Memory {
-    T constant[kWarps], ratio[kWarps];
+    T of_warp[kWarps];
   };
 
   // All threads of the block come. `points` is how many the sums of a component have; with
@@ -30,15 +30,8 @@ class PointCut {
       constant = Largest()(constant, panels.constant[k]);
     for (int64_t d = threadIdx.x; by_points && d < panels.padded_d; d += kThreads)
       ratio = Largest()(ratio, panels.ratio[d]);
-    constant = largest_over_lanes(constant, kWarp), ratio = largest_over_lanes(ratio, kWarp);
-    const int warp = int(threadIdx.x) / kWarp;
-    if (int(threadIdx.x) % kWarp == 0) memory.constant[warp] = constant, memory.ratio[warp] = ratio;
-    __syncthreads();
-    for (int other = 0; other < kWarps; ++other) {
-      constant = Largest()(constant, memory.constant[other]);
-      ratio = Largest()(ratio, memory.ratio[other]);
-    }
-    constant_ = constant, negligible_ = log_negligible(ratio);
+    constant_ = largest_of_block(constant, memory.of_warp);
+    negligible_ = log_negligible(largest_of_block(ratio, memory.of_warp));
   }
 
   __device__ T of(T log_prob) const {

@@ -37,12 +37,8 @@ __global__ void __launch_bounds__(kThreads)
     const T size = size_of(weights.at(n));
     if (size < kInfinity<T>) largest = Largest()(largest, size);
   }
-  largest = largest_over_lanes(largest, kWarp);
-  if (lane_of_thread() == 0) memory.largest[threadIdx.x / kWarp] = largest;
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  for (int warp = 0; warp < kWarps; ++warp) largest = Largest()(largest, memory.largest[warp]);
-  unsettled.largest[blockIdx.x] = largest;
+  largest = largest_of_block(largest, memory.largest);
+  if (threadIdx.x == 0) unsettled.largest[blockIdx.x] = largest;
 }
 
 // A component a warp. What it has is its largest sum over a part, or over all of them.

@@ -50,9 +50,11 @@ __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], con
 
 // One number to half a word, nearer to zero.
 __device__ inline unsigned towards_zero(float x) { return bits_of(x) >> 16; }
-// Both not below what they were: to nearest is off by 2^-8 of a number at most. A NaN stays one.
+// Both not below what they were: to nearest is off by 2^-8 of a number at most. A NaN stays one,
+// and an infinity.
 __device__ inline unsigned pair_not_below(float low, float high) {
-  return pair_of(low + 0x1p-8f * size_of(low), high + 0x1p-8f * size_of(high));
+  const auto raised = [](float x) { return x + smaller(0x1p-8f * size_of(x), 0x1p120f); };
+  return pair_of(raised(low), raised(high));
 }
 __device__ inline float from_half(unsigned word, int upper) {
   return float_of(upper ? word & 0xffff0000u : word << 16);

@@ -2,7 +2,8 @@
 """k-means by the ops, for points on a GPU.
 
 It is EM of equal spheres so small that a point is in the nearest one's alone. So a step is one call
-of the op, its sums have a fixed order, and several steps are under way before the host looks.
+of the op, its sums have a fixed order, and several steps are under way before the host looks. So
+far from their centre, in such spheres, components have their differences taken first.
 
 Source: Lloyd (1982), "Least squares quantization in PCM"; for the limit Bishop (2006), section
 9.3.2.

@@ -59,17 +59,18 @@ class _Tuning(ctypes.Structure):
 
 
 @contextmanager
-def everything_is_large(*, sparse: bool = False, screened: bool = False) -> Iterator[None]:
+def everything_is_large(*, sparse: bool = False, screened_share: int = -1) -> Iterator[None]:
     """Take the kernels for large problems, sums in parts and in turns, at every size.
 
-    Every chunk of points is visited by its survivors, or none; every call is screened, or none.
+    Every chunk of points is visited by its survivors, or none. A call is screened where so many in
+    1024 groups of components are near the best of a point.
     """
     tuning = _Tuning.in_dll(ctypes.CDLL(str(load())), "pyvae_cuda_tuning")
     before = _Tuning.from_buffer_copy(tuning)
     tuning.wide_tile_work = tuning.one_part_points = tuning.chunk_bytes = tuning.row_threads = 0
     tuning.sparse_share = 1024 if sparse else -1024
-    tuning.screened_row = 0
-    tuning.screened_work, tuning.screened_share = (0, 1024) if screened else (2**62, 0)
+    tuning.screened_work = tuning.screened_row = 0
+    tuning.screened_share = screened_share
     tuning.sum_blocks = 3
     try:
         yield

@@ -27,7 +27,7 @@ from tests.ops.cases import (
     each_mixture,
     each_statistics,
 )
-from tests.ops.checks import check_case, gradients
+from tests.ops.checks import check_case, doubled, gradients
 from tests.ops.layouts import strided
 from tests.ops.test_clusters import far_apart
 from tests.ops.test_nan import each_dead, each_op
@@ -53,7 +53,9 @@ CONTRACT = {
 @pytest.fixture(autouse=True, params=["dense", "sparse", "screened"])
 def _large(request: pytest.FixtureRequest) -> Iterator[None]:
     way = request.param
-    large = emulated.everything_is_large(sparse=way == "sparse", screened=way == "screened")
+    large = emulated.everything_is_large(
+        sparse=way == "sparse", screened_share=1024 if way == "screened" else -1
+    )
     with devices.running_on(devices.EMULATED), large:
         yield
 
@@ -136,6 +138,28 @@ def test_components_around_a_centre(case: OpCase, furthest: float) -> None:
     x = inputs["x"] + means[torch.arange(700) % 40]
     check = test_statistics.check if case in STATISTICS_CASES else check_case
     check(case, {**inputs, "x": x, "means": means, "logvars": logvars}, furthest)
+
+
+@pytest.mark.parametrize("upstream", [1e-6, 1.0, 1e3])
+@pytest.mark.parametrize("logvar", [-80.0, 80.0])
+def test_extreme_scales_around_a_centre(logvar: float, upstream: float) -> None:
+    """Squares in the units of the points would over- or underflow."""
+    case = MIXTURE_CASES[0]
+    inputs = case.draw({"n": 256, "k": 20, "d": 2}, torch.float32)
+    sigma = math.exp(0.5 * logvar)
+    inputs |= {
+        "x": inputs["x"] * sigma,
+        "means": inputs["means"] * (0.5 * sigma),
+        "logvars": torch.full_like(inputs["logvars"], logvar),
+    }
+    inputs["log_weights"][1] -= 20.0  # a component that has next to nothing finds its way
+    gradient = [torch.full((256,), upstream)]
+    got = gradients(case, inputs, gradient)
+    want = gradients(case.expected, doubled(inputs), [gradient[0].double()])
+    for name in ("log_weights", "logvars"):
+        for have, truth in zip(got[name][:2], want[name][:2], strict=True):
+            tolerance = 1e-4 * float(truth.abs().max())
+            torch.testing.assert_close(have.double(), truth, rtol=0.0, atol=tolerance)
 
 
 def among_the_dead(dtype: torch.dtype, at: float = 12.0) -> dict[str, torch.Tensor]:
