@@ -99,7 +99,7 @@ struct TileShape {
                        kCoordinates = kSide * kCoordinatesEach;
   static constexpr int kDepth = 16, kPad = 16 / sizeof(T);
 };
-// Of problems that are no larger than a training batch; others have wide tiles (wide.h).
+// Of problems that are no larger than a training batch; others have wide tiles (large/tiles.h).
 template <class T>
 using SmallTile =
     std::conditional_t<sizeof(T) == sizeof(float), TileShape<T, 2, 2, 1>, TileShape<T, 4, 2, 2>>;

@@ -19,6 +19,13 @@ __device__ inline T moment_scale(T scale) {
   return scale >= kLeastScale<T> ? scale : T(1);
 }
 
+// An infinite mean leaves its component without a density, and its coefficients, zero, must not
+// meet it: 0 * inf is NaN.
+template <class T>
+__device__ inline T finite_shift(T shift) {
+  return shift == kInfinity<T> || shift == -kInfinity<T> ? T(0) : shift;
+}
+
 template <class T>
 struct ComponentView {
   Parameters<T> from;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // mixture_log_prob, with lists and without, mixture_posterior and mixture_predict on the GPU.
-#include "cuda/backward.h"
+#include "cuda/large/density.h"
+#include "cuda/large/gradients.h"
 #include "cuda/lists.h"
-#include "cuda/wide_density.h"
-#include "cuda/wide_gradients.h"
+#include "cuda/small/backward.h"
+#include "cuda/small/density.h"
 #include "kernels.h"
 
 namespace pyvae {

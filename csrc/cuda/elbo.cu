@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // mixture_elbo_terms on the GPU, from each source of q(z).
 #include "common/elbo.h"
-#include "cuda/backward.h"
+#include "cuda/small/backward.h"
 #include "kernels.h"
 
 namespace pyvae {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // mixture_log_prob_tril, with lists and without,
 // mixture_posterior_tril and mixture_predict_tril on the GPU.
-#include "cuda/full_backward.h"
-#include "cuda/full_density.h"
+#include "cuda/full/backward.h"
+#include "cuda/full/density.h"
 #include "cuda/lists.h"
 #include "kernels.h"
 

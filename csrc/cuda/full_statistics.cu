@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // mixture_statistics_tril on the GPU.
-#include "cuda/full_backward.h"
+#include "cuda/full/backward.h"
 #include "cuda/statistics.h"
 #include "kernels.h"
 

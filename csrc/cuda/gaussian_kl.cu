@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // KL divergence between diagonal Gaussians on the GPU. The limit is memory: lanes share a row, each
 // reads 16 bytes of every argument at a time, and has the next ones on their way while it computes.
+#include "cuda/large/tiles.h"
 #include "cuda/tuning.h"
-#include "cuda/wide.h"
 #include "kernels.h"
 #include "math/gaussian.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // KL(q_n || p_k) of N diagonal Gaussians against K on the GPU: the formula of
 // tiles/gaussian_kl_pairwise.cpp.
-#include "cuda/backward.h"
+#include "cuda/small/backward.h"
 #include "kernels.h"
 
 namespace pyvae {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // KL divergence between Gaussians given by Cholesky factors on the GPU: entries up to a tile high
 // are a warp's, or a part of one's, others a block's.
-#include "cuda/tril_pair.h"
+#include "cuda/kl/tril_pair.h"
 #include "cuda/tuning.h"
 #include "kernels.h"
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // mixture_statistics on the GPU: the sums of an EM step, about the current means. Operands are
 // those of statistics.h.
-#include "cuda/backward.h"
-#include "cuda/density.h"
-#include "cuda/screened_density.h"
+#include "cuda/large/backward.h"
+#include "cuda/large/screened_density.h"
+#include "cuda/small/backward.h"
+#include "cuda/small/density.h"
 #include "cuda/statistics.h"
-#include "cuda/wide_backward.h"
 #include "kernels.h"
 
 namespace pyvae {

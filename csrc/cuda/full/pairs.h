@@ -8,7 +8,7 @@
 #pragma once
 
 #include "common/negligible.h"
-#include "cuda/full_terms.h"
+#include "cuda/full/terms.h"
 
 namespace pyvae {
 namespace {

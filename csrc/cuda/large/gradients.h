@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cuda/coefficients.h"
-#include "cuda/wide_backward.h"
+#include "cuda/large/backward.h"
 
 namespace pyvae {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "common/beside.h"
 #include "common/negligible.h"
-#include "cuda/screen.h"
-#include "cuda/screened_point.h"
+#include "cuda/large/screen.h"
+#include "cuda/large/screened_point.h"
 
 namespace pyvae {
 namespace {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "cuda/coefficients.h"
-#include "cuda/full_scores.h"
+#include "cuda/full/scores.h"
 #include "cuda/tuning.h"
 
 namespace pyvae {

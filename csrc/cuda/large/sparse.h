@@ -4,8 +4,7 @@
 // scaling.
 #pragma once
 
-#include "cuda/chunk.h"
-#include "cuda/gradients.h"
+#include "cuda/large/chunk.h"
 
 namespace pyvae {
 namespace {

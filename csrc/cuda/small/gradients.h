@@ -4,17 +4,10 @@
 // adds to it in a fixed order.
 #pragma once
 
-#include "cuda/scores.h"
+#include "cuda/small/scores.h"
 
 namespace pyvae {
 namespace {
-
-// An infinite mean leaves its component without a density, and its coefficients, zero, must not
-// meet it: 0 * inf is NaN.
-template <class T>
-__device__ inline T finite_shift(T shift) {
-  return shift == kInfinity<T> || shift == -kInfinity<T> ? T(0) : shift;
-}
 
 // Coefficients in shared memory, a row a component.
 template <class Shape>

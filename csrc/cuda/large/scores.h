@@ -4,7 +4,7 @@
 // the ends of tiles too.
 #pragma once
 
-#include "cuda/packed.h"
+#include "cuda/large/packed.h"
 
 namespace pyvae {
 namespace {

@@ -3,7 +3,7 @@
 // rows of it in registers. Lanes read the same numbers of a tile, 16 bytes at a time.
 #pragma once
 
-#include "cuda/wide.h"
+#include "cuda/large/tiles.h"
 
 namespace pyvae {
 namespace {

@@ -7,8 +7,7 @@
 // that the contract asks for.
 #pragma once
 
-#include "cuda/chunk.h"
-#include "cuda/gradients.h"
+#include "cuda/large/chunk.h"
 
 namespace pyvae {
 namespace {

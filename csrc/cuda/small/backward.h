@@ -5,8 +5,8 @@
 // several parts, two more launches add these up in their order and finish them.
 #pragma once
 
-#include "cuda/component_sums.h"
-#include "cuda/gradients.h"
+#include "cuda/small/component_sums.h"
+#include "cuda/small/gradients.h"
 #include "cuda/tuning.h"
 
 namespace pyvae {

@@ -4,10 +4,9 @@
 #pragma once
 
 #include "common/negligible.h"
-#include "cuda/chunk.h"
-#include "cuda/gradients.h"
-#include "cuda/screen.h"
-#include "cuda/screened_point.h"
+#include "cuda/large/chunk.h"
+#include "cuda/large/screen.h"
+#include "cuda/large/screened_point.h"
 
 namespace pyvae {
 namespace {

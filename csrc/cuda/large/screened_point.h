@@ -3,8 +3,8 @@
 // components that its bounds have kept, by differences, with lanes over coordinates.
 #pragma once
 
-#include "cuda/bounds.h"
-#include "cuda/packed.h"
+#include "cuda/large/bounds.h"
+#include "cuda/large/packed.h"
 
 namespace pyvae {
 namespace {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/beside.h"
-#include "cuda/scores.h"
+#include "cuda/small/scores.h"
 
 namespace pyvae {
 namespace {

@@ -7,9 +7,9 @@
 #pragma once
 
 #include "common/negligible.h"
-#include "cuda/chunk.h"
-#include "cuda/screened_terms.h"
-#include "cuda/wide_scores.h"
+#include "cuda/large/chunk.h"
+#include "cuda/large/scores.h"
+#include "cuda/large/screened_terms.h"
 
 namespace pyvae {
 namespace {

@@ -2,7 +2,7 @@
 // The scores of a tile of points under full covariances, a component after the other.
 #pragma once
 
-#include "cuda/full.h"
+#include "cuda/full/rows.h"
 
 namespace pyvae {
 namespace {

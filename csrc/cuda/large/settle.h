@@ -4,7 +4,7 @@
 // terms.
 #pragma once
 
-#include "cuda/sparse.h"
+#include "cuda/large/sparse.h"
 
 namespace pyvae {
 namespace {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/beside.h"
-#include "cuda/full_scores.h"
+#include "cuda/full/scores.h"
 
 namespace pyvae {
 namespace {

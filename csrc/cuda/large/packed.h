@@ -9,7 +9,7 @@
 #pragma once
 
 #include "cuda/components.h"
-#include "cuda/wide.h"
+#include "cuda/large/tiles.h"
 
 namespace pyvae {
 namespace {

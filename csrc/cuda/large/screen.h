@@ -11,9 +11,9 @@
 // proof is in docs/design.md.
 #pragma once
 
-#include "cuda/chunk.h"
+#include "cuda/large/chunk.h"
+#include "cuda/large/scores.h"
 #include "cuda/tensor_cores.h"
-#include "cuda/wide_scores.h"
 
 namespace pyvae {
 namespace {

@@ -4,7 +4,7 @@
 //   d/dx = -sum_k g W'y,   d/dmu = W' sum_n g y,   d/dL = tril(W' sum_n g y y') - diag(W) sum_n g.
 #pragma once
 
-#include "cuda/full_sums.h"
+#include "cuda/full/sums.h"
 
 namespace pyvae {
 namespace {

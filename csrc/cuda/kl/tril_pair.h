@@ -4,7 +4,7 @@
 // time; tiles of Lp are in shared memory.
 #pragma once
 
-#include "cuda/triangular.h"
+#include "cuda/kl/triangular.h"
 #include "math/scales.h"
 #include "problem.h"
 

@@ -2,8 +2,7 @@
 // Sums over all components for the points of a chunk, by wide tiles of points by coordinates.
 #pragma once
 
-#include "cuda/chunk.h"
-#include "cuda/gradients.h"
+#include "cuda/large/chunk.h"
 
 namespace pyvae {
 namespace {

@@ -4,11 +4,11 @@
 // the device from how many pairs survive; the others leave at once. Every sum has a fixed order.
 #pragma once
 
-#include "cuda/dense_components.h"
-#include "cuda/dense_points.h"
-#include "cuda/settle.h"
+#include "cuda/large/dense_components.h"
+#include "cuda/large/dense_points.h"
+#include "cuda/large/settle.h"
+#include "cuda/large/terms.h"
 #include "cuda/statistics.h"
-#include "cuda/terms.h"
 
 namespace pyvae {
 namespace {

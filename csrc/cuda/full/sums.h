@@ -4,7 +4,7 @@
 // and by points sum_k g W'y, whose terms wait in memory for the point's turn.
 #pragma once
 
-#include "cuda/full_pairs.h"
+#include "cuda/full/pairs.h"
 
 namespace pyvae {
 namespace {

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "cuda/coefficients.h"
-#include "cuda/gradients.h"
+#include "cuda/small/gradients.h"
 
 namespace pyvae {
 namespace {

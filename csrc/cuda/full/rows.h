@@ -4,9 +4,9 @@
 #pragma once
 
 #include "common/parameters.h"
-#include "cuda/chunk.h"
+#include "cuda/large/chunk.h"
+#include "cuda/large/tiles.h"
 #include "cuda/points.h"
-#include "cuda/wide.h"
 #include "math/gaussian.h"
 
 namespace pyvae {

@@ -6,8 +6,8 @@
 // A problem that kernels are handed beside a chunk has only its points, and one entry.
 #pragma once
 
-#include "cuda/bounds.h"
-#include "cuda/packed.h"
+#include "cuda/large/bounds.h"
+#include "cuda/large/packed.h"
 #include "cuda/tuning.h"
 
 namespace pyvae {

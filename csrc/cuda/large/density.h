@@ -3,8 +3,8 @@
 // keeps a log-sum-exp of its own columns until the last tile.
 #pragma once
 
-#include "cuda/density.h"
-#include "cuda/screened_density.h"
+#include "common/beside.h"
+#include "cuda/large/screened_density.h"
 
 namespace pyvae {
 namespace {
