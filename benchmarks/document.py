@@ -49,7 +49,8 @@ Written by `python -m benchmarks` from one file of results; nothing here is writ
 _LIMITS = """
 - multiply-adds is a kernel of these alone, from registers to registers. A limit's share is the time
   that it would take by itself, beside the time that was measured: of arithmetic, 4NKD operations
-  of a mixture, or of memory, every argument read once and every result written once.
+  of a mixture, or of memory, every argument read once and every result written once. Most pairs of
+  clusters are only bounded, in bfloat16: they may take less than the arithmetic of all in float32.
 - compile is `torch.compile`, without CUDA graphs unless it says so.
 - JAX's memory is not torch's, and is not told. A fit's points are on the card from the start."""
 
