@@ -262,7 +262,7 @@ def test_a_density_of_more_than_two_to_the_31_coordinates() -> None:
 # The op tests that each tool of compute-sanitizer watches; the second slows kernels a hundredfold.
 # That cuBLAS asks the driver things which fail is no error of ours.
 SIZES = f"{ROOT}/tests/ops/test_values.py::test_sizes"
-WATCHED = {"memcheck": (SIZES,), "racecheck": (SIZES, "-k", "float32")}
+WATCHED = dict.fromkeys(("memcheck", "racecheck"), (SIZES, "-k", "float32"))
 OPTIONS = {"memcheck": ("--report-api-errors", "no"), "racecheck": ()}
 
 
