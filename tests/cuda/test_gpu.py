@@ -259,6 +259,33 @@ def test_a_density_of_more_than_two_to_the_31_coordinates() -> None:
     torch.testing.assert_close(gradient[-3:], want[1], **near)
 
 
+@pytest.mark.parametrize("size", [(70_000, 512, 64), (40_000, 300, 128), (30_000, 300, 190)])
+def test_clusters_that_are_screened(size: tuple[int, int, int]) -> None:
+    """Beside the kernels of doubles, which never are."""
+    n, k, d = size
+    generator = torch.Generator().manual_seed(0)
+    means, spread = torch.randn(k, d, generator=generator), torch.randn(k, d, generator=generator)
+    logvars, of = 0.2 * spread, torch.randint(k, (n,), generator=generator)
+    noise = torch.randn(n, d, generator=generator)
+    weights = torch.randn(k, generator=generator).log_softmax(0)
+    inputs = means[of] + torch.exp(0.5 * logvars[of]) * noise, weights, means, logvars
+    single = [tensor.cuda().requires_grad_() for tensor in inputs]
+    double = [tensor.detach().double().requires_grad_() for tensor in single]
+    got, want = ops.mixture_log_prob(*single), ops.mixture_log_prob(*double)
+    torch.testing.assert_close(got.double(), want, rtol=2e-6, atol=2e-6)
+    found = torch.autograd.grad(got.sum(), single)
+    for have, truth in zip(found, torch.autograd.grad(want.sum(), double), strict=True):
+        tolerance = 5e-5 * float(truth.abs().max())
+        torch.testing.assert_close(have.double(), truth, rtol=0.0, atol=tolerance)
+    with torch.no_grad():
+        sums, exact = ops.mixture_statistics(*single), ops.mixture_statistics(*double)
+        for have, truth in zip(sums, exact, strict=True):
+            tolerance = 5e-5 * float(truth.abs().max())
+            torch.testing.assert_close(have, truth, rtol=0.0, atol=tolerance)
+        which = ops.mixture_predict(*single).component == ops.mixture_predict(*double).component
+    assert which.float().mean() > 0.9999
+
+
 # The op tests that each tool of compute-sanitizer watches; the second slows kernels a hundredfold.
 # That cuBLAS asks the driver things which fail is no error of ours.
 SIZES = f"{ROOT}/tests/ops/test_values.py::test_sizes"
