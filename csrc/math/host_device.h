@@ -5,8 +5,12 @@
 
 #ifdef __CUDACC__
 #define PYVAE_HD __host__ __device__
-#define PYVAE_SELDOM _Pragma("unroll 4")
 #else
 #define PYVAE_HD
+#endif
+
+#ifdef __CUDA_ARCH__
+#define PYVAE_SELDOM _Pragma("unroll 4")
+#else
 #define PYVAE_SELDOM
 #endif
