@@ -88,12 +88,8 @@ template <class T>
 __global__ void __launch_bounds__(kThreads, 1)
     weigh_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
                  const __grid_constant__ Chunk<T> chunk, int64_t points) {
-  struct Memory {
-    WideScoreMemory<T> scores;
-    TermMemory<T> terms;
-  };
   if (chunk.screen.chosen()) return;
-  auto& memory = shared_memory<Memory>();
+  auto& memory = shared_memory<ScoredTermMemory<T>>();
   const int64_t tiles = panels.padded_k / kWide<T>, first = int64_t(blockIdx.x) * kWide<T>;
   WideScores<T> scores(memory.scores, panels, PointReader<T>(problem, 0, 0, first));
   RunningSum<T> sum[kEach<T>];
@@ -143,9 +139,8 @@ void statistics_of_many(const Problem& problem, const Runtime& runtime) {
         make_screened_terms(of, runtime, entry, chunk, kStatisticsOperands, problem.n, false, true);
       }
     }
-    launch(weigh_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads,
-           sizeof(WideScoreMemory<T>) + sizeof(TermMemory<T>), runtime.stream, of, entry, chunk,
-           problem.n);
+    launch(weigh_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads, sizeof(ScoredTermMemory<T>),
+           runtime.stream, of, entry, chunk, problem.n);
     add_likelihood_parts<T>(of, runtime, likelihoods + index * kLikelihoodParts);
   });
   total_likelihoods(problem, runtime, likelihoods, parts);

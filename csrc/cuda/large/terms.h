@@ -211,18 +211,21 @@ class TermTile {
   int count_ = 0;
 };
 
+// Of kernels that make scores, and terms of them.
+template <class T>
+struct ScoredTermMemory {
+  WideScoreMemory<T> scores;
+  TermMemory<T> terms;
+};
+
 // A tile of points a block, whose log-densities are known.
 template <class T>
 __global__ void __launch_bounds__(kThreads, 1)
     terms_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Panels<T> panels,
                  const __grid_constant__ Chunk<T> chunk, PointOperands operands, int64_t points,
                  bool by_points) {
-  struct Memory {
-    WideScoreMemory<T> scores;
-    TermMemory<T> terms;
-  };
   if (chunk.screen.chosen()) return;
-  auto& memory = shared_memory<Memory>();
+  auto& memory = shared_memory<ScoredTermMemory<T>>();
   const int64_t tiles = panels.padded_k / kWide<T>, first = int64_t(blockIdx.x) * kWide<T>;
   TermTile<T> terms(memory.terms, problem, panels, chunk, operands, first, points, by_points,
                     false);
@@ -245,9 +248,8 @@ void make_terms(const Problem& problem, const Runtime& runtime, const Panels<T>&
       make_screened_terms(problem, runtime, panels, chunk, operands, points, by_points, false);
     }
   }
-  launch(terms_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads,
-         sizeof(WideScoreMemory<T>) + sizeof(TermMemory<T>), runtime.stream, problem, panels, chunk,
-         operands, points, by_points);
+  launch(terms_kernel<T>, divide_up(chunk.count, kWide<T>), kThreads, sizeof(ScoredTermMemory<T>),
+         runtime.stream, problem, panels, chunk, operands, points, by_points);
 }
 
 }  // namespace
