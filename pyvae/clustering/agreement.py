@@ -26,30 +26,31 @@ def compared(examples: int) -> slice:
 
 
 def central(
-    informations: Sequence[float], clusters: Callable[[int], np.ndarray]
+    objectives: Sequence[float], clusters: Callable[[int], np.ndarray]
 ) -> tuple[int, list[float | None]]:
     """Give the run to be kept, and how far each agrees with the others.
 
     Parameters
     ----------
-    informations
-        I(K; K') of every run, in nats. Those within a hundredth of the highest are looked at.
+    objectives
+        Of every run, in nats: I(K; K'), weighed as in its training. Those within a hundredth of
+        the highest are looked at.
     clusters
         Of a run's number the cluster of each example, ``(N,)``.
 
     Returns
     -------
     The number of the run whose clusters have most normalised mutual information with those of the
-    others that are looked at, in the mean; where these means are equal, as of two, that of highest
-    information. Then these means, None where a run was not looked at or is the only one.
+    others that are looked at, in the mean; where these means are equal, as of two, the highest
+    of them. Then these means, None where a run was not looked at or is the only one.
     """
-    highest = max(informations)
-    likely = [i for i, nats in enumerate(informations) if highest - nats <= _AS_MUCH * abs(highest)]
+    highest = max(objectives)
+    likely = [i for i, nats in enumerate(objectives) if highest - nats <= _AS_MUCH * abs(highest)]
     found = {i: clusters(i) for i in likely} if len(likely) > 1 else {}
     shared: dict[int, list[float]] = {i: [] for i in found}
     for i, j in combinations(found, 2):
         each = float(normalized_mutual_info_score(found[i], found[j]))
         shared[i].append(each)
         shared[j].append(each)
-    means = [mean(shared[i]) if i in shared else None for i in range(len(informations))]
-    return max(likely, key=lambda i: (means[i] or 0.0, informations[i])), means
+    means = [mean(shared[i]) if i in shared else None for i in range(len(objectives))]
+    return max(likely, key=lambda i: (means[i] or 0.0, objectives[i])), means

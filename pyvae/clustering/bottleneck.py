@@ -6,6 +6,10 @@ most is sought by single moves: one cluster after the other goes to where the in
 highest, until none gains by moving. No move lowers it, so the search ends; it ends in an optimum
 of single moves, and of several random starts the best is kept.
 
+Where clusters are of unlike sizes, half of a large one may be worth as much entropy as a small one
+of its own, though views pass from half to half. What is maximised is therefore
+I + (balance - 1) H(g(J)): with a balance below one a cut has to be worth more to be made.
+
 Source: Slonim, Friedman & Tishby (2002), "Unsupervised document classification using sequential
 information maximization".
 """
@@ -32,17 +36,29 @@ class Merge:
         The cluster ``0 .. K-1`` that each of the M went into, ``(M,)``.
     information
         I(g(J); g(J')), in nats.
+    objective
+        What was maximised, in nats.
     reached
         The same of every start, the highest first.
     """
 
     into: np.ndarray
     information: float
+    objective: float
     reached: list[float]
 
 
-def merge(joint: np.ndarray, clusters: int, random: np.random.RandomState, starts: int) -> Merge:
+def merge(
+    joint: np.ndarray,
+    clusters: int,
+    random: np.random.RandomState,
+    starts: int,
+    balance: float = 1.0,
+) -> Merge:
     """Merge the M clusters of a symmetric joint ``(M, M)`` to K.
+
+    ``balance`` is the weight of a marginal entropy, as that of
+    :func:`pyvae.clustering.information.mutual_information`.
 
     Raises
     ------
@@ -61,14 +77,16 @@ def merge(joint: np.ndarray, clusters: int, random: np.random.RandomState, start
     if clusters > over:
         raise WrongValue(f"{over} clusters cannot be merged to {clusters}")
     joint = joint / joint.sum()
-    found = [_ascend(joint, _start(over, clusters, random), random) for _ in range(starts)]
+    found = [_ascend(joint, _start(over, clusters, random), random, balance) for _ in range(starts)]
     found.sort(key=lambda each: -each[0])
-    return Merge(found[0][1], found[0][0], [information for information, _ in found])
+    objective, into = found[0]
+    kept = information(merged(joint, into, clusters))
+    return Merge(into, kept, objective, [reached for reached, _ in found])
 
 
-def information(joint: np.ndarray) -> float:
-    """Give I(J; J') of a symmetric joint, in nats."""
-    return float(_negentropy(joint).sum() - 2.0 * _negentropy(joint.sum(1)).sum())
+def information(joint: np.ndarray, balance: float = 1.0) -> float:
+    """Give I(J; J') + (balance - 1) H(J) of a symmetric joint, in nats."""
+    return float(_negentropy(joint).sum() - (1.0 + balance) * _negentropy(joint.sum(1)).sum())
 
 
 def merged(joint: np.ndarray, into: np.ndarray, clusters: int) -> np.ndarray:
@@ -84,23 +102,25 @@ def _start(over: int, clusters: int, random: np.random.RandomState) -> np.ndarra
 
 
 def _ascend(
-    joint: np.ndarray, into: np.ndarray, random: np.random.RandomState
+    joint: np.ndarray, into: np.ndarray, random: np.random.RandomState, balance: float
 ) -> tuple[float, np.ndarray]:
     clusters = int(into.max()) + 1
     for _ in range(_MOST_SWEEPS):
         moved = False
         for one in random.permutation(len(joint)):
-            gains = _gains(joint, into, one, clusters)
+            gains = _gains(joint, into, one, clusters, balance)
             best = int(gains.argmax())
             if gains[best] > gains[into[one]] + _GAIN:
                 into[one], moved = best, True
         if not moved:
             break
-    return information(merged(joint, into, clusters)), into
+    return information(merged(joint, into, clusters), balance), into
 
 
-def _gains(joint: np.ndarray, into: np.ndarray, one: int, clusters: int) -> np.ndarray:
-    """Information with one of the M in each of the K, beside that without it, ``(K,)``."""
+def _gains(
+    joint: np.ndarray, into: np.ndarray, one: int, clusters: int, balance: float
+) -> np.ndarray:
+    """What is maximised with one of the M in each of the K, beside that without it, ``(K,)``."""
     others = np.delete(np.arange(len(joint)), one)
     rest = merged(joint[np.ix_(others, others)], into[others], clusters)
     row = np.bincount(into[others], weights=joint[one, others], minlength=clusters)
@@ -110,7 +130,7 @@ def _gains(joint: np.ndarray, into: np.ndarray, one: int, clusters: int) -> np.n
     own = _negentropy(within + 2.0 * row + itself) - _negentropy(within)
     of_pairs = own + 2.0 * (beside.sum(1) - np.diagonal(beside))
     shares = rest.sum(1) + row
-    return of_pairs - 2.0 * (_negentropy(shares + share) - _negentropy(shares))
+    return of_pairs - (1.0 + balance) * (_negentropy(shares + share) - _negentropy(shares))
 
 
 def _negentropy(p: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ from pyvae.storage.tensors import Declared
 from pyvae.storage.writing import write_atomically
 
 _FIT_FILE, _NEIGHBORS_FILE = "fit.json", "neighbors.safetensors"
-_FORMAT, _VERSION = "pyvae.clustering.fit", 1
+_FORMAT, _VERSION = "pyvae.clustering.fit", 2
 _WRITER = "a fit with checkpoint="
 _MOST_JSON = 1 << 20  # bytes
 _EVERY = 60.0  # seconds between moments that are kept
@@ -91,7 +91,8 @@ class RunFiles:
         """Give the run that has come to its end, in that network, if it has."""
         if not self._end.exists():
             return None
-        form = Fields({**self._merged, "seed": Integer(0), "information": Real()})
+        of_end = {"seed": Integer(0), "information": Real(), "objective": Real()}
+        form = Fields({**self._merged, **of_end})
         found = _read_header(self._end, form)
         network.load_state_dict(_read(self._end, lambda _: network.state_dict()))
         return Run(network, np.array(found.pop("into")), Restart(**found))

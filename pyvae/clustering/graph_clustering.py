@@ -48,7 +48,7 @@ class NeighborGraphClustering(ClassifyingClustering):
     examples to begin from nothing. The network is what tells the clusters of new examples.
 
     Information is highest for clusters of one size: where they differ much, a large one is parted
-    and small ones are joined. Longer walks do so less.
+    and small ones are joined. Longer walks do so less, and so does a ``balance`` below one.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ class NeighborGraphClustering(ClassifyingClustering):
         Steps between J and J'.
     n_init
         Runs of k-means and of the bottleneck.
+    balance
+        b of what is maximised, I + (b - 1) H(K), as :class:`InvariantClustering`'s.
     views
         As :class:`InvariantClustering`'s.
     network
@@ -110,6 +112,7 @@ class NeighborGraphClustering(ClassifyingClustering):
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "walk_length": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
+        "balance": [Interval(Real, 0.0, None, closed="left")],
         "views": [StrOptions({"auto"}), callable],
         "network": [callable, None],
         "n_steps": [Interval(Integral, 0, None, closed="left")],
@@ -130,6 +133,7 @@ class NeighborGraphClustering(ClassifyingClustering):
         n_neighbors: int = 10,
         walk_length: int = 1,
         n_init: int = 10,
+        balance: float = 1.0,
         views: str | Views = "auto",
         network: Callable[[int], nn.Module] | None = None,
         n_steps: int = 100,
@@ -146,6 +150,7 @@ class NeighborGraphClustering(ClassifyingClustering):
         self.n_neighbors = n_neighbors
         self.walk_length = walk_length
         self.n_init = n_init
+        self.balance = balance
         self.views = views
         self.network = network
         self.n_steps = n_steps
@@ -203,7 +208,7 @@ class NeighborGraphClustering(ClassifyingClustering):
         over = min(self._overclusters(_OVER), len(examples.x))
         rows = embedding(weights, over)
         runs = [self._run(weights, rows, over, random) for _ in range(self.n_init)]
-        best, labels = max(runs, key=lambda each: each[0].information)
+        best, labels = max(runs, key=lambda each: each[0].objective)
         self.informations_ = [each.information for each, _ in runs]
         self.information_ = best.information
         return torch.from_numpy(best.into[labels]).to(examples.x.device)
@@ -216,7 +221,7 @@ class NeighborGraphClustering(ClassifyingClustering):
             warnings.simplefilter("ignore", ConvergenceWarning)
             labels = KMeans(over, random_state=random).fit_predict(rows)
         joint = joint_of_walk(weights, labels, over, self.walk_length)
-        return merge(joint, self.n_clusters, random, _MERGE_STARTS), labels
+        return merge(joint, self.n_clusters, random, _MERGE_STARTS, self.balance), labels
 
     def _taught(self, examples: Examples, labels: Tensor, seed: int) -> nn.Module:
         """Train a network on the graph's clusters."""
@@ -232,7 +237,7 @@ class NeighborGraphClustering(ClassifyingClustering):
             n_refining_steps=refining,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            balance=1.0,
+            balance=self.balance,
             half=takes_half(self.precision, examples.x.device),
         )
         steps = self.n_steps + refining

@@ -77,7 +77,8 @@ class InvariantClustering(ClassifyingClustering):
     n_steps, n_refining_steps, batch_size, learning_rate
         Of Adam, with a peak rate that is half as high while refining.
     balance
-        Weight of a marginal entropy: above one for clusters of more equal size.
+        b of what is maximised, I + (b - 1) H(K): above one for clusters of more equal size, below
+        one where some are rare.
     n_init
         Runs. One may make a mistake that its information does not show, and three tell which.
     precision
@@ -322,7 +323,7 @@ class InvariantClustering(ClassifyingClustering):
             found = probabilities(network, some, members.to(x.device), recipe.half)
             return found.argmax(1).cpu().numpy()
 
-        best, agreements = central([each.restart.information for each in runs], clusters)
+        best, agreements = central([each.restart.objective for each in runs], clusters)
         return runs[best], agreements
 
     def _classifier(self, best: Run, scaling: Scaling, shape: tuple[int, ...]) -> Classifier:

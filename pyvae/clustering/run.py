@@ -37,15 +37,18 @@ class Restart:
         Of the run.
     over_information, merged_information, information
         In nats: of the clusters before they were merged, right after it, and at the end.
+    objective
+        What runs are compared by: I(K; K') + (balance - 1) H(K) at the end, in nats.
     agreement
         Mean normalised mutual information with the clusters of the other runs, of those that have
-        within a hundredth of the highest information; None of another, or of one alone.
+        within a hundredth of the highest objective; None of another, or of one alone.
     """
 
     seed: int
     over_information: float
     merged_information: float
     information: float
+    objective: float
     agreement: float | None = None
 
 
@@ -160,13 +163,14 @@ def _run(
         )
     members = members_of(torch.from_numpy(merged.into).to(device), recipe.n_clusters)
     train(members, recipe.n_refining_steps, 0.5 * recipe.learning_rate, recipe.n_steps)
-    reached = mutual_information(estimate(network, members, recipe, examples, seed)).item()
-    restart = Restart(seed, merged.over_information, merged.merged_information, reached)
+    pairs = estimate(network, members, recipe, examples, seed)
+    reached = [mutual_information(pairs, weight).item() for weight in (1.0, recipe.balance)]
+    restart = Restart(seed, merged.over_information, merged.merged_information, *reached)
     return Run(network, merged.into, restart)
 
 
 def _merged(pairs: Tensor, recipe: Recipe, seed: int) -> Merged:
     must_be_finite(pairs)
     random = np.random.RandomState(seed)
-    found = merge(pairs.cpu().numpy(), recipe.n_clusters, random, _MERGE_STARTS)
+    found = merge(pairs.cpu().numpy(), recipe.n_clusters, random, _MERGE_STARTS, recipe.balance)
     return Merged(found.into, mutual_information(pairs).item(), found.information)

@@ -41,11 +41,12 @@ _RESTART = Fields({
     "over_information": Real(),
     "merged_information": Real(),
     "information": Real(),
+    "objective": Real(),
     "agreement": Maybe(Real()),
 })  # fmt: skip
 _FORM = Fields({
     "format": Exactly("pyvae.clustering"),
-    "version": Exactly(2),
+    "version": Exactly(3),
     "parameters": Plain(),
     "classifier": Plain(),
     "tensor": Truth(),
@@ -88,7 +89,7 @@ def write(path: Path, parameters: Mapping[str, Any], found: Found) -> None:
     text = json.dumps(
         {
             "format": "pyvae.clustering",
-            "version": 2,
+            "version": 3,
             "parameters": described(parameters),
             "classifier": found.classifier.config,
             "tensor": found.tensor,

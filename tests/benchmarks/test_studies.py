@@ -40,6 +40,8 @@ def test_help_tells_every_option(name: str, capsys: pytest.CaptureFixture[str]) 
         ("mixture_starts", ["--shapes", "flat"], "--shapes 'flat'; expected one of"),
         ("neighbor_graphs", ["--first", "3", "--last", "2"], "--first 3 comes after --last 2"),
         ("prior_updates", ["--mnist", "nowhere"], "nowhere: no such file"),
+        ("shares", ["digits", "--first", "3", "--last", "2"], "--first 3 comes after --last 2"),
+        ("shares", ["digits", "--ratio", "0.5"], "--ratio"),
         ("small_calls", ["--size", "3x4"], "'3x4' must be three numbers"),
         ("small_tables", ["--first", "3", "--last", "2"], "--first 3 comes after --last 2"),
         ("vamp_prior", ["--threads", "0"], "--threads"),
@@ -65,6 +67,11 @@ def test_a_study_prints_what_it_measured(capsys: pytest.CaptureFixture[str]) -> 
     small = ("--rounds", "1", "--hidden", "3", "--threads", "1", "--features", "4")
     assert run("vamp_prior", *small, "--pseudo-inputs", "3", "--latent-dim", "2") == 0
     assert "| (3, 3) | 1 |" in capsys.readouterr().out
+
+
+def test_the_study_of_shares_thins_half_of_the_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("shares", "digits", "--walk", "1", "--ratio", "10", "--threads", "1") == 0
+    assert "| walk 1, balance 1 | 1:10 | 0 | 955 | " in capsys.readouterr().out
 
 
 def test_the_study_of_a_mapped_file_removes_it(

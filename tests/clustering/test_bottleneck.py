@@ -17,18 +17,23 @@ def symmetric_joint(over: int, seed: int = 0) -> np.ndarray:
     return (given + given.T) / (2.0 * given.sum())
 
 
+@pytest.mark.parametrize("balance", [1.0, 0.6])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_best_of_all_maps(seed: int) -> None:
+def test_the_best_of_all_maps(seed: int, balance: float) -> None:
     pairs = symmetric_joint(7, seed)
-    best = max(information(merged(pairs, np.array(g), 3)) for g in product(range(3), repeat=7))
-    found = merge(pairs, 3, np.random.RandomState(seed), starts=20)
-    assert found.information == pytest.approx(best, rel=1e-12)
-    assert information(merged(pairs, found.into, 3)) == pytest.approx(best, rel=1e-12)
+    maps = map(np.array, product(range(3), repeat=7))
+    best = max(information(merged(pairs, into, 3), balance) for into in maps)
+    found = merge(pairs, 3, np.random.RandomState(seed), starts=20, balance=balance)
+    assert found.objective == pytest.approx(best, rel=1e-12)
+    kept = information(merged(pairs, found.into, 3))
+    assert found.information == pytest.approx(kept, rel=1e-12)
+    assert kept <= information(pairs)
     assert found.reached == sorted(found.reached, reverse=True)
-    assert found.reached[0] == found.information <= information(pairs)
+    assert found.reached[0] == found.objective
 
 
-def test_gains_are_those_of_the_merged_joints() -> None:
+@pytest.mark.parametrize("balance", [1.0, 0.6, 2.0])
+def test_gains_are_those_of_the_merged_joints(balance: float) -> None:
     pairs, random = symmetric_joint(12), np.random.RandomState(0)
     into = random.randint(4, size=12)
     for one in range(12):
@@ -36,8 +41,8 @@ def test_gains_are_those_of_the_merged_joints() -> None:
         for cluster in range(4):
             moved = into.copy()
             moved[one] = cluster
-            whole.append(information(merged(pairs, moved, 4)))
-        gains = bottleneck._gains(pairs, into, one, 4)
+            whole.append(information(merged(pairs, moved, 4), balance))
+        gains = bottleneck._gains(pairs, into, one, 4, balance)
         np.testing.assert_allclose(gains - gains[0], np.array(whole) - whole[0], atol=1e-14)
 
 
@@ -45,7 +50,7 @@ def test_no_single_move_gains_in_the_end() -> None:
     pairs = symmetric_joint(30)
     found = merge(pairs, 5, np.random.RandomState(0), starts=1)
     for one in range(30):
-        gains = bottleneck._gains(pairs, found.into, one, 5)
+        gains = bottleneck._gains(pairs, found.into, one, 5, balance=1.0)
         assert gains[found.into[one]] >= gains.max() - 1e-10
 
 
@@ -54,6 +59,18 @@ def test_twins_are_merged() -> None:
     found = merge(pairs, 3, np.random.RandomState(1), starts=10)
     assert found.information == pytest.approx(information(pairs), rel=1e-12)
     assert all(len(set(found.into[4 * k : 4 * k + 4])) == 1 for k in range(3))
+
+
+def test_a_balance_below_one_parts_no_large_cluster_for_its_entropy() -> None:
+    """Halves of a large one that a quarter of its pairs cross, beside two small ones apart."""
+    pairs = np.zeros((4, 4))
+    pairs[:2, :2] = 0.9 * np.array([[0.375, 0.125], [0.125, 0.375]])
+    pairs[2:, 2:] = np.diag([0.05, 0.05])
+    by = {b: merge(pairs, 3, np.random.RandomState(0), 20, b).into for b in (1.0, 0.8)}
+    assert by[1.0][0] != by[1.0][1]
+    assert by[1.0][2] == by[1.0][3]
+    assert by[0.8][0] == by[0.8][1]
+    assert by[0.8][2] != by[0.8][3]
 
 
 def test_as_many_as_there_are() -> None:

@@ -94,6 +94,17 @@ def test_long_walks_keep_clusters_of_unlike_sizes() -> None:
     assert same(labels, long.graph_labels_)
 
 
+def test_a_balance_below_one_keeps_them_too() -> None:
+    random = np.random.RandomState(0)
+    labels = np.repeat([0, 1, 2], [270, 20, 20])
+    x = random.randn(310, 2) + np.array([[0, 0], [12, 0], [0, 12]])[labels]
+    parted = NeighborGraphClustering(3, **GRAPH).fit(x)
+    whole = NeighborGraphClustering(3, balance=0.3, **GRAPH).fit(x)
+    assert not same(labels, parted.graph_labels_)
+    assert same(labels, whole.graph_labels_)
+    assert whole.information_ < parted.information_
+
+
 def test_a_tensor_gives_tensors() -> None:
     x, labels = blobs()
     given = torch.from_numpy(x).float().requires_grad_()

@@ -173,7 +173,7 @@ def spoil(path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]]
     ("part", "value", "match"),
     [
         ("format", "pyvae.model", "format is 'pyvae.model'; expected 'pyvae.clustering'"),
-        ("version", 3, "version is 3; expected 2"),
+        ("version", 2, "version is 2; expected 3"),
         ("code", "print()", "code has no place there"),
         ("information", "1", "information is '1'; expected a finite number"),
         ("information", float("nan"), "information is nan; expected a finite number"),
