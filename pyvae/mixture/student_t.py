@@ -25,10 +25,13 @@ LEAST, MOST = 0.1, 1e5
 _MOST_STEPS = 100
 
 
-def log_joint(kind: Moments, x: Tensor, p: Parameters, degrees: Tensor) -> tuple[Tensor, Tensor]:
-    """Give log p(x, z), and squared Mahalanobis distances: ``(N, K)`` each, in float64.
+def log_joint(
+    kind: Moments, x: Tensor, p: Parameters, degrees: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give log p(x, z), squared Mahalanobis distances delta, and log(1 + delta / nu).
 
-    Distances are those of the Gaussians' log-densities, as the op has them.
+    ``(N, K)`` each, in float64. Distances are those of the Gaussians' log-densities, as the op has
+    them.
     """
     d = x.shape[1]
     log_shares, density = kind.posterior(x, p._replace(weights=torch.ones_like(p.weights)))
@@ -38,23 +41,26 @@ def log_joint(kind: Moments, x: Tensor, p: Parameters, degrees: Tensor) -> tuple
     half = 0.5 * degrees
     constant = torch.lgamma(half + 0.5 * d) - torch.lgamma(half)
     constant = constant - 0.5 * (d * (degrees * math.pi).log() + volume)
-    tail = (half + 0.5 * d) * torch.log1p(distance / degrees)
-    return p.weights.log() + constant - tail, distance
+    excess = torch.log1p(distance / degrees)
+    return (p.weights.log() + constant) - (half + 0.5 * d) * excess, distance, excess
 
 
 def posterior(kind: Moments, x: Tensor, p: Parameters, degrees: Tensor) -> tuple[Tensor, Tensor]:
     """Logarithms of the responsibilities ``(N, K)``, and the log-density ``(N,)``."""
-    joint, _ = log_joint(kind, x, p, degrees)
+    joint = log_joint(kind, x, p, degrees)[0]
     log_prob = joint.logsumexp(1)
     return joint - log_prob[:, None], log_prob
 
 
-def scales(distance: Tensor, degrees: Tensor, d: int) -> tuple[Tensor, Tensor, Tensor]:
-    """E[u] and E[log u] given the points, and the entropy of u, in nats; ``(N, K)`` each."""
-    shape, rate = 0.5 * (degrees + d), 0.5 * (degrees + distance)
-    digamma = torch.digamma(shape)
-    entropy = shape + torch.lgamma(shape) + (1.0 - shape) * digamma - rate.log()
-    return shape / rate, digamma - rate.log(), entropy
+def log_scale_of_the_mean(degrees: Tensor, d: int) -> Tensor:
+    """E[log u] of a point at the mean, ``(K,)``; log(1 + delta / nu) less at a distance."""
+    return torch.digamma(0.5 * (degrees + d)) - (0.5 * degrees).log()
+
+
+def entropy(log_scale: Tensor, degrees: Tensor, d: int) -> Tensor:
+    """Entropy of u given the points, in nats, of its E[log u]; ``(N, K)`` each."""
+    shape = 0.5 * (degrees + d)
+    return log_scale + (shape + torch.lgamma(shape) - shape * torch.digamma(shape))
 
 
 def best_degrees(gap: Tensor) -> Tensor:

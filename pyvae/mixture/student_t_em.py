@@ -106,14 +106,18 @@ class StudentTEM(GaussianEM):
         return StudentTSums(zero, zero + total, points, first, second, p.means, points, log_scales)
 
     def _some(self, x: Tensor, weight: Tensor | None, labels: Labels | None) -> Sums:
-        joint, distance = student_t.log_joint(self._moments, x, self.parameters, self.degrees)
+        degrees, d = self.degrees, x.shape[1]
+        joint, distance, excess = student_t.log_joint(self._moments, x, self.parameters, degrees)
         joint = joint if labels is None else joint + labels.dense(joint.shape[1])
         log_prob = joint.logsumexp(1)
+        shares = (joint - log_prob[:, None]).exp()
         weight = torch.ones_like(log_prob) if weight is None else weight.double()
-        shares = (joint - log_prob[:, None]).exp() * weight[:, None]
-        scale, log_scale, _ = student_t.scales(distance, self.degrees, x.shape[1])
-        scaled = (shares * scale).to(x.dtype).T.contiguous()
-        found = self._by_component([(x, of_one) for of_one in scaled])
+        shares = shares * weight[:, None]
+        scaled = shares * ((degrees + d) / (degrees + distance))
+        found = self._by_component([(x, each) for each in scaled.to(x.dtype).T.contiguous()])
+        points = shares.sum(0)
+        log_scales = student_t.log_scale_of_the_mean(degrees, d) * points
+        log_scales = log_scales - torch.linalg.vecdot(shares, excess, dim=0)
         return StudentTSums(
             weight @ log_prob,
             weight.sum(),
@@ -121,8 +125,8 @@ class StudentTEM(GaussianEM):
             found.first,
             found.second,
             found.reference,
-            shares.sum(0),
-            (shares * (log_scale - scale)).sum(0),
+            points,
+            log_scales - scaled.sum(0),
         )
 
     def _expected(self, sums: Sums) -> Tensor:
@@ -137,8 +141,9 @@ class StudentTEM(GaussianEM):
 
     def _explained(self, x: Tensor) -> tuple[Tensor, Tensor]:
         d = x.shape[1]
-        joint, distance = student_t.log_joint(self._moments, x, self.parameters, self.degrees)
-        _, log_scale, entropy = student_t.scales(distance, self.degrees, d)
+        joint, _, excess = student_t.log_joint(self._moments, x, self.parameters, self.degrees)
+        log_scale = student_t.log_scale_of_the_mean(self.degrees, d) - excess
+        entropy = student_t.entropy(log_scale, self.degrees, d)
         # Of E[log N] and E[log Gamma] these terms of E[log u] have no parameter.
         return joint.log_softmax(1), entropy + (0.5 * d - 1.0) * log_scale
 
