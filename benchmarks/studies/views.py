@@ -93,7 +93,7 @@ def which(runs: list[Run]) -> tuple[int, list[float | None]]:
     found = [each.clustering for each in runs]
     labels = [np.asarray(each.labels_) for each in found]
     some = compared(len(labels[0]))
-    return central([each.restarts_[0].objective for each in found], lambda i: labels[i][some])
+    return central([each.restarts_[0] for each in found], lambda i: labels[i][some])
 
 
 def model_from(

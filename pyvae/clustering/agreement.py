@@ -16,7 +16,9 @@ from statistics import mean
 import numpy as np
 from sklearn.metrics import normalized_mutual_info_score
 
-_AS_MUCH = 0.01  # below the highest information, as a share of it: what chance takes away
+from pyvae.clustering.run import Restart
+
+_AS_MUCH = 0.01  # of information: what chance takes
 _MOST = 10_000  # examples that are looked at
 
 
@@ -26,15 +28,15 @@ def compared(examples: int) -> slice:
 
 
 def central(
-    objectives: Sequence[float], clusters: Callable[[int], np.ndarray]
+    runs: Sequence[Restart], clusters: Callable[[int], np.ndarray]
 ) -> tuple[int, list[float | None]]:
     """Give the run to be kept, and how far each agrees with the others.
 
     Parameters
     ----------
-    objectives
-        Of every run, in nats: I(K; K'), weighed as in its training. Those within a hundredth of
-        the highest are looked at.
+    runs
+        Those are looked at whose I(K; K') + (balance - 1) H(K), with the greatest balance of all,
+        is no more than a hundredth of the highest information below the highest.
     clusters
         Of a run's number the cluster of each example, ``(N,)``.
 
@@ -44,8 +46,10 @@ def central(
     others that are looked at, in the mean; where these means are equal, as of two, the highest
     of them. Then these means, None where a run was not looked at or is the only one.
     """
-    highest = max(objectives)
-    likely = [i for i, nats in enumerate(objectives) if highest - nats <= _AS_MUCH * abs(highest)]
+    balance = max(each.balance for each in runs)
+    objectives = [each.information + (balance - 1.0) * each.entropy for each in runs]
+    least = max(objectives) - _AS_MUCH * abs(max(each.information for each in runs))
+    likely = [i for i, nats in enumerate(objectives) if nats >= least]
     found = {i: clusters(i) for i in likely} if len(likely) > 1 else {}
     shared: dict[int, list[float]] = {i: [] for i in found}
     for i, j in combinations(found, 2):

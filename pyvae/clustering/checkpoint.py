@@ -84,14 +84,15 @@ class RunFiles:
         self._end = path.with_name(f"{path.name}.safetensors")
         self._step = path.with_name(f"{path.name}-step.safetensors")
         into = Rows(lambda _: Integer(0, recipe.n_clusters - 1), recipe.n_overclusters)
-        self._merged = {"into": into, "over_information": Real(), "merged_information": Real()}
+        numbers = ("over_information", "merged_information", "balance")
+        self._merged = {"into": into, **{name: Real() for name in numbers}}
         self._kept = time.monotonic()
 
     def finished(self, network: nn.Module) -> Run | None:
         """Give the run that has come to its end, in that network, if it has."""
         if not self._end.exists():
             return None
-        of_end = {"seed": Integer(0), "information": Real(), "objective": Real()}
+        of_end = {"seed": Integer(0), "information": Real(), "entropy": Real()}
         form = Fields({**self._merged, **of_end})
         found = _read_header(self._end, form)
         network.load_state_dict(_read(self._end, lambda _: network.state_dict()))

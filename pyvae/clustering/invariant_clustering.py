@@ -50,11 +50,11 @@ class InvariantClustering(ClassifyingClustering):
     an example tell as much of each other's cluster as they can, I(J; J'). These are merged to those
     asked for by the information bottleneck, which keeps most of it, and training goes on with the
     merged ones. Of several runs that one is kept with which the others agree most, among those
-    within a hundredth of the highest I(K; K'): that needs no labels.
+    of about as much information: that needs no labels.
 
     Images ``(N, H, W)`` or ``(N, C, H, W)`` are warped, tables ``(N, D)`` are given noise, and
     nearest neighbours count as views of either. What ``views`` change cannot tell clusters apart:
-    they are what is known of the data beforehand. Information is highest for clusters of one size.
+    they are what is known of the data beforehand.
 
     Parameters
     ----------
@@ -77,8 +77,9 @@ class InvariantClustering(ClassifyingClustering):
     n_steps, n_refining_steps, batch_size, learning_rate
         Of Adam, with a peak rate that is half as high while refining.
     balance
-        b of what is maximised, I + (b - 1) H(K): above one for clusters of more equal size, below
-        one where some are rare.
+        b of what clusters are merged and refined by, I(K; K') + (b - 1) H(K). At one, a large
+        cluster may be cut where a rare one could stand; near zero all is one cluster. None is the
+        least of 0.5, 0.6 and so on to 1 that leaves no cluster empty.
     n_init
         Runs. One may make a mistake that its information does not show, and three tell which.
     precision
@@ -127,7 +128,7 @@ class InvariantClustering(ClassifyingClustering):
         "n_refining_steps": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate": [Interval(Real, 0.0, None, closed="neither")],
-        "balance": [Interval(Real, 0.0, None, closed="left")],
+        "balance": [Interval(Real, 0.0, None, closed="left"), None],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "precision": [StrOptions(PRECISIONS)],
         "random_state": ["random_state"],
@@ -148,7 +149,7 @@ class InvariantClustering(ClassifyingClustering):
         n_refining_steps: int = 600,
         batch_size: int = 500,
         learning_rate: float = 2e-3,
-        balance: float = 1.0,
+        balance: float | None = None,
         n_init: int = 3,
         precision: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -323,13 +324,13 @@ class InvariantClustering(ClassifyingClustering):
             found = probabilities(network, some, members.to(x.device), recipe.half)
             return found.argmax(1).cpu().numpy()
 
-        best, agreements = central([each.restart.objective for each in runs], clusters)
+        best, agreements = central([each.restart for each in runs], clusters)
         return runs[best], agreements
 
     def _classifier(self, best: Run, scaling: Scaling, shape: tuple[int, ...]) -> Classifier:
         members = members_of(torch.from_numpy(best.into), self.n_clusters)
         if min(np.bincount(best.into, minlength=self.n_clusters)) == 0:
-            warnings.warn("a cluster is empty: ask for fewer", stacklevel=3)
+            warnings.warn("a cluster is empty: ask for fewer, or raise balance", stacklevel=3)
         members = members.to(scaling.scale.device)
         return Classifier(best.network, members, scaling, shape, best.restart.information)
 

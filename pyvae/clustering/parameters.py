@@ -66,7 +66,7 @@ _FORM = Fields({
     "n_refining_steps": _COUNT,
     "batch_size": _COUNT,
     "learning_rate": Real(),
-    "balance": Real(),
+    "balance": Maybe(Real()),
     "n_init": _COUNT,
     "precision": Text(),
     "random_state": _RandomStateForm(),

@@ -30,7 +30,7 @@ class Recipe:
     n_refining_steps: int
     batch_size: int
     learning_rate: float
-    balance: float
+    balance: float | None  # as the merge finds it
     half: bool  # forward and backward passes in bfloat16
 
 

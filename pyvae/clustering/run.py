@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pyvae.clustering.bottleneck import merge
-from pyvae.clustering.information import mutual_information
+from pyvae.clustering.bottleneck import merge, merge_to_all
+from pyvae.clustering.information import entropy, mutual_information
 from pyvae.clustering.recipe import (
     Examples,
     Recipe,
@@ -37,18 +37,21 @@ class Restart:
         Of the run.
     over_information, merged_information, information
         In nats: of the clusters before they were merged, right after it, and at the end.
-    objective
-        What runs are compared by: I(K; K') + (balance - 1) H(K) at the end, in nats.
+    entropy
+        H(K) at the end, in nats.
+    balance
+        Its weight, by which clusters were merged and refined.
     agreement
         Mean normalised mutual information with the clusters of the other runs, of those that have
-        within a hundredth of the highest objective; None of another, or of one alone.
+        about as much information; None of another, or of one alone.
     """
 
     seed: int
     over_information: float
     merged_information: float
     information: float
-    objective: float
+    entropy: float
+    balance: float
     agreement: float | None = None
 
 
@@ -59,6 +62,7 @@ class Merged:
     into: np.ndarray
     over_information: float
     merged_information: float
+    balance: float
 
 
 @dataclass(frozen=True)
@@ -140,10 +144,10 @@ def _run(
     moment = None if keeper is None else keeper.last()
     merged = None if moment is None else moment.merged
 
-    def train(members: Tensor, steps: int, rate: float, before: int) -> None:
+    def train(members: Tensor, balance: float, steps: int, rate: float, before: int) -> None:
         if steps == 0:
             return
-        loss = information_lost(network, members, recipe, examples, generator)
+        loss = information_lost(network, members, recipe, examples, generator, balance)
         training = Training(network, loss, examples.x, recipe.batch_size, steps, rate, generator)
         if moment is not None:
             moment.restore(training)
@@ -156,21 +160,26 @@ def _run(
 
     if merged is None:
         over = torch.eye(recipe.n_overclusters, device=device)  # each for itself
-        train(over, recipe.n_steps, recipe.learning_rate, 0)
+        train(over, 1.0, recipe.n_steps, recipe.learning_rate, 0)
         merged, moment = (
             _merged(estimate(network, over, recipe, examples, seed), recipe, seed),
             None,
         )
     members = members_of(torch.from_numpy(merged.into).to(device), recipe.n_clusters)
-    train(members, recipe.n_refining_steps, 0.5 * recipe.learning_rate, recipe.n_steps)
+    rate = 0.5 * recipe.learning_rate
+    train(members, merged.balance, recipe.n_refining_steps, rate, recipe.n_steps)
     pairs = estimate(network, members, recipe, examples, seed)
-    reached = [mutual_information(pairs, weight).item() for weight in (1.0, recipe.balance)]
-    restart = Restart(seed, merged.over_information, merged.merged_information, *reached)
+    restart = Restart(
+        seed, merged.over_information, merged.merged_information,
+        mutual_information(pairs).item(), entropy(pairs.sum(1)).item(), merged.balance,
+    )  # fmt: skip
     return Run(network, merged.into, restart)
 
 
 def _merged(pairs: Tensor, recipe: Recipe, seed: int) -> Merged:
     must_be_finite(pairs)
     random = np.random.RandomState(seed)
-    found = merge(pairs.cpu().numpy(), recipe.n_clusters, random, _MERGE_STARTS, recipe.balance)
-    return Merged(found.into, mutual_information(pairs).item(), found.information)
+    given = pairs.cpu().numpy(), recipe.n_clusters, random, _MERGE_STARTS
+    found = merge_to_all(*given) if recipe.balance is None else merge(*given, recipe.balance)
+    before = mutual_information(pairs).item()
+    return Merged(found.into, before, found.information, found.balance)

@@ -41,7 +41,8 @@ _RESTART = Fields({
     "over_information": Real(),
     "merged_information": Real(),
     "information": Real(),
-    "objective": Real(),
+    "entropy": Real(),
+    "balance": Real(),
     "agreement": Maybe(Real()),
 })  # fmt: skip
 _FORM = Fields({

@@ -66,7 +66,8 @@ def taught(
 
         rate, first = recipe.learning_rate, recipe.n_steps
         train(cross_entropy, "cross-entropy", first, rate, 0)
-        shared = information_lost(network, each, recipe, examples, generator)
+        balance = 1.0 if recipe.balance is None else recipe.balance
+        shared = information_lost(network, each, recipe, examples, generator, balance)
         train(shared, "I", recipe.n_refining_steps, 0.5 * rate, first)
         must_be_finite(probabilities(network, examples.x, each, recipe.half))
         return network

@@ -147,12 +147,16 @@ def information_lost(
     recipe: Recipe,
     examples: Examples,
     generator: torch.Generator,
+    balance: float,
 ) -> Loss:
-    """Give -I(K; K') of the clusters that ``members (M, K)`` makes of the network's, as a loss."""
+    """Give -I(K; K') - (balance - 1) H(K) as a loss.
+
+    K are the clusters that ``members (M, K)`` makes of the network's.
+    """
 
     def loss(index: Tensor) -> tuple[Tensor, Tensor]:
         views = examples.pairs(index, recipe, generator)
         pairs = joint(*clusters(network, views, members, recipe.half).chunk(2))
-        return -mutual_information(pairs, recipe.balance), mutual_information(pairs.detach())
+        return -mutual_information(pairs, balance), mutual_information(pairs.detach())
 
     return loss

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 
 from pyvae.clustering.agreement import central
+from pyvae.clustering.run import Restart
 
 THIRDS = np.repeat([0, 1, 2], 20)
 RENAMED = np.repeat([2, 0, 1], 20)  # the same clusters by other names
 MISTAKEN = np.where(np.arange(60) < 8, 1, THIRDS)  # a group went into the wrong cluster
 
 
+def runs(*informations: float) -> list[Restart]:
+    return [Restart(0, 3.0, 2.2, nats, entropy=2.3, balance=1.0) for nats in informations]
+
+
 def kept(informations: list[float], *clusters: np.ndarray) -> tuple[int, list[float | None]]:
-    return central(informations, clusters.__getitem__)
+    return central(runs(*informations), clusters.__getitem__)
 
 
 def test_a_run_that_the_others_contradict_is_not_kept() -> None:
@@ -39,8 +44,17 @@ def test_of_two_the_one_of_more_information_is_kept() -> None:
 
 
 def test_nothing_is_compared_of_one_run() -> None:
-    assert central([0.0], pytest.fail) == (0, [None])
-    assert central([1.0, 0.0], pytest.fail) == (0, [None, None])
+    assert central(runs(0.0), pytest.fail) == (0, [None])
+    assert central(runs(1.0, 0.0), pytest.fail) == (0, [None, None])
+
+
+def test_runs_that_clusters_are_cut_in_have_more_information_and_entropy() -> None:
+    """The greatest of their balances weighs what they are compared by."""
+    uncut = [Restart(0, 3.0, 2.0, 1.75, entropy, balance=0.5) for entropy in (1.82, 1.81)]
+    cut = Restart(0, 3.0, 2.0, 1.81, entropy=2.2, balance=0.6)
+    number, agreements = central([*uncut, cut], [THIRDS, RENAMED, MISTAKEN].__getitem__)
+    assert number == 1
+    assert agreements == [1.0, 1.0, None]
 
 
 def test_runs_without_information_are_equal() -> None:

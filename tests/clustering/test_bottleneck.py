@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pyvae.clustering import bottleneck
-from pyvae.clustering.bottleneck import information, merge, merged
+from pyvae.clustering.bottleneck import information, merge, merge_to_all, merged
 
 
 def symmetric_joint(over: int, seed: int = 0) -> np.ndarray:
@@ -71,6 +71,20 @@ def test_a_balance_below_one_parts_no_large_cluster_for_its_entropy() -> None:
     assert by[1.0][2] == by[1.0][3]
     assert by[0.8][0] == by[0.8][1]
     assert by[0.8][2] != by[0.8][3]
+
+
+def test_the_least_balance_that_all_are_in_use_at() -> None:
+    apart = merge_to_all(np.eye(4) / 4.0, 3, np.random.RandomState(0), 5)
+    assert apart.balance == 0.5
+    assert apart.objective == pytest.approx(
+        information(merged(np.eye(4) / 4.0, apart.into, 3), 0.5)
+    )
+    near = np.kron(np.eye(2), [[0.4, 0.1], [0.1, 0.4]]) / 2.0  # views leave a half at 0.2: h = 0.72
+    found = merge_to_all(near, 4, np.random.RandomState(0), 5)
+    assert found.balance == 0.8
+    assert sorted(found.into) == [0, 1, 2, 3]
+    none = merge_to_all(np.full((4, 4), 1.0 / 16.0), 4, np.random.RandomState(0), 5)
+    assert none.balance == 1.0
 
 
 def test_as_many_as_there_are() -> None:

@@ -38,7 +38,7 @@ def test_all_is_where_the_examples_are(shape: tuple[int, ...], views: Any) -> No
     recipe = Recipe(2, 10, views, 0.5, 3, 2, 20, 1e-3, 1.0, half=False)
     each = torch.eye(10, device="meta")
     generator = torch.Generator()
-    loss = information_lost(network, each, recipe, examples, generator)
+    loss = information_lost(network, each, recipe, examples, generator, balance=1.0)
     training = Training(network, loss, examples.x, 20, 3, 1e-3, generator)
     for _ in range(3):
         assert training.advance().device.type == "meta"

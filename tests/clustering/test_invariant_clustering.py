@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.metrics import normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
@@ -124,17 +124,42 @@ def test_one_of_the_runs_is_kept() -> None:
     found = InvariantClustering(3, n_steps=8, n_refining_steps=4, n_init=4, random_state=0).fit(x)
     reached = [each.information for each in found.restarts_]
     assert len(set(reached)) == 4
-    likely = [each for each in found.restarts_ if each.information >= 0.99 * max(reached)]
-    kept = max(likely, key=lambda each: (each.agreement or 0.0, each.information))
+    balance = max(each.balance for each in found.restarts_)
+    compared = [each.information + (balance - 1.0) * each.entropy for each in found.restarts_]
+    least = max(compared) - 0.01 * max(reached)
+    pairs = zip(compared, found.restarts_, strict=True)
+    likely = {nats: each for nats, each in pairs if nats >= least}
+    kept = likely[max(likely, key=lambda nats: (likely[nats].agreement or 0.0, nats))]
     assert found.information_ == kept.information
     assert all(
-        (each.agreement is None) == (len(likely) == 1 or each not in likely)
+        (each.agreement is None) == (len(likely) == 1 or each not in likely.values())
         for each in found.restarts_
     )
     alone = InvariantClustering(3, n_steps=8, n_refining_steps=4, n_init=1, random_state=0).fit(x)
     assert alone.restarts_ == found.restarts_[:1]
     for each in found.restarts_:
         assert each.merged_information <= each.over_information
+
+
+def test_the_balance_is_of_merging_and_of_refining() -> None:
+    """Over-clusters are found by information alone, and runs compared as they were refined."""
+    x = table(90)[0]
+    some = InvariantClustering(3, n_steps=20, n_refining_steps=10, n_init=1, random_state=0)
+    low, high = (clone(some).set_params(balance=b).fit(x).restarts_[0] for b in (1.0, 3.0))
+    assert low.over_information == high.over_information
+    assert low.information != high.information
+    assert (low.balance, high.balance) == (1.0, 3.0)
+    assert low.entropy < high.entropy <= np.log(3.0) + 1e-6
+
+
+def test_a_rare_cluster_of_its_own_beside_one_that_is_not_cut() -> None:
+    random = np.random.RandomState(0)
+    labels = np.repeat([0, 1, 2], [600, 30, 30])
+    x = 0.5 * random.randn(660, 2) + 9.0 * np.eye(3)[labels, :2]
+    some = InvariantClustering(3, n_steps=150, n_refining_steps=60, n_init=1, random_state=0)
+    found = some.fit(x)
+    assert adjusted_rand_score(labels, found.labels_) == 1.0
+    assert found.restarts_[0].balance < 1.0
 
 
 def test_refining_is_of_the_merged_clusters() -> None:
