@@ -20,7 +20,6 @@ from pyvae.training.metrics import clustering_metrics
 
 app = manners.application()
 RATIOS = [1.0, 2.0, 5.0, 10.0]
-ONE = [1.0]
 
 
 def thinned(data: Data, labels: np.ndarray, ratio: float, seed: int) -> tuple[Data, np.ndarray]:
@@ -50,9 +49,9 @@ def main(
         list[float], typer.Option("--ratio", min=1.0, help="Of sizes; may be repeated.")
     ] = RATIOS,
     balances: Annotated[
-        list[float],
-        typer.Option("--balance", min=0.0, help="Weights of a marginal entropy; may be repeated."),
-    ] = ONE,
+        list[float] | None,
+        typer.Option("--balance", min=0.0, help="Beside the default; may be repeated."),
+    ] = None,
     walks: Annotated[
         list[int] | None,
         typer.Option(
@@ -83,15 +82,14 @@ def main(
     print(f"{'|---' * 9}|")
     for seed in range(first, last + 1):
         ways: dict[str, Any] = {}
-        for b in balances:
+        for b in (None, *(balances or [])):
+            name, own = ("default", {}) if b is None else (f"balance {b:g}", {"balance": b})
             for steps in walks or []:
-                ways[f"walk {steps}, balance {b:g}"] = NeighborGraphClustering(
-                    count, walk_length=steps, balance=b, random_state=seed
+                ways[f"walk {steps}, {name}"] = NeighborGraphClustering(
+                    count, walk_length=steps, random_state=seed, **own
                 )
             if not walks:
-                ways[f"balance {b:g}"] = InvariantClustering(
-                    count, balance=b, n_init=runs, random_state=seed
-                )
+                ways[name] = InvariantClustering(count, n_init=runs, random_state=seed, **own)
         for ratio in ratios:
             part, kinds = thinned(given, labels, ratio, seed)
             for name, way in ways.items():

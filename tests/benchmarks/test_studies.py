@@ -71,7 +71,7 @@ def test_a_study_prints_what_it_measured(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_study_of_shares_thins_half_of_the_classes(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("shares", "digits", "--walk", "1", "--ratio", "10", "--threads", "1") == 0
-    assert "| walk 1, balance 1 | 1:10 | 0 | 955 | " in capsys.readouterr().out
+    assert "| walk 1, default | 1:10 | 0 | 955 | " in capsys.readouterr().out
 
 
 def test_the_study_of_a_mapped_file_removes_it(

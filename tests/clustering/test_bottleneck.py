@@ -61,6 +61,18 @@ def test_twins_are_merged() -> None:
     assert all(len(set(found.into[4 * k : 4 * k + 4])) == 1 for k in range(3))
 
 
+@pytest.mark.parametrize("balance", [1.0, 0.5])
+def test_what_a_cut_gains(balance: float) -> None:
+    share, crossing = 0.7, 0.2
+    pairs = np.zeros((3, 3))
+    pairs[0, 0] = 1.0 - share
+    pairs[1:, 1:] = 0.5 * share * np.array([[1 - crossing, crossing], [crossing, 1 - crossing]])
+    whole = information(merged(pairs, np.array([0, 1, 1]), 2), balance)
+    h = -crossing * np.log(crossing) - (1 - crossing) * np.log(1 - crossing)
+    gain = share * (balance * np.log(2.0) - h)
+    assert information(pairs, balance) - whole == pytest.approx(gain, rel=1e-12)
+
+
 def test_a_balance_below_one_parts_no_large_cluster_for_its_entropy() -> None:
     """Halves of a large one that a quarter of its pairs cross, beside two small ones apart."""
     pairs = np.zeros((4, 4))
