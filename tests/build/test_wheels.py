@@ -114,8 +114,15 @@ def test_only_a_tag_publishes() -> None:
     assert "secrets" not in str(WORKFLOW)
 
 
+def test_all_tell_one_version() -> None:
+    version = PROJECT["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert RECIPE["context"]["version"] == version
+    newest = re.findall(r"^## ([\d.]+), ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    assert newest == version
+
+
 def test_the_conda_recipe_says_what_pyproject_says() -> None:
-    assert RECIPE["context"]["version"] == PROJECT["version"]
     assert RECIPE["about"]["summary"] == PROJECT["description"]
     assert RECIPE["about"]["license"] == PROJECT["license"]
     needs = RECIPE["requirements"]
