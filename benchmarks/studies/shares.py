@@ -82,8 +82,9 @@ def main(
     print(f"{'|---' * 9}|")
     for seed in range(first, last + 1):
         ways: dict[str, Any] = {}
-        for b in (None, *(balances or [])):
-            name, own = ("default", {}) if b is None else (f"balance {b:g}", {"balance": b})
+        settings: dict[str, dict[str, Any]] = {"default": {}}
+        settings |= {f"balance {b:g}": {"balance": b} for b in balances or []}
+        for name, own in settings.items():
             for steps in walks or []:
                 ways[f"walk {steps}, {name}"] = NeighborGraphClustering(
                     count, walk_length=steps, random_state=seed, **own

@@ -63,9 +63,11 @@ class BernoulliMixture(ProductMixture):
         ``(K,)``, and of ones ``(K, D)``, in float64: tensors on X's device after a fit of a tensor,
         arrays otherwise. They may be changed by hand.
     converged_, n_iter_, lower_bound_, lower_bounds_
-        How the best start went; bounds are log-likelihoods with the log-prior, in nats a point.
-    n_features_in_, n_parameters_
-        D, and the number of free parameters.
+        How the best start went; bounds are log-likelihoods with the log-prior, in nats a point,
+        after ``partial_fit`` the log-likelihood of the batch.
+    n_features_in_, n_samples_seen_, n_parameters_
+        D, the sum of the weights of the points behind the mixture, and the number of free
+        parameters.
 
     References
     ----------

@@ -30,8 +30,8 @@ from pyvae.mixture.missing import require_observed
 from pyvae.mixture.points import Points
 from pyvae.mixture.processes import Processes
 from pyvae.mixture.start import METHODS
-from pyvae.mixture.stepwise import step
-from pyvae.mixture.streams import batches_once, is_batches, opened
+from pyvae.mixture.stepwise import each_batch, step
+from pyvae.mixture.streams import opened
 from pyvae.progress import FitProgress
 
 if TYPE_CHECKING:
@@ -156,16 +156,11 @@ class MixtureEstimator(FittedMixture, Generic[Model]):
         """
         self._validate_params()
         with state.unchanged_on_failure(self):
-            if not is_batches(X):
-                self._step(X, sample_weight, labels)
-                return self
-            if sample_weight is not None or labels is not None:
-                raise WrongValue(
-                    "sample_weight and labels are for one batch; call partial_fit for each of X's "
-                    "with its own"
-                )
-            for batch in batches_once(X):
-                self._step(batch, None, None)
+            given = sample_weight is not None or labels is not None
+            each_batch(
+                X, "sample_weight and labels are", given,
+                lambda batch: self._step(batch, sample_weight, labels),
+            )  # fmt: skip
         return self
 
     @abstractmethod

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from sklearn.exceptions import NotFittedError
@@ -28,6 +28,14 @@ SCALES = "scales_"  # of Student t distributions
 _FACTORS = ("factors_", "noise_variances_")
 _ROUNDING = 1e-6  # within which covariances_ and precisions_cholesky_ agree
 _ANOTHER = 1e-2  # beyond which they are not of the same mixture
+
+
+class _Weighted(Protocol):
+    @property
+    def weights(self) -> Tensor: ...
+
+
+Mixture = TypeVar("Mixture", bound=_Weighted)
 
 
 @contextmanager
@@ -100,7 +108,7 @@ def set_mixture(estimator: Any, example: arrays.Array, kind: Covariance, p: Para
     estimator.n_features_in_ = p.means.shape[1]
 
 
-def require_components(present: Parameters, n_components: int, way: str) -> Parameters:
+def require_components(present: Mixture, n_components: int, way: str) -> Mixture:
     """Give the mixture that a fit goes on from, if it has as many components as asked for.
 
     Raises

@@ -10,16 +10,55 @@ models"; Hoffman, Blei, Wang & Paisley (2013), "Stochastic variational inference
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
-from pyvae.mixture.gaussian_em import GaussianEM, Posterior
-from pyvae.mixture.points import Points
+from pyvae.errors import WrongValue
+from pyvae.mixture.streams import batches_once, is_batches
 
 _POWER = -0.6
+Batch = TypeVar("Batch", contravariant=True)
+# A dataclass with `sums` of a batch and the `total` of its weights. Sums have a `total` and a
+# `reference`, can be taken `about` another's, added, and multiplied.
+Posterior = TypeVar("Posterior", bound=Any)
+
+
+class Stepwise(Protocol[Batch, Posterior]):
+    """A model that knows the sums behind its parameters."""
+
+    def sums_behind(self, total: float) -> Any:
+        """Give the sums of so many points of which the present parameters are the M step."""
+        ...
+
+    def e_step(self, data: Batch) -> Posterior:
+        """As :class:`pyvae.mixture.LatentVariableEM`."""
+        ...
+
+    def m_step(self, q: Posterior) -> None:
+        """As :class:`pyvae.mixture.LatentVariableEM`."""
+        ...
+
+
+def each_batch(X: Any, of_one: str, given: bool, step: Callable[[Any], None]) -> None:
+    """Take a step on X, or on each of its batches where it comes in such.
+
+    Raises
+    ------
+    ValueError
+        If what is ``of_one`` batch was ``given``, and there are several.
+    """
+    if not is_batches(X):
+        step(X)
+        return
+    if given:
+        raise WrongValue(f"{of_one} for one batch; call partial_fit for each of X's with its own")
+    for batch in batches_once(X):
+        step(batch)
 
 
 def step(
-    model: GaussianEM, batch: Points, seen: float, population: float | None = None
+    model: Stepwise[Batch, Posterior], batch: Batch, seen: float, population: float | None = None
 ) -> Posterior:
     """Move a model's parameters, which come from ``seen`` points, by one batch.
 

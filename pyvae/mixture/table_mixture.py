@@ -80,9 +80,11 @@ class TableMixture(ProductMixture):
     categories_
         An array of the categories of every categorical column, by its name.
     converged_, n_iter_, lower_bound_, lower_bounds_
-        How the best start went; bounds are log-likelihoods with the log-prior, in nats a point.
-    n_features_in_, n_parameters_
-        D, and the number of free parameters.
+        How the best start went; bounds are log-likelihoods with the log-prior, in nats a point,
+        after ``partial_fit`` the log-likelihood of the batch.
+    n_features_in_, n_samples_seen_, n_parameters_
+        D, the sum of the weights of the points behind the mixture, and the number of free
+        parameters.
 
     References
     ----------

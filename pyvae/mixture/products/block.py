@@ -26,6 +26,10 @@ class Block(ABC):
         """Give parameters of one component amid these points, for the first sums to be about."""
 
     @abstractmethod
+    def whole(self, weights: Tensor, parameters: Numbers) -> Numbers:
+        """Give parameters of one component that is all the mixture, as of moments."""
+
+    @abstractmethod
     def of_data(self, whole: Numbers) -> Block:
         """Give the block with its priors in units of the data, of which ``whole`` is the fit.
 
@@ -48,6 +52,13 @@ class Block(ABC):
         """Give the parameters of the largest expected log-density, with the log-prior.
 
         Of a column of which a component has no points they are as they were.
+        """
+
+    @abstractmethod
+    def sums_behind(self, parameters: Numbers, counts: Tensor) -> Numbers:
+        """Give the sums of ``counts (K,)`` points of which the parameters are the M step.
+
+        They are about the parameters. What the prior alone speaks for has none.
         """
 
     @abstractmethod

@@ -38,6 +38,17 @@ def dirichlet_mode(
     return torch.where(total > TINY, more / total.clamp_min(TINY), otherwise)
 
 
+def counts_behind(
+    probabilities: Tensor, total: Tensor, concentration: float, sizes: Tensor | int
+) -> Tensor:
+    """Counts of which probabilities are the posterior mode, of ``total`` observations each.
+
+    ``sizes`` are numbers of categories. What the prior alone speaks for has no count.
+    """
+    more = concentration - 1.0
+    return (probabilities * (total + more * sizes) - more).clamp_min(0.0)
+
+
 def dirichlet_log_density(probabilities: Tensor, concentration: float) -> Tensor:
     """Log-density of all of them under a symmetric Dirichlet prior, ``()``, up to its constant."""
     more = probabilities.new_tensor(concentration - 1.0)
@@ -63,6 +74,9 @@ class Categories(Block):
         even = torch.cat([x.new_full((1, size), 1.0 / size) for size in self.sizes], 1)
         return (even,)
 
+    def whole(self, weights: Tensor, parameters: Numbers) -> Numbers:
+        return (weights[None] @ parameters[0],)
+
     def of_data(self, whole: Numbers) -> Block:
         return self
 
@@ -81,6 +95,10 @@ class Categories(Block):
 
     def m_step(self, sums: Numbers, reference: Numbers) -> Numbers:
         return (dirichlet_mode(sums[0], self.concentration, reference[0], self._owner(sums[0])),)
+
+    def sums_behind(self, parameters: Numbers, counts: Tensor) -> Numbers:
+        sizes = torch.tensor(self.sizes, device=counts.device)[self._owner(counts)]
+        return (counts_behind(parameters[0], counts[:, None], self.concentration, sizes),)
 
     def expected(self, sums: Numbers, reference: Numbers, parameters: Numbers) -> Tensor:
         return torch.special.xlogy(sums[0], parameters[0]).sum()

@@ -20,6 +20,11 @@ class ProductPosterior:
     sums: ProductSums
     log_likelihood: float
 
+    @property
+    def total(self) -> float:
+        """Points, by their weights."""
+        return self.sums.total.item()
+
 
 class ProductEM:
     """A model for :func:`pyvae.mixture.ascend`, over :class:`Rows`; its M step is exact.
@@ -32,14 +37,23 @@ class ProductEM:
         To start from.
     processes
         Those that have the other points.
+    batch
+        Whether the points are one of several batches, which may hold what no component can have
+        made before: they are then points of every component, by its weight.
     """
 
     exact = True
 
     def __init__(
-        self, product: Product, parameters: ProductParameters, processes: Processes
+        self,
+        product: Product,
+        parameters: ProductParameters,
+        processes: Processes,
+        *,
+        batch: bool = False,
     ) -> None:
         self.product, self.parameters, self.processes = product, parameters, processes
+        self._batch = batch
         self._before: ProductParameters | None = None
 
     @property
@@ -54,12 +68,16 @@ class ProductEM:
         sums = reduce(add, parts)
         sums = sums.from_flat(self.processes.total(sums.flat()))
         reached = sums.log_likelihood.item()
-        if reached == -float("inf"):
+        if reached == -float("inf") and not self._batch:
             raise WrongValue(
                 "X holds points that no component of the mixture can have made, which it went on "
                 "from: start anew with warm_start=False, or take probability_prior above 1"
             )
         return ProductPosterior(sums, reached + self._log_prior())
+
+    def sums_behind(self, total: float) -> ProductSums:
+        """Give the sums of so many points of which the present parameters are the M step."""
+        return self.product.sums_behind(self.parameters, total)
 
     def m_step(self, q: ProductPosterior) -> None:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
@@ -76,7 +94,7 @@ class ProductEM:
 
     def weight(self, q: ProductPosterior) -> float:
         """As :class:`pyvae.mixture.LatentVariableEM`."""
-        return q.sums.total.item()
+        return q.total
 
     def _log_prior(self) -> float:
         return self.product.log_prior(self.parameters).item()

@@ -26,9 +26,11 @@ from pyvae.mixture.products import files, reading
 from pyvae.mixture.products.em import ProductEM
 from pyvae.mixture.products.fitted import FittedProduct
 from pyvae.mixture.products.layout import Layout
+from pyvae.mixture.products.product import ProductParameters
 from pyvae.mixture.products.reading import Given
 from pyvae.mixture.products.rows import Rows
 from pyvae.mixture.products.start import METHODS, of_one_component, start
+from pyvae.mixture.stepwise import each_batch, step
 from pyvae.mixture.streams import opened
 from pyvae.progress import FitProgress
 
@@ -93,27 +95,54 @@ class ProductMixture(FittedProduct):
         """Fit, and give the most probable component of every point, ``(N,)``."""
         return self.fit(X, y, sample_weight).predict(X)
 
+    def partial_fit(self, X: Array, y: object = None, sample_weight: Array | None = None) -> Self:
+        """Take one step on a batch, from whatever mixture there is.
+
+        That is from the last fit or batch, or what was set by hand; without any, the batch says
+        what the columns are, and is what the first starts from. The sums behind the parameters
+        become (1 - eta) of themselves and eta of the batch's, with eta = (t + 2)^-0.6 after t
+        batches; ``n_samples_seen_`` points count as so many batches of this size (where it was not
+        set, ``n_iter_`` batches). A point that no component can have made counts for all, by their
+        weights. Of a DataLoader or any other iterable each batch is one step.
+
+        Returns
+        -------
+        The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a value has no place in its column, or the mixture does not fit the batch, or
+            ``n_components``; the estimator is then as it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pyvae.mixture import BernoulliMixture
+        >>> pixels = np.random.default_rng(0).random((300, 4)) < np.repeat([[0.1], [0.9]], 150, 0)
+        >>> mixture = BernoulliMixture(2, random_state=0)
+        >>> for batch in range(3):
+        ...     mixture = mixture.partial_fit(pixels[batch::3])
+        >>> mixture.n_samples_seen_
+        300.0
+        >>> sorted(mixture.probabilities_.mean(1).round(1).tolist())
+        [0.1, 0.9]
+        """
+        self._validate_params()
+        with state.unchanged_on_failure(self):
+            given = sample_weight is not None
+            each_batch(X, "sample_weight is", given, lambda batch: self._step(batch, sample_weight))
+        return self
+
     @abstractmethod
     def _learn(self, given: Given) -> Layout:
         """Tell of a table what its columns are."""
 
     def _fit(self, X: Array, sample_weight: Array | None) -> None:
         processes = Processes(self.distributed)
-        present = self._fitted() if self.warm_start and "weights_" in vars(self) else None
-        if present is not None and len(present.weights) != self.n_components:
-            raise WrongValue(
-                f"n_components={self.n_components}, and the mixture that warm_start=True goes on "
-                f"from has {len(present.weights)}: set n_components to that, or warm_start=False"
-            )
+        present = self._present("warm_start=True") if self.warm_start else None
         X = opened(X)
-        given = self._read(X, fits=present is None, least=2 if present is None else 1)
-        layout = self._learn(given) if present is None else self._layout()
-        rows = self._rows(given, layout, sample_weight)
-        if present is None and len(rows) < self.n_components:
-            raise WrongValue(
-                "Expected n_samples >= n_components but got n_components = "
-                f"{self.n_components}, n_samples = {len(rows)}"
-            )
+        layout, rows = self._layout_and_rows(X, sample_weight, present)
         self._require_agreement(layout, rows, processes)
         product = self._product(layout)
         if product.incomplete:
@@ -135,6 +164,60 @@ class ProductMixture(FittedProduct):
         if present is None:
             self._learnt(layout, reading.library(X))
         self._keep(layout, X, *best)
+        self.n_samples_seen_ = processes.total(rows.total()).item()
+        if not self.converged_ and self.max_iter > 0:
+            warnings.warn(
+                "the best start did not converge; increase max_iter or tol, or try another "
+                "init_params",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _step(self, X: Array, sample_weight: Array | None) -> None:
+        alone, present = Processes(False), self._present("partial_fit")
+        layout, rows = self._layout_and_rows(X, sample_weight, present)
+        product = self._product(layout)
+        if present is None:
+            if product.incomplete:
+                require_observed(_observed(rows))
+            whole, random = of_one_component(product, rows, alone), self.random_state
+            product, random = product.of_data(whole), check_random_state(random)
+            k = self.n_components
+            begin = start(product, rows, whole, k, self.init_params, random, alone)
+            steps, seen = 0, 0.0
+        else:
+            begin = present.to(rows.device)
+            product = product.of_data(product.whole(begin))
+            steps = int(getattr(self, "n_iter_", 1))
+            otherwise = max(steps, 1) * rows.total().item()
+            seen = float(getattr(self, "n_samples_seen_", otherwise))
+        model = ProductEM(product, begin, alone, batch=True)
+        q = step(model, rows, seen)
+        if present is None:
+            self._learnt(layout, reading.library(X))
+        reached = q.sums.log_likelihood.item() / q.total
+        self._keep(layout, X, Ascent([reached], converged=False), model)
+        self.n_iter_, self.n_samples_seen_ = steps + 1, seen + q.total
+
+    def _present(self, way: str) -> ProductParameters | None:
+        """Give the mixture to go on from, None where there is none yet."""
+        if "weights_" not in vars(self):
+            return None
+        return state.require_components(self._fitted(), self.n_components, way)
+
+    def _layout_and_rows(
+        self, X: Array, sample_weight: Array | None, present: ProductParameters | None
+    ) -> tuple[Layout, Rows]:
+        """Give the columns, those of the mixture if there is one, and the rows."""
+        given = self._read(X, fits=present is None, least=2 if present is None else 1)
+        layout = self._learn(given) if present is None else self._layout()
+        rows = self._rows(given, layout, sample_weight)
+        if present is None and len(rows) < self.n_components:
+            raise WrongValue(
+                "Expected n_samples >= n_components but got n_components = "
+                f"{self.n_components}, n_samples = {len(rows)}"
+            )
+        return layout, rows
 
     def _ascend(self, model: ProductEM, rows: Rows, number: int, *, goes_on: bool) -> Ascent:
         name = f"start {number + 1}"
@@ -153,13 +236,6 @@ class ProductMixture(FittedProduct):
         self.converged_, self.n_iter_ = ascent.converged, len(ascent.bounds)
         self.lower_bounds_, self.lower_bound_ = ascent.bounds, ascent.bound
         self._set(model.parameters, layout, X)
-        if not self.converged_ and self.max_iter > 0:
-            warnings.warn(
-                "the best start did not converge; increase max_iter or tol, or try another "
-                "init_params",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
 
     def _require_agreement(self, layout: Layout, rows: Rows, processes: Processes) -> None:
         """Refuse columns that are others in other processes."""

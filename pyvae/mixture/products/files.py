@@ -48,6 +48,7 @@ _FACTS: dict[str, Form] = {
     "n_iter_": Integer(0),
     "lower_bound_": form.Real(finite=False),
     "lower_bounds_": Rows(lambda _: form.Real(finite=False)),
+    "n_samples_seen_": form.Real(0.0),
 }
 _CATEGORIES: dict[str, Form] = {
     "bool": Truth(),

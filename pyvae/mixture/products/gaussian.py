@@ -48,6 +48,11 @@ class Gaussians(Block):
         means = (x.nanmean(0) if len(x) else x.new_zeros(x.shape[1])).nan_to_num(nan=0.0)[None]
         return means, torch.ones_like(means)
 
+    def whole(self, weights: Tensor, parameters: Numbers) -> Numbers:
+        means, variances = parameters
+        mean = weights[None] @ means
+        return mean, weights[None] @ (variances + (means - mean).square())
+
     def of_data(self, whole: Numbers) -> Block:
         means, variances = (part[0] for part in whole)
         # A sum of equal numbers has a mean that is rounded, and so a variance that is not zero.
@@ -96,6 +101,14 @@ class Gaussians(Block):
         if self.scale is not None:
             self._require_variance(*found)
         return found
+
+    def sums_behind(self, parameters: Numbers, counts: Tensor) -> Numbers:
+        means, variances = parameters
+        number = counts[:, None].expand_as(means).contiguous()
+        second = number * variances
+        if self.scale is not None:
+            second = (second + self.variance_prior * (variances - self.scale)).clamp_min(0.0)
+        return number, torch.zeros_like(means), second
 
     def expected(self, sums: Numbers, reference: Numbers, parameters: Numbers) -> Tensor:
         columns = _columns(sums, reference)

@@ -19,7 +19,11 @@ import torch
 from torch import Tensor
 
 from pyvae.mixture.products.block import Block, Numbers
-from pyvae.mixture.products.discrete import dirichlet_log_density, dirichlet_mode
+from pyvae.mixture.products.discrete import (
+    counts_behind,
+    dirichlet_log_density,
+    dirichlet_mode,
+)
 
 # Shares below are none: a probability that they alone speak for would be rounded to zero, and they
 # would be points that it has no chance of.
@@ -80,6 +84,15 @@ class ProductSums:
         """Give the sums over the points of both."""
         return self.from_flat(self.flat() + other.flat())
 
+    def __mul__(self, factor: float) -> ProductSums:
+        """Give the sums of points that count so many times as much."""
+        return self.from_flat(self.flat() * factor)
+
+    def about(self, reference: ProductParameters) -> ProductSums:
+        """Give these sums; they can be about no other parameters than their own."""
+        assert reference is self.reference
+        return self
+
     def flat(self) -> Tensor:
         """Give all that is added in one vector."""
         return torch.cat([part.reshape(-1) for part in self._parts()])
@@ -121,6 +134,13 @@ class Product:
         pairs = zip(self.blocks, whole.blocks, strict=True)
         blocks = [(block.of_data(own), columns) for (block, columns), own in pairs]
         return Product(blocks, self.weight_prior, incomplete=self.incomplete)
+
+    def whole(self, p: ProductParameters) -> ProductParameters:
+        """Give one component that is all of a mixture, as its moments are."""
+        weights = p.weights / p.weights.sum()
+        pairs = zip(self.blocks, p.blocks, strict=True)
+        blocks = tuple(block.whole(weights, own) for (block, _), own in pairs)
+        return ProductParameters(weights.new_ones(1), blocks)
 
     def reference(self, x: Tensor) -> ProductParameters:
         """Give parameters of one component amid these points."""
@@ -177,6 +197,14 @@ class Product:
             )
         )
         return ProductParameters(weights, blocks)
+
+    def sums_behind(self, p: ProductParameters, total: float) -> ProductSums:
+        """Give the sums of so many points of which the parameters are the M step, without F's."""
+        zero = p.weights.new_zeros(())
+        counts = counts_behind(p.weights, zero + total, self.weight_prior, len(p.weights))
+        pairs = zip(self.blocks, p.blocks, strict=True)
+        blocks = tuple(block.sums_behind(own, counts) for (block, _), own in pairs)
+        return ProductSums(zero, zero, zero + total, counts, blocks, p)
 
     def expected_log_joint(self, sums: ProductSums, p: ProductParameters) -> Tensor:
         """E_q[log p(x, z)] of the points behind sums, ``()``, in nats."""

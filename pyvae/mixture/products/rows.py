@@ -40,6 +40,12 @@ class Rows:
         """Where the rows are worked on."""
         return self.source.device if isinstance(self.source, Tensor) else torch.device("cpu")
 
+    def total(self) -> Tensor:
+        """Give the sum of the weights, ``()``."""
+        if self.weight is None:
+            return torch.tensor(float(len(self)), dtype=torch.float64, device=self.device)
+        return self.weight.double().sum()
+
     def chunks(self, width: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Give rows and their weights, so many that of each up to ``width`` numbers are kept."""
         step = max(1, _CHUNK // (8 * max(1, width)))
