@@ -25,13 +25,13 @@ RATIOS = [1.0, 2.0, 5.0, 10.0]
 def thinned(data: Data, labels: np.ndarray, ratio: float, seed: int) -> tuple[Data, np.ndarray]:
     """Keep all of half of the classes and one in ``ratio`` of the rest; the seed draws which.
 
-    Classes are of one size before.
+    Classes are cut to the size of the smallest before.
     """
     random = np.random.RandomState(seed)
     classes, counts = np.unique(labels, return_counts=True)
     kept = []
     for i, label in enumerate(random.permutation(classes)):
-        size = counts.min() if i < len(classes) / 2 else round(counts.min() / ratio)
+        size = counts.min() if i < len(classes) / 2 else max(1, round(counts.min() / ratio))
         kept.append(random.permutation(np.flatnonzero(labels == label))[:size])
     chosen = np.sort(np.concatenate(kept))
     return replace(data, stored=data.stored[chosen], labels=None), labels[chosen]
@@ -72,8 +72,10 @@ def main(
         raise WrongValue(f"--first {first} comes after --last {last}")
     torch.set_num_threads(threads)
     given = load(data)
-    if given.labels is None:
-        raise WrongValue(f"{data} has no labels to score by")
+    if given.labels is None or bool((given.labels < 0).any()):
+        raise WrongValue(f"{data} has no labels to score by, or not of all examples")
+    if given.image_shape is None:
+        raise WrongValue(f"{data} holds no images")
     labels = given.labels.numpy()
     count = len(np.unique(labels))
     print(

@@ -35,8 +35,8 @@ def central(
     Parameters
     ----------
     runs
-        Those are looked at whose I(K; K') + (balance - 1) H(K), with the greatest balance of all,
-        is no more than a hundredth of the highest information below the highest.
+        Those are looked at whose I(K; K') + (balance - 1) H(K), with the least balance of all, is
+        no more than a hundredth of the highest information below the highest.
     clusters
         Of a run's number the cluster of each example, ``(N,)``.
 
@@ -46,7 +46,7 @@ def central(
     others that are looked at, in the mean; where these means are equal, as of two, the highest
     of them. Then these means, None where a run was not looked at or is the only one.
     """
-    balance = max(each.balance for each in runs)
+    balance = min(each.balance for each in runs)
     objectives = [each.information + (balance - 1.0) * each.entropy for each in runs]
     least = max(objectives) - _AS_MUCH * abs(max(each.information for each in runs))
     likely = [i for i, nats in enumerate(objectives) if nats >= least]

@@ -26,6 +26,7 @@ from pyvae.errors import WrongValue
 
 _GAIN = 1e-12  # nats: less is rounding
 _MOST_SWEEPS = 1000
+_EMPTY = 1e-6  # of the pairs, or less
 _BALANCES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -95,11 +96,11 @@ def merge_to_all(
 ) -> Merge:
     """Merge by the least balance, of a half and tenths above it, that leaves none of the K empty.
 
-    One where none does.
+    One where none does. What has less than a millionth of the pairs is empty.
     """
     found = merge(joint, clusters, random, starts, _BALANCES[0])
     for balance in _BALANCES[1:]:
-        if len(np.unique(found.into)) == clusters:
+        if merged(joint, found.into, clusters).sum(1).min() > _EMPTY * joint.sum():
             break
         found = merge(joint, clusters, random, starts, balance)
     return found

@@ -39,7 +39,7 @@ _MOST_JSON = 1 << 20  # bytes
 _EVERY = 60.0  # seconds between moments that are kept
 _FORM = Fields({
     "format": Exactly(_FORMAT),
-    "version": Exactly(_VERSION),
+    "version": Exactly(_VERSION, "; another pyvae wrote it: choose another folder"),
     "seeds": Rows(lambda _: Integer(0)),
     "fit": Plain(),
 })  # fmt: skip

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from typing import Any
 
@@ -49,6 +50,12 @@ class ClassifyingClustering(ClusterMixin, BaseEstimator):
                 "at least 2: give more examples, or ask for fewer clusters"
             )
         return given
+
+    def _warn_of_empty(self, into: np.ndarray, balance: float | None) -> None:
+        """Warn where a merge has left a cluster without any of the M."""
+        if len(np.unique(into)) < self.n_clusters:
+            otherwise = "" if balance is None else ", or raise balance"
+            warnings.warn(f"a cluster is empty: ask for fewer{otherwise}", stacklevel=4)
 
     def _overclusters(self, each: int) -> int:
         """Give M; where none were asked for, so many for each of the K."""

@@ -41,7 +41,7 @@ class NeighborGraphClustering(ClassifyingClustering):
     The graph of nearest neighbours is embedded by the leading eigenvectors of its Laplacian, and
     k-means there finds many clusters. These are merged to those asked for by the information
     bottleneck: so that the cluster of an example tells as much of that of its neighbour as it can,
-    I(K; K'). Of several runs the one of highest I(K; K') is kept: that needs no labels.
+    I(K; K'). Of several runs the best is kept, by what was maximised: that needs no labels.
 
     A network then learns the clusters from ``views`` of the examples, and goes on by the
     information that these share, as that of :class:`InvariantClustering` does, which needs more
@@ -65,7 +65,8 @@ class NeighborGraphClustering(ClassifyingClustering):
     n_init
         Runs of k-means and of the bottleneck.
     balance
-        b of what is maximised, I + (b - 1) H(K), as :class:`InvariantClustering`'s.
+        b of what clusters are merged and refined by, I(K; K') + (b - 1) H(K); below one where some
+        are rare. Where neighbours are often of another kind a low one joins what should be apart.
     views
         As :class:`InvariantClustering`'s.
     network
@@ -211,6 +212,7 @@ class NeighborGraphClustering(ClassifyingClustering):
         best, labels = max(runs, key=lambda each: each[0].objective)
         self.informations_ = [each.information for each, _ in runs]
         self.information_ = best.information
+        self._warn_of_empty(best.into, self.balance)
         return torch.from_numpy(best.into[labels]).to(examples.x.device)
 
     def _run(
@@ -237,7 +239,7 @@ class NeighborGraphClustering(ClassifyingClustering):
             n_refining_steps=refining,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            balance=self.balance,
+            balance=float(self.balance),
             half=takes_half(self.precision, examples.x.device),
         )
         steps = self.n_steps + refining

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -79,7 +78,7 @@ class InvariantClustering(ClassifyingClustering):
     balance
         b of what clusters are merged and refined by, I(K; K') + (b - 1) H(K). At one, a large
         cluster may be cut where a rare one could stand; near zero all is one cluster. None is the
-        least of 0.5, 0.6 and so on to 1 that leaves no cluster empty.
+        least of 0.5, 0.6 and so on to 1 by which the merge leaves no cluster empty.
     n_init
         Runs. One may make a mistake that its information does not show, and three tell which.
     precision
@@ -285,7 +284,8 @@ class InvariantClustering(ClassifyingClustering):
         views = usual_views(x) if isinstance(self.views, str) else self.views
         return Recipe(
             self.n_clusters, over, views, self.neighbor_share, self.n_steps,
-            self.n_refining_steps, self.batch_size, self.learning_rate, self.balance,
+            self.n_refining_steps, self.batch_size, self.learning_rate,
+            None if self.balance is None else float(self.balance),
             takes_half(self.precision, x.device),
         )  # fmt: skip
 
@@ -329,8 +329,7 @@ class InvariantClustering(ClassifyingClustering):
 
     def _classifier(self, best: Run, scaling: Scaling, shape: tuple[int, ...]) -> Classifier:
         members = members_of(torch.from_numpy(best.into), self.n_clusters)
-        if min(np.bincount(best.into, minlength=self.n_clusters)) == 0:
-            warnings.warn("a cluster is empty: ask for fewer, or raise balance", stacklevel=3)
+        self._warn_of_empty(best.into, self.balance)
         members = members.to(scaling.scale.device)
         return Classifier(best.network, members, scaling, shape, best.restart.information)
 

@@ -169,6 +169,7 @@ def _run(
     rate = 0.5 * recipe.learning_rate
     train(members, merged.balance, recipe.n_refining_steps, rate, recipe.n_steps)
     pairs = estimate(network, members, recipe, examples, seed)
+    must_be_finite(pairs)
     restart = Restart(
         seed, merged.over_information, merged.merged_information,
         mutual_information(pairs).item(), entropy(pairs.sum(1)).item(), merged.balance,

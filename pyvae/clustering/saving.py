@@ -47,7 +47,7 @@ _RESTART = Fields({
 })  # fmt: skip
 _FORM = Fields({
     "format": Exactly("pyvae.clustering"),
-    "version": Exactly(3),
+    "version": Exactly(3, "; another pyvae wrote it: fit and save it again"),
     "parameters": Plain(),
     "classifier": Plain(),
     "tensor": Truth(),

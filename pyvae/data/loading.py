@@ -34,6 +34,8 @@ _SUPPORTED = (
     "'digits', a directory of IDX files or of PNG or JPEG files, .npy, .npz, .csv, .tsv, .txt, "
     ".parquet, .arrow, or an IDX file (idx in its name, or .idx); IDX and text may end in .gz"
 )
+_DIGITS = "digits"
+_ANOTHER = "the data that come with the package; ./digits is what is called so here"
 
 
 class ReadingWarning(UserWarning):
@@ -61,7 +63,7 @@ def digits() -> Data:
     pixels, classes = load_digits(return_X_y=True)
     labels = torch.from_numpy(np.asarray(classes, dtype=np.int64))
     images = np.asarray(pixels, dtype=np.float32).reshape(-1, 8, 8)  # integers from 0 to 16
-    return Data(images, labels, (8, 8), "digits", scale=1 / 16, checked=True)
+    return Data(images, labels, (8, 8), _DIGITS, scale=1 / 16, checked=True)
 
 
 def load(
@@ -90,11 +92,11 @@ def load(
     Parameters
     ----------
     source
-        ``"digits"``; a directory with MNIST's four IDX files, or of PNG or JPEG files (with
-        sub-folders as classes, or ``train`` and ``test``); or one file: IDX, ``.npy``
-        (memory-mapped), ``.npz``, ``.parquet``, ``.arrow`` or ``.feather`` (with pyarrow), or a
-        table of text, ``.csv``, ``.tsv``, ``.txt``, ``.dat`` or ``.data``. IDX and text files may
-        be gzipped.
+        ``"digits"`` (``"./digits"`` is a path); a directory with MNIST's four IDX files, or of PNG
+        or JPEG files (with sub-folders as classes, or ``train`` and ``test``); or one file: IDX,
+        ``.npy`` (memory-mapped), ``.npz``, ``.parquet``, ``.arrow`` or ``.feather`` (with pyarrow),
+        or a table of text, ``.csv``, ``.tsv``, ``.txt``, ``.dat`` or ``.data``. IDX and text files
+        may be gzipped.
     split
         ``"train"``, ``"test"`` or ``"all"``. A source without parts is all training data.
     labels
@@ -170,20 +172,21 @@ def load(
     if labels is not None:
         # A column that is told is one of the labels' own file.
         others = LABEL_NAMES if reading.told_label is not None else label_column
-        data = _source(str(source), split, replace(reading, label_column=others))
+        data = _source(source, split, replace(reading, label_column=others))
         data = _with_labels(data, Path(labels).expanduser(), reading)
     else:
-        data = _source(str(source), split, reading)
+        data = _source(source, split, reading)
     for note in data.notes:
         warnings.warn(f"{data.name}: {note}", ReadingWarning, stacklevel=2)
     return data
 
 
-def _source(source: str, split: str, reading: Reading) -> Data:
+def _source(source: str | Path, split: str, reading: Reading) -> Data:
     path = Path(source).expanduser()
-    if source == "digits" and not path.exists():
+    if source == _DIGITS:  # whatever else is called so, as a run's folder
         _require_no_columns(source, reading)
-        return _one_part(digits(), split)
+        notes = (_ANOTHER,) if path.exists() else ()
+        return replace(_one_part(digits(), split), notes=notes)
     if not path.exists():
         raise NotFound(f"{path}: no such file or directory; expected {_SUPPORTED}")
     return _folder(path, split, reading) if path.is_dir() else _file(path, split, reading)

@@ -40,21 +40,33 @@ class Stepwise(Protocol[Batch, Posterior]):
         ...
 
 
-def each_batch(X: Any, of_one: str, given: bool, step: Callable[[Any], None]) -> None:
+def each_batch(
+    X: Any,
+    of_one: str,
+    given: bool,
+    step: Callable[[Any], None],
+    as_it_is: Callable[[Any], bool] | None = None,
+) -> None:
     """Take a step on X, or on each of its batches where it comes in such.
+
+    Batches are made matrices of, but for those that ``as_it_is`` is true of.
 
     Raises
     ------
     ValueError
-        If what is ``of_one`` batch was ``given``, and there are several.
+        If what is ``of_one`` batch was ``given`` and there are several, or there is none.
     """
     if not is_batches(X):
         step(X)
         return
     if given:
         raise WrongValue(f"{of_one} for one batch; call partial_fit for each of X's with its own")
-    for batch in batches_once(X):
+    none = True
+    for batch in batches_once(X, as_it_is):
         step(batch)
+        none = False
+    if none:
+        raise WrongValue(f"X is a {type(X).__name__} without batches; expected some")
 
 
 def step(

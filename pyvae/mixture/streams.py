@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -163,10 +163,16 @@ def opened(X: Any) -> Any:
     return Stream(batches, names)
 
 
-def batches_once(X: Any) -> Iterator[Any]:
-    """Give the batches of points that come in such, each as it is, a matrix or an array of one."""
+def batches_once(X: Any, as_it_is: Callable[[Any], bool] | None = None) -> Iterator[Any]:
+    """Give the batches of points that come in such, a matrix or an array of each.
+
+    But for those that ``as_it_is`` is true of.
+    """
     batches = record_batches(X)[0] if is_arrow(X) else batches_of(X)
     for number, batch in enumerate(batches):
+        if as_it_is is not None and as_it_is(batch):
+            yield batch
+            continue
         rows = _matrix(batch, number)
         yield rows if isinstance(_first(batch), Tensor) else rows.numpy()
 

@@ -135,14 +135,15 @@ class Plain(Form):
 
 @dataclass(frozen=True)
 class Exactly(Form):
-    """One value and no other."""
+    """One value and no other; ``otherwise`` says what to do about another."""
 
     value: Any
+    otherwise: str = ""
 
     def taken(self, found: Any, place: Place) -> Any:  # noqa: D102
         plain = Plain().taken(found, place)
         if type(plain) is not type(self.value) or plain != self.value:
-            place.refuse(found, said(self.value))
+            place.refuse(found, said(self.value) + self.otherwise)
         return self.value
 
 

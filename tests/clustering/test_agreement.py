@@ -49,9 +49,9 @@ def test_nothing_is_compared_of_one_run() -> None:
 
 
 def test_runs_that_clusters_are_cut_in_have_more_information_and_entropy() -> None:
-    """The greatest of their balances weighs what they are compared by."""
-    uncut = [Restart(0, 3.0, 2.0, 1.75, entropy, balance=0.5) for entropy in (1.82, 1.81)]
-    cut = Restart(0, 3.0, 2.0, 1.81, entropy=2.2, balance=0.6)
+    """The least of their balances weighs what they are compared by."""
+    uncut = [Restart(0, 3.0, 2.0, 0.394, entropy, balance=0.5) for entropy in (0.395, 0.394)]
+    cut = Restart(0, 3.0, 2.0, 0.443, entropy=0.949, balance=1.0)
     number, agreements = central([*uncut, cut], [THIRDS, RENAMED, MISTAKEN].__getitem__)
     assert number == 1
     assert agreements == [1.0, 1.0, None]

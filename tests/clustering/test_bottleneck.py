@@ -95,6 +95,9 @@ def test_the_least_balance_that_all_are_in_use_at() -> None:
     found = merge_to_all(near, 4, np.random.RandomState(0), 5)
     assert found.balance == 0.8
     assert sorted(found.into) == [0, 1, 2, 3]
+    dead = np.zeros((8, 8))
+    dead[:4, :4] = near
+    assert merge_to_all(dead, 4, np.random.RandomState(0), 20).balance == 0.8
     none = merge_to_all(np.full((4, 4), 1.0 / 16.0), 4, np.random.RandomState(0), 5)
     assert none.balance == 1.0
 

@@ -105,6 +105,12 @@ def test_a_balance_below_one_keeps_them_too() -> None:
     assert whole.information_ < parted.information_
 
 
+def test_a_balance_that_leaves_clusters_empty_is_told() -> None:
+    x, _ = blobs()
+    with pytest.warns(UserWarning, match="a cluster is empty: ask for fewer, or raise balance"):
+        NeighborGraphClustering(3, balance=0.0, **GRAPH).fit(x)
+
+
 def test_a_tensor_gives_tensors() -> None:
     x, labels = blobs()
     given = torch.from_numpy(x).float().requires_grad_()

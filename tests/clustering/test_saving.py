@@ -70,6 +70,15 @@ def test_it_comes_back_bit_for_bit(tmp_path: Path, x: Any) -> None:
     assert (tmp_path / "d").read_bytes() == (tmp_path / "c").read_bytes()
 
 
+@pytest.mark.parametrize("balance", [None, np.float32(1.0), np.int64(1), True])
+def test_balances_of_any_type(tmp_path: Path, balance: Any) -> None:
+    found = InvariantClustering(2, **SHORT, balance=balance)
+    found.fit(TABLE, checkpoint=tmp_path / "fit").save(tmp_path / "c")
+    again = InvariantClustering.load(tmp_path / "c")
+    assert again.restarts_ == found.fit(TABLE, checkpoint=tmp_path / "fit").restarts_
+    assert again.balance == balance
+
+
 def test_a_loaded_one_fits_again(path: Path, fitted: InvariantClustering) -> None:
     again = InvariantClustering.load(path).fit(TABLE)
     assert again.restarts_ == fitted.restarts_
@@ -173,7 +182,7 @@ def spoil(path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]]
     ("part", "value", "match"),
     [
         ("format", "pyvae.model", "format is 'pyvae.model'; expected 'pyvae.clustering'"),
-        ("version", 2, "version is 2; expected 3"),
+        ("version", 2, "version is 2; expected 3; another pyvae wrote it: fit and save it again"),
         ("code", "print()", "code has no place there"),
         ("information", "1", "information is '1'; expected a finite number"),
         ("information", float("nan"), "information is nan; expected a finite number"),

@@ -7,12 +7,13 @@ import gzip
 import re
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pyvae.data import Data, digits, load, shapes
+from pyvae.data import Data, ReadingWarning, digits, load, shapes
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
 LABELS = np.array([3, 1, 0, 2], dtype=np.uint8)
@@ -288,6 +289,18 @@ def test_label_file_of_another_length_is_named(tmp_path):
             load(source, split=split)
     with pytest.raises(ValueError, match=r"labels of shape \(3,\) for the 1797 examples"):
         load("digits", labels=tmp_path / "t10k-labels-idx1-ubyte")
+
+
+def test_the_digits_are_those_of_the_package_wherever_one_is(tmp_path, monkeypatch):
+    """A run's folder may be called so; a path to it is a path."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    write_mnist(folder)
+    with pytest.warns(ReadingWarning, match=r"^digits: the data that come with .*; ./digits is"):
+        assert len(load("digits")) == 1797
+    for path in ("./digits", folder, Path("digits")):
+        assert len(load(path)) < 1797
 
 
 def test_missing_paths_are_named(tmp_path):

@@ -52,7 +52,7 @@ def test_an_m_step_of_the_sums_behind_parameters_is_the_parameters(
 def test_one_component_that_is_all_of_a_mixture() -> None:
     """Its moments are those of what is drawn from the mixture."""
     model, p = product(1.0, 0.0)
-    whole = model.whole(p)
+    whole = model.whole(p, 500.0)
     x, _ = model.drawn(p, 200_000, np.random.RandomState(0))
     mean, variance = whole.blocks[0]
     torch.testing.assert_close(mean[0], x[:, :2].mean(0), rtol=0.0, atol=0.02)
@@ -60,6 +60,42 @@ def test_one_component_that_is_all_of_a_mixture() -> None:
     torch.testing.assert_close(whole.blocks[1][0][0, 1], x[:, 2].mean(), rtol=0.02, atol=0.0)
     shares = torch.bincount(x[:, 5].long()).double() / len(x)
     torch.testing.assert_close(whole.blocks[2][0][0, 3:], shares, rtol=0.03, atol=0.0)
+
+
+def test_the_variance_of_all_data_is_read_off_a_fit_with_a_prior_on_it() -> None:
+    x = table()
+    mixture = fitted(x, missing_values="refuse", tol=1e-14, variance_prior=40.0)
+    model = mixture._product(mixture._layout())
+    variance = model.whole(mixture._parameters(), len(x)).blocks[0][1]
+    np.testing.assert_allclose(variance[0], x[:, [0, 4]].var(0), rtol=1e-4)
+
+
+def test_a_strong_prior_does_not_feed_on_itself() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(np.where(random.random(4000) < 0.5, 0.0, 10.0))[:, None]
+    mixture = TableMixture(2, variance_prior=200.0, random_state=0)
+    for at in range(0, 4000, 20):
+        mixture.partial_fit(x[at : at + 20])
+    whole = clone(mixture).fit(x)
+    np.testing.assert_allclose(mixture.variances_.mean(), whole.variances_.mean(), rtol=0.2)
+
+
+def test_frames_may_come_in_batches() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"size": np.arange(60.0) % 7, "kind": ["a", "b", "c"] * 20})
+    one, parts = TableMixture(2, random_state=0), [frame[:30], frame[30:]]
+    for part in parts:
+        one.partial_fit(part)
+    other = TableMixture(2, random_state=0).partial_fit(part for part in parts)
+    np.testing.assert_array_equal(one.means_, other.means_)
+    assert other.columns_ == {"size": "gaussian", "kind": "categorical"}
+    with pytest.raises(ValueError, match="feature names"):
+        other.partial_fit([frame[["kind", "size"]]])
+
+
+def test_no_batches_are_refused() -> None:
+    with pytest.raises(ValueError, match="X is a generator without batches"):
+        BernoulliMixture(2).partial_fit(part for part in ())
 
 
 def test_a_step_from_a_fit_on_its_own_points_stays() -> None:

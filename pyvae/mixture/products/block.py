@@ -26,8 +26,11 @@ class Block(ABC):
         """Give parameters of one component amid these points, for the first sums to be about."""
 
     @abstractmethod
-    def whole(self, weights: Tensor, parameters: Numbers) -> Numbers:
-        """Give parameters of one component that is all the mixture, as of moments."""
+    def whole(self, counts: Tensor, parameters: Numbers) -> Numbers:
+        """Give parameters of one component amid the points behind a mixture.
+
+        ``counts (K,)`` are the points of its components, of whose sums it is the M step.
+        """
 
     @abstractmethod
     def of_data(self, whole: Numbers) -> Block:

@@ -74,8 +74,8 @@ class Categories(Block):
         even = torch.cat([x.new_full((1, size), 1.0 / size) for size in self.sizes], 1)
         return (even,)
 
-    def whole(self, weights: Tensor, parameters: Numbers) -> Numbers:
-        return (weights[None] @ parameters[0],)
+    def whole(self, counts: Tensor, parameters: Numbers) -> Numbers:
+        return (counts[None] @ parameters[0] / counts.sum(),)
 
     def of_data(self, whole: Numbers) -> Block:
         return self

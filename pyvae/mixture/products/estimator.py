@@ -98,12 +98,14 @@ class ProductMixture(FittedProduct):
     def partial_fit(self, X: Array, y: object = None, sample_weight: Array | None = None) -> Self:
         """Take one step on a batch, from whatever mixture there is.
 
-        That is from the last fit or batch, or what was set by hand; without any, the batch says
-        what the columns are, and is what the first starts from. The sums behind the parameters
-        become (1 - eta) of themselves and eta of the batch's, with eta = (t + 2)^-0.6 after t
-        batches; ``n_samples_seen_`` points count as so many batches of this size (where it was not
-        set, ``n_iter_`` batches). A point that no component can have made counts for all, by their
-        weights. Of a DataLoader or any other iterable each batch is one step.
+        That is from the last fit or batch, whatever attributes were changed since; without any, the
+        batch says what the columns are, and is what the first starts from. The sums behind the
+        parameters become (1 - eta) of themselves and eta of the batch's, with eta = (t + 2)^-0.6
+        after t batches; ``n_samples_seen_`` points count as so many batches of this size (where it
+        was not set, ``n_iter_`` batches). A point that no component can have made counts for all,
+        by their weights. Points before count as observed in all columns, so that one which is
+        seldom observed is learnt slowly. Of a DataLoader or any other iterable, of frames too, each
+        batch is one step. ``distributed`` is of no account here.
 
         Returns
         -------
@@ -131,7 +133,10 @@ class ProductMixture(FittedProduct):
         self._validate_params()
         with state.unchanged_on_failure(self):
             given = sample_weight is not None
-            each_batch(X, "sample_weight is", given, lambda batch: self._step(batch, sample_weight))
+            each_batch(
+                X, "sample_weight is", given, lambda batch: self._step(batch, sample_weight),
+                as_it_is=lambda batch: reading.library(batch) is not None,
+            )  # fmt: skip
         return self
 
     @abstractmethod
@@ -187,10 +192,10 @@ class ProductMixture(FittedProduct):
             steps, seen = 0, 0.0
         else:
             begin = present.to(rows.device)
-            product = product.of_data(product.whole(begin))
             steps = int(getattr(self, "n_iter_", 1))
             otherwise = max(steps, 1) * rows.total().item()
             seen = float(getattr(self, "n_samples_seen_", otherwise))
+            product = product.of_data(product.whole(begin, max(seen, 1.0)))
         model = ProductEM(product, begin, alone, batch=True)
         q = step(model, rows, seen)
         if present is None:

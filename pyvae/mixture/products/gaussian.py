@@ -48,10 +48,13 @@ class Gaussians(Block):
         means = (x.nanmean(0) if len(x) else x.new_zeros(x.shape[1])).nan_to_num(nan=0.0)[None]
         return means, torch.ones_like(means)
 
-    def whole(self, weights: Tensor, parameters: Numbers) -> Numbers:
+    def whole(self, counts: Tensor, parameters: Numbers) -> Numbers:
+        # Of v_k = (S_k + n_0 v_0) / (N_k + n_0), solved for v_0 = sum_k (S_k + N_k gap_k^2) / N.
         means, variances = parameters
-        mean = weights[None] @ means
-        return mean, weights[None] @ (variances + (means - mean).square())
+        n, n_0 = counts[:, None], self.variance_prior
+        mean = (n * means).sum(0, keepdim=True) / n.sum()
+        squares = (n + n_0) * variances + n * (means - mean).square()
+        return mean, squares.sum(0, keepdim=True) / (n.sum() + n_0 * len(n))
 
     def of_data(self, whole: Numbers) -> Block:
         means, variances = (part[0] for part in whole)

@@ -135,12 +135,12 @@ class Product:
         blocks = [(block.of_data(own), columns) for (block, columns), own in pairs]
         return Product(blocks, self.weight_prior, incomplete=self.incomplete)
 
-    def whole(self, p: ProductParameters) -> ProductParameters:
-        """Give one component that is all of a mixture, as its moments are."""
-        weights = p.weights / p.weights.sum()
+    def whole(self, p: ProductParameters, total: float) -> ProductParameters:
+        """Give one component amid so many points, of which a mixture is the M step."""
+        counts = p.weights / p.weights.sum() * total
         pairs = zip(self.blocks, p.blocks, strict=True)
-        blocks = tuple(block.whole(weights, own) for (block, _), own in pairs)
-        return ProductParameters(weights.new_ones(1), blocks)
+        blocks = tuple(block.whole(counts, own) for (block, _), own in pairs)
+        return ProductParameters(counts.new_ones(1), blocks)
 
     def reference(self, x: Tensor) -> ProductParameters:
         """Give parameters of one component amid these points."""
