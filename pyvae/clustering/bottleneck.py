@@ -27,7 +27,8 @@ from pyvae.errors import WrongValue
 _GAIN = 1e-12  # nats: less is rounding
 _MOST_SWEEPS = 1000
 _EMPTY = 1e-6  # of the pairs, or less
-_BALANCES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_BALANCES = (0.5, 0.6, 0.7, 0.8, 0.9)
+_CROSSED = 0.11  # c of h(c) = log(2) / 2: what is left more often is no cluster at a half
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,30 @@ def merge(
     return Merge(into, kept, balance, objective, [reached for reached, _ in found])
 
 
-def merge_to_all(
+def merge_uncut(
     joint: np.ndarray, clusters: int, random: np.random.RandomState, starts: int
 ) -> Merge:
-    """Merge by the least balance, of a half and tenths above it, that leaves none of the K empty.
+    """Merge by information, or by less of the entropy where that cuts what belongs together.
 
-    One where none does. What has less than a millionth of the pairs is empty.
+    A cluster that views leave more often than a cut is worth at a balance of a half is a sign of
+    one. The balance is then the least, of a half and tenths above it, that leaves no cluster empty.
+    What has less than a millionth of the pairs is empty.
     """
-    found = merge(joint, clusters, random, starts, _BALANCES[0])
-    for balance in _BALANCES[1:]:
-        if merged(joint, found.into, clusters).sum(1).min() > _EMPTY * joint.sum():
-            break
+    whole = merge(joint, clusters, random, starts)
+    if leaving(joint, whole.into, clusters).max() <= _CROSSED:
+        return whole
+    for balance in _BALANCES:
         found = merge(joint, clusters, random, starts, balance)
-    return found
+        if merged(joint, found.into, clusters).sum(1).min() > _EMPTY * joint.sum():
+            return found
+    return whole
+
+
+def leaving(joint: np.ndarray, into: np.ndarray, clusters: int) -> np.ndarray:
+    """Give the probability that the other view of each of the K is of another, ``(K,)``."""
+    pairs = merged(joint, into, clusters)
+    shares = pairs.sum(1)
+    return 1.0 - np.diagonal(pairs) / np.where(shares > 0.0, shares, np.inf)
 
 
 def information(joint: np.ndarray, balance: float = 1.0) -> float:

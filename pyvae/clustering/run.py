@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pyvae.clustering.bottleneck import merge, merge_to_all
+from pyvae.clustering.bottleneck import merge, merge_uncut
 from pyvae.clustering.information import entropy, mutual_information
 from pyvae.clustering.recipe import (
     Examples,
@@ -181,6 +181,6 @@ def _merged(pairs: Tensor, recipe: Recipe, seed: int) -> Merged:
     must_be_finite(pairs)
     random = np.random.RandomState(seed)
     given = pairs.cpu().numpy(), recipe.n_clusters, random, _MERGE_STARTS
-    found = merge_to_all(*given) if recipe.balance is None else merge(*given, recipe.balance)
+    found = merge_uncut(*given) if recipe.balance is None else merge(*given, recipe.balance)
     before = mutual_information(pairs).item()
     return Merged(found.into, before, found.information, found.balance)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pyvae.clustering import bottleneck
-from pyvae.clustering.bottleneck import information, merge, merge_to_all, merged
+from pyvae.clustering.bottleneck import information, merge, merge_uncut, merged
 
 
 def symmetric_joint(over: int, seed: int = 0) -> np.ndarray:
@@ -85,20 +85,19 @@ def test_a_balance_below_one_parts_no_large_cluster_for_its_entropy() -> None:
     assert by[0.8][2] != by[0.8][3]
 
 
-def test_the_least_balance_that_all_are_in_use_at() -> None:
-    apart = merge_to_all(np.eye(4) / 4.0, 3, np.random.RandomState(0), 5)
-    assert apart.balance == 0.5
-    assert apart.objective == pytest.approx(
-        information(merged(np.eye(4) / 4.0, apart.into, 3), 0.5)
+def test_the_least_balance_that_all_are_in_use_at_where_information_cuts() -> None:
+    apart = merge_uncut(
+        np.kron(np.eye(2), [[0.45, 0.05], [0.05, 0.45]]), 4, np.random.RandomState(0), 5
     )
+    assert apart.balance == 1.0  # h(0.1) is less than half of log 2
     near = np.kron(np.eye(2), [[0.4, 0.1], [0.1, 0.4]]) / 2.0  # views leave a half at 0.2: h = 0.72
-    found = merge_to_all(near, 4, np.random.RandomState(0), 5)
+    found = merge_uncut(near, 4, np.random.RandomState(0), 5)
     assert found.balance == 0.8
     assert sorted(found.into) == [0, 1, 2, 3]
     dead = np.zeros((8, 8))
     dead[:4, :4] = near
-    assert merge_to_all(dead, 4, np.random.RandomState(0), 20).balance == 0.8
-    none = merge_to_all(np.full((4, 4), 1.0 / 16.0), 4, np.random.RandomState(0), 5)
+    assert merge_uncut(dead, 4, np.random.RandomState(0), 20).balance == 0.8
+    none = merge_uncut(np.full((4, 4), 1.0 / 16.0), 4, np.random.RandomState(0), 5)
     assert none.balance == 1.0
 
 
