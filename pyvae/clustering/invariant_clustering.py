@@ -77,8 +77,9 @@ class InvariantClustering(ClassifyingClustering):
         Of Adam, with a peak rate that is half as high while refining.
     balance
         b of what clusters are merged and refined by, I(K; K') + (b - 1) H(K). At one, a large
-        cluster may be cut where a rare one could stand; near zero all is one cluster. None is the
-        least of 0.5, 0.6 and so on to 1 by which the merge leaves no cluster empty.
+        cluster may be cut where a rare one could stand; near zero all is one cluster. None is one,
+        unless views leave a merged cluster more often than 0.11; then the least of 0.5, 0.6 and so
+        on to 0.9 by which the merge leaves none empty.
     n_init
         Runs. One may make a mistake that its information does not show, and three tell which.
     precision
