@@ -18,7 +18,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from pyvae.clustering.run import Restart
 
-_AS_MUCH = 0.01  # of information: what chance takes
+_AS_MUCH = 0.01  # of the information, which is what chance may take
 _MOST = 10_000  # examples that are looked at
 
 
@@ -43,8 +43,8 @@ def central(
     Returns
     -------
     The number of the run whose clusters have most normalised mutual information with those of the
-    others that are looked at, in the mean; where these means are equal, as of two, the highest
-    of them. Then these means, None where a run was not looked at or is the only one.
+    others that are looked at, in the mean; where these means are equal, as of two, the one of the
+    highest value. Then these means, None where a run was not looked at or is the only one.
     """
     balance = min(each.balance for each in runs)
     objectives = [each.information + (balance - 1.0) * each.entropy for each in runs]
